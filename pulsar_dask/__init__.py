@@ -1,0 +1,48 @@
+"""Master calibration frames from stacks that do not fit in memory.
+
+The public names are here; they are imported when first used, so that `--help` does not
+wait for the libraries behind them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from pulsar_dask._version import __version__
+from pulsar_dask.errors import PulsarError, PulsarWarning
+
+if TYPE_CHECKING:
+    from pulsar_dask.cube import median, open_frames
+    from pulsar_dask.frame import Frame
+    from pulsar_dask.scan import scan_frame
+    from pulsar_dask.spec import find_inputs
+
+_PLACES = {
+    "open_frames": "cube",
+    "median": "cube",
+    "find_inputs": "spec",
+    "scan_frame": "scan",
+    "Frame": "frame",
+}
+
+__all__ = [
+    "Frame",
+    "PulsarError",
+    "PulsarWarning",
+    "__version__",
+    "find_inputs",
+    "median",
+    "open_frames",
+    "scan_frame",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'pulsar_dask' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"pulsar_dask.{_PLACES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,285 @@
+"""A master frame's header and file: tiles go to their place in it as they come."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from statistics import median
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from astropy.utils.exceptions import AstropyWarning
+
+from pulsar_dask._version import __version__
+from pulsar_dask.errors import PulsarError
+from pulsar_dask.frame import EXPOSURE_KEYWORDS, TEMPERATURE_KEYWORDS, Frame
+from pulsar_dask.outputs import CREATOR, AtomicFile
+from pulsar_dask.scan import BLOCK, read_header
+from pulsar_dask.tiles import Tile
+
+Array = np.ndarray[Any, Any]
+
+#: dtype of an output: BITPIX, BZERO (FITS standard 4.0, table 11).
+OUTPUT_TYPES = {
+    "uint8": (8, 0),
+    "int16": (16, 0),
+    "uint16": (16, 32768),
+    "int32": (32, 0),
+    "uint32": (32, 2147483648),
+    "float32": (-32, 0),
+    "float64": (-64, 0),
+}
+
+#: Cards that describe a file's own bytes, or values that a master does not share.
+_DROPPED = frozenset(
+    "SIMPLE XTENSION BITPIX NAXIS EXTEND PCOUNT GCOUNT GROUPS BSCALE BZERO BLANK CHECKSUM DATASUM "
+    "ZHECKSUM ZDATASUM EXTNAME EXTVER EXTLEVEL INHERIT DATAMIN DATAMAX LONGSTRN END "
+    "IMAGETYP NCOMBINE COMBMETH CREATOR DATE DATE-END".split()
+)
+
+
+def default_dtype(frames: Sequence[Frame]) -> str:
+    """float32, or float64 where a frame has 32- or 64-bit integers or 64-bit floats."""
+    return "float64" if any(f.pixels.wide for f in frames) else "float32"
+
+
+def common(values: Sequence[Any]) -> Any:
+    """The one value that all share, else None."""
+    return values[0] if all(v == values[0] for v in values) else None
+
+
+def master_header(
+    frames: Sequence[Frame],
+    *,
+    kind: str | None,
+    steps: Sequence[str] = (),
+    method: str = "median",
+) -> fits.Header:
+    """The header of the master of some frames, without the cards of its structure.
+
+    It begins as the first frame's and then tells the truth about the whole.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+    kind : str or None
+        "bias", "dark", "flat", …: IMAGETYP becomes 'Master Dark'; None: 'Master'.
+    steps : sequence of str
+        What was done, a HISTORY card each.
+    method : str
+        COMBMETH.
+    """
+    header = fits.Header()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AstropyWarning)
+        for card in read_header(frames[0]).cards:
+            _copy_card(card, header)
+    header["IMAGETYP"] = (f"Master {kind.capitalize()}" if kind else "Master", "kind of frame")
+    header["NCOMBINE"] = (len(frames), "number of frames combined")
+    header["COMBMETH"] = (method, "how they were combined")
+    _set(header, EXPOSURE_KEYWORDS, common([f.exposure for f in frames]), "[s] exposure time")
+    _set(header, ("FILTER",), common([f.filter for f in frames]), "filter")
+    dates = sorted(f.date for f in frames if f.date)
+    if dates:
+        header["DATE-OBS"] = (dates[0], "start of the earliest frame")
+        header.set("DATE-END", dates[-1], "start of the latest frame", after="DATE-OBS")
+    temperatures = [f.temperature for f in frames if f.temperature is not None]
+    if temperatures:
+        value = round(median(temperatures), 6)
+        header["CCD-TEMP"] = (value, "[degC] median of the frames")
+        for keyword in TEMPERATURE_KEYWORDS[1:]:
+            if keyword in header:
+                header[keyword] = value
+    header["CREATOR"] = (f"{CREATOR} {__version__}", "program that wrote this file")
+    header["DATE"] = (datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"), "[UTC] when it was written")
+    for frame in frames:
+        header.add_history(_ascii(f"input {_base(frame.path)}"))
+    for step in steps:
+        header.add_history(_ascii(step))
+    return header
+
+
+def _set(header: fits.Header, keywords: Sequence[str], value: Any, comment: str) -> None:
+    for keyword in keywords[1:] if keywords[0] in header or value is None else ():
+        header.remove(keyword, ignore_missing=True)
+    if value is None:
+        header.remove(keywords[0], ignore_missing=True)
+    else:
+        header[keywords[0]] = (value, comment)
+
+
+def _copy_card(card: fits.Card, header: fits.Header) -> None:
+    """Append a card, put into standard form; one that is damaged or repeated is left out."""
+    try:
+        keyword, value, comment = card.keyword, card.value, card.comment
+        if keyword in _DROPPED or keyword.startswith("NAXIS"):
+            return
+        if keyword in ("COMMENT", "HISTORY", ""):
+            new = fits.Card(keyword, _ascii(str(value)))
+        elif keyword in header:
+            return
+        else:
+            if isinstance(value, str):
+                value = _ascii(value)
+            new = fits.Card(keyword, value, _ascii(comment))
+        new.verify("exception")
+        str(new)
+        header.append(new, end=True)
+    except Exception:  # astropy has no one class for what can be wrong with a card
+        return
+
+
+def _ascii(text: str) -> str:
+    text = text.encode("ascii", "backslashreplace").decode()
+    return "".join(c if " " <= c <= "~" else f"\\x{ord(c):02x}" for c in text)
+
+
+def _base(path: str) -> str:
+    return path.replace("\\", "/").rsplit("/", 1)[-1]
+
+
+def to_dtype(values: Array, dtype: str) -> tuple[Array, int, int]:
+    """float64 values as an output type.
+
+    Integers are rounded half to even and clipped; a missing value (NaN) becomes 0 there.
+
+    Returns
+    -------
+    data : ndarray of `dtype`
+    clipped : int
+        Values outside the range of an integer type.
+    missing : int
+        Values that are NaN.
+    """
+    gone = np.isnan(values)
+    missing = int(np.count_nonzero(gone))
+    if np.dtype(dtype).kind == "f":
+        with np.errstate(over="ignore"):
+            return values.astype(dtype), 0, missing
+    info = np.iinfo(dtype)
+    rounded = np.rint(np.where(gone, 0.0, values) if missing else values)
+    clipped = int(np.count_nonzero((rounded < info.min) | (rounded > info.max)))
+    return np.clip(rounded, info.min, info.max, out=rounded).astype(dtype), clipped, missing
+
+
+class FitsMaster:
+    """A FITS file with one primary image, written tile by tile, in any order.
+
+    Memory does not grow with the image. `write` may be called from several threads. Used as
+    a context manager: `commit` makes the file appear, else nothing is left of it.
+    """
+
+    def __init__(self, path: str, shape: tuple[int, ...], dtype: str, header: fits.Header) -> None:
+        if dtype not in OUTPUT_TYPES:
+            raise PulsarError(f"--dtype {dtype}: not one of {', '.join(OUTPUT_TYPES)}")
+        self.shape, self.dtype = shape, dtype
+        self.bitpix, self.bzero = OUTPUT_TYPES[dtype]
+        self.clipped = 0
+        """Pixels that did not fit an integer type."""
+        self.missing = 0
+        """Pixels without any value."""
+        self._header = self._complete(header)
+        self._data_start = len(self._header.tostring())
+        self._size = int(np.prod(shape, dtype=object)) * abs(self.bitpix) // 8
+        self._sum = 0
+        self._lock = threading.Lock()
+        padded = -(-self._size // BLOCK) * BLOCK
+        self._file = AtomicFile(path, self._data_start + padded)
+
+    def _complete(self, cards: fits.Header) -> fits.Header:
+        header = fits.Header()
+        header["SIMPLE"] = (True, "conforms to FITS standard")
+        header["BITPIX"] = (self.bitpix, "array data type")
+        header["NAXIS"] = (len(self.shape), "number of array dimensions")
+        for i, length in enumerate(reversed(self.shape), 1):
+            header[f"NAXIS{i}"] = length
+        if self.bzero:
+            header["BSCALE"] = 1
+            header["BZERO"] = (self.bzero, "offset of unsigned integers")
+        header["CHECKSUM"] = ("0" * 16, "checksum of this HDU")
+        header["DATASUM"] = ("0".ljust(10), "checksum of the data")
+        header.extend(cards.cards, unique=False, update=False)
+        return header
+
+    def write(self, tile: Tile, values: Array) -> None:
+        """Write the float64 values of a tile, shape (height, width), rounded once."""
+        native, clipped, missing = to_dtype(values, self.dtype)
+        if self.bzero:
+            native = native.view(f"i{native.itemsize}") ^ np.iinfo(f"i{native.itemsize}").min
+        data = native.astype(native.dtype.newbyteorder(">"))
+        rows, columns = self.shape[-2:]
+        first = (tile.plane * rows + tile.y) * columns + tile.x
+        total = 0
+        pieces = [data] if tile.width == columns else list(data)
+        for i, piece in enumerate(pieces):
+            offset = (first + i * columns) * data.itemsize
+            self._file.write_at(piece.view(np.uint8), self._data_start + offset)
+            total += _word_sum(piece.view(np.uint8).ravel(), offset)
+        with self._lock:
+            self._sum += total
+            self.clipped += clipped
+            self.missing += missing
+
+    def commit(self) -> None:
+        """Put in the checksums, sync, and give the file its name."""
+        datasum = _fold(self._sum)
+        header = self._header
+        header["DATASUM"] = str(datasum).ljust(10)
+        text = header.tostring().encode("ascii")
+        if len(text) != self._data_start:
+            raise AssertionError("the header changed its size")
+        total = _word_sum(np.frombuffer(text, np.uint8), 0) + datasum
+        header["CHECKSUM"] = encode_checksum(~_fold(total) & 0xFFFFFFFF)
+        self._file.write_at(header.tostring().encode("ascii"), 0)
+        self._file.commit()
+
+    def __enter__(self) -> FitsMaster:
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        self._file.close()
+
+
+# --- checksums: FITS standard 4.0, section 4.4.2.7 and appendix J -----------------------
+
+
+def _word_sum(data: Array, offset: int) -> int:
+    """Sum of big-endian 32-bit words, modulo 2**32 - 1 up to `_fold`, for bytes that begin
+    anywhere in a file whose words begin at `offset` 0."""
+    before = offset % 4
+    after = -(len(data) + before) % 4
+    if before or after:
+        data = np.concatenate([np.zeros(before, "u1"), data, np.zeros(after, "u1")])
+    return int(data.view(">u4").sum(dtype=np.uint64))
+
+
+def _fold(total: int) -> int:
+    """Ones' complement sum: carries are added back in."""
+    while total >> 32:
+        total = (total & 0xFFFFFFFF) + (total >> 32)
+    return total
+
+
+def encode_checksum(value: int) -> str:
+    """16 letters and digits that stand for a 32-bit checksum (appendix J.2).
+
+    >>> encode_checksum(868229149)
+    '7Bf889Z87Af877Z8'
+    """
+    excluded = b":;<=>?@[\\]^_`"
+    letters = bytearray(16)
+    for i in range(4):
+        byte = (value >> (24 - 8 * i)) & 0xFF
+        quarters = [byte // 4 + 48] * 4
+        quarters[0] += byte % 4
+        while any(q in excluded for q in quarters):
+            for j in (0, 2):
+                if quarters[j] in excluded or quarters[j + 1] in excluded:
+                    quarters[j] += 1
+                    quarters[j + 1] -= 1
+        for j in range(4):
+            letters[4 * j + i] = quarters[j]
+    return (letters[-1:] + letters[:-1]).decode("ascii")

@@ -1,0 +1,59 @@
+"""What memory there is and what this process holds, as the operating system counts it."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+
+import psutil
+
+from pulsar_dask.errors import PulsarError
+from pulsar_dask.tiles import GB, MB
+
+DEFAULT_GB = 16.0
+#: What libraries still take after the plan is made: the scheduler's threads, its graph,
+#: file buffers (measured at 10 to 30 MB).
+SLACK = 40 * MB
+
+
+def available() -> int:
+    """Bytes that this process may come to hold: what is free and what it has, within the
+    limit of its control group."""
+    held = resident()
+    limits = [psutil.virtual_memory().available + held]
+    for limit in (
+        "/sys/fs/cgroup/memory.max",
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+    ):
+        with contextlib.suppress(OSError, ValueError), open(limit) as file:
+            limits.append(int(file.read()))
+    return min(limits)
+
+
+def resident() -> int:
+    """Bytes resident now."""
+    return int(psutil.Process().memory_info().rss)
+
+
+def peak_resident() -> int:
+    """The most bytes that were resident at once since the process began."""
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak) if sys.platform == "darwin" else int(peak) * 1024
+
+
+def budget(gigabytes: float | None) -> int:
+    """Bytes that ``--memory`` allows; by default 16 GB, or what there is."""
+    if gigabytes is None:
+        return min(int(DEFAULT_GB * GB), available())
+    if not 0 < gigabytes < 1e9:
+        raise PulsarError(f"--memory {gigabytes}: give gigabytes, such as 4 or 0.5")
+    return int(gigabytes * GB)
+
+
+def process_bytes() -> int:
+    """What the process itself takes, to be asked for when its libraries are loaded."""
+    return max(resident() + SLACK, peak_resident())

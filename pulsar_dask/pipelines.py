@@ -1,0 +1,119 @@
+"""What becomes of a stack: pure functions of tiles, and the layers that they make."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from dask.tokenize import tokenize
+
+from pulsar_dask import kernels
+from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.frame import Frame, PixelType
+from pulsar_dask.graph import TileGraph
+from pulsar_dask.reading import TILED_OPEN, read_tile, read_values
+from pulsar_dask.tiles import MB, Costs, Tile
+
+Array = np.ndarray[Any, Any]
+_FLOAT64 = PixelType(-64)
+
+
+def check_shapes(frames: Sequence[Frame]) -> tuple[int, ...]:
+    """The one shape of a stack; else a PulsarError that names the first two that differ."""
+    first = frames[0]
+    for frame in frames:
+        if frame.shape != first.shape:
+            raise PulsarError(
+                "frames of one stack must have one shape: "
+                f"{printable(first.path)} is {describe_shape(first.shape)}, "
+                f"{printable(frame.path)} is {describe_shape(frame.shape)}"
+            )
+    return first.shape
+
+
+def describe_shape(shape: Sequence[int]) -> str:
+    """Columns x rows (x planes), as the field says it."""
+    return " x ".join(str(n) for n in reversed(shape))
+
+
+def stack_type(frames: Sequence[Frame]) -> PixelType:
+    """How the pixels of a stack are held: as they are stored where all frames store them
+    alike, else as float64 values."""
+    first = frames[0].pixels
+    return first if all(f.pixels == first for f in frames) else _FLOAT64
+
+
+def median_tile(tile: Tile, frames: Sequence[Frame]) -> Array:
+    """Exact median of one tile of a stack.
+
+    Returns
+    -------
+    ndarray of float64, shape (tile height, tile width)
+        NaN where every frame's value is missing.
+    """
+    pixels = stack_type(frames)
+    if pixels == frames[0].pixels:
+        stack = _buffer((len(frames), *tile.shape), pixels.stored)
+        read_tile(frames, tile, stack)
+    else:
+        stack = read_values(frames, tile, np.dtype("f8"))
+    values, _ = kernels.median(stack.reshape(len(frames), -1), pixels)
+    return values.reshape(tile.shape)
+
+
+def median_graph(frames: Sequence[Frame], graph: TileGraph) -> str:
+    """Add the median of a stack to a graph; returns the name of its layer."""
+    token = tokenize([(f.path, f.size, f.mtime_ns, f.hdu) for f in frames])
+    shared = graph.share(f"frames-{token}", tuple(frames))
+    return graph.add(f"median-{token}", median_tile, shared)
+
+
+def median_costs(frames: Sequence[Frame], itemsize_out: int) -> Costs:
+    """What `median_tile` and the writing of its result hold (see `tiles.plan_tiles`)."""
+    n, pixels = len(frames), stack_type(frames)
+    same = pixels == frames[0].pixels
+    per_pixel = {
+        "frames": n * pixels.stored.itemsize,
+        "median": kernels.PIXEL_BYTES,
+        "output": 8 + 2 * itemsize_out,  # the float64 values wait for their turn to be written
+    }
+    if not same:
+        per_pixel["conversion"] = 3 * 8
+    tiled = [f for f in frames if f.storage == "tiled"]
+    if tiled:
+        per_pixel["decompression"] = 4 * max(f.pixels.stored.itemsize for f in tiled)
+    fixed = {"list of frames": 4000 * n, "headers of the output": 400 * n}
+    if tiled:
+        block = max(f.block[0] * f.shape[-1] * f.pixels.stored.itemsize for f in tiled)
+        fixed["open compressed files"] = 400_000 * min(TILED_OPEN, len(tiled)) + 3 * block
+    if any(f.storage == "gzip" for f in frames):
+        fixed["expanding"] = 4 * MB
+    return Costs(
+        per_pixel=per_pixel,
+        per_thread={"selection": kernels.scratch_bytes(n, pixels.stored.itemsize)},
+        fixed=fixed,
+        stored=n * pixels.stored.itemsize,
+        frames=n,
+    )
+
+
+def stack_block(frames: Sequence[Frame]) -> tuple[int, int]:
+    """Rows and columns that a tile should be a multiple of."""
+    blocks = [f.block for f in frames if not f.expanded]
+    return max((b[0] for b in blocks), default=1), max((b[1] for b in blocks), default=1)
+
+
+_LOCAL = threading.local()
+
+
+def _buffer(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """An array that this thread uses again for each tile: new memory costs a page fault for
+    every 4 kB, as much as the reading itself."""
+    size = int(np.prod(shape)) * dtype.itemsize
+    held = getattr(_LOCAL, "bytes", None)
+    if held is None or held.size < size:
+        _LOCAL.bytes = None
+        held = _LOCAL.bytes = np.empty(size, np.uint8)
+    return held[:size].view(dtype).reshape(shape)

@@ -1,0 +1,343 @@
+"""From frames to the pixels of a tile.
+
+`read_tile` is a function of small values (frames, tile): it opens what it needs, so it can
+run in any thread or process. Uncompressed pixels are read with positioned reads straight
+into the tile; a memory map would count the page cache against the process. Open files are
+kept, fewer than the system's limit, so that the system's read-ahead sees each file read
+in order.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import gzip
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+
+from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.frame import Frame, PixelType
+from pulsar_dask.tiles import Grid, Tile
+
+Array = np.ndarray[Any, Any]
+
+
+def read_tile(frames: Sequence[Frame], tile: Tile, out: Array) -> Array:
+    """Read one tile of all frames, as the pixels are stored.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        Of one shape and one stored type.
+    tile : Tile
+    out : ndarray, shape (frames, tile height, tile width), dtype of the stored pixels
+        Filled and returned; C-contiguous.
+
+    Raises
+    ------
+    PulsarError
+        A file cannot be read, is damaged, or has changed since it was scanned.
+    """
+    for frame, image in zip(frames, out, strict=True):
+        _guarded(_READERS[frame.storage])(frame, tile, image)
+    return out
+
+
+def _guarded(read: Callable[..., Any]) -> Callable[..., Any]:
+    """`read`, with what a damaged file makes the libraries raise told as a PulsarError."""
+
+    def guarded(frame: Frame, *args: Any) -> Any:
+        try:
+            return read(frame, *args)
+        except PulsarError:
+            raise
+        except Exception as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+            raise PulsarError(
+                f"{printable(frame.path)}: its pixels cannot be read ({printable(reason)}); "
+                "copy it again or remove it from the input"
+            ) from error
+
+    return guarded
+
+
+def read_values(frames: Sequence[Frame], tile: Tile, dtype: np.dtype[Any]) -> Array:
+    """Read one tile of all frames as values: scaling applied, missing values NaN.
+
+    Returns
+    -------
+    ndarray, shape (frames, tile height, tile width)
+        Of `dtype`, which must hold every frame's `PixelType.native` exactly.
+    """
+    out = np.empty((len(frames), *tile.shape), dtype)
+    stored: Array = np.empty(0)
+    for frame, image in zip(frames, out, strict=True):
+        if stored.dtype != frame.pixels.stored or not stored.size:
+            stored = np.empty((1, *tile.shape), frame.pixels.stored)
+        image[...] = to_values(read_tile([frame], tile, stored)[0], frame.pixels)
+    return out
+
+
+def to_values(stored: Array, pixels: PixelType) -> Array:
+    """Values of stored pixels, of dtype `pixels.native`; missing ones are NaN."""
+    native = stored.astype(stored.dtype.newbyteorder("="))
+    if pixels.scaled:
+        values = native.astype(np.float64)
+        values *= pixels.bscale
+        values += pixels.bzero
+    elif pixels.other_sign:
+        unsigned = np.dtype(f"u{native.itemsize}")
+        flipped = native.view(unsigned) ^ unsigned.type(1 << (8 * native.itemsize - 1))
+        # as integers first: float64 does not hold every 64-bit integer plus its offset
+        other = flipped.view(f"{'i' if pixels.bitpix == 8 else 'u'}{native.itemsize}")
+        values = other.astype(pixels.native, copy=False)
+    else:
+        values = native.astype(pixels.native, copy=False)
+    if pixels.blank is not None:
+        values[native == pixels.blank] = np.nan
+    if pixels.floating:
+        values[np.isinf(native)] = np.nan
+    return values
+
+
+def check_unchanged(frames: Sequence[Frame]) -> None:
+    """Raise PulsarError if a file is no longer the one that was scanned."""
+    for frame in frames:
+        try:
+            _check_status(frame, os.stat(frame.path))
+        except OSError as error:
+            raise PulsarError(f"{printable(frame.path)}: {error.strerror}") from error
+
+
+def close_files() -> None:
+    """Close the files kept open for reading, and drop the scratch file."""
+    _open_plain.cache_clear()
+    _open_tiled.cache_clear()
+    _SCRATCH.drop()
+
+
+# --- uncompressed ----------------------------------------------------------------------
+
+
+def _read_plain(frame: Frame, tile: Tile, image: Array) -> None:
+    _read_window(_open_plain(frame), frame.offset, frame, tile, image)
+
+
+def _read_window(file: _File, offset: int, frame: Frame, tile: Tile, image: Array) -> None:
+    rows, columns = frame.shape[-2:]
+    start = offset + ((tile.plane * rows + tile.y) * columns + tile.x) * image.itemsize
+    if tile.width == columns:
+        file.read_into(image, start)
+    else:
+        for row in image:
+            file.read_into(row, start)
+            start += columns * image.itemsize
+
+
+class _File:
+    """A file open for positioned reads; closed when nothing refers to it any more."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+        self._lock = threading.Lock()
+
+    def stat(self) -> os.stat_result:
+        return os.fstat(self._raw.fileno())
+
+    def read_into(self, array: Array, offset: int) -> None:
+        """Fill a C-contiguous array with the bytes at `offset`."""
+        view = memoryview(array.view(np.uint8)).cast("B")
+        done = 0
+        while done < len(view):
+            if hasattr(os, "preadv"):
+                count = os.preadv(self._raw.fileno(), [view[done:]], offset + done)
+            else:  # Windows
+                with self._lock:
+                    self._raw.seek(offset + done)
+                    count = self._raw.readinto(view[done:]) or 0
+            if count == 0:
+                raise EOFError("the file ends too early")
+            done += count
+
+    def write(self, data: bytes | memoryview, offset: int) -> None:
+        with self._lock:
+            self._raw.seek(offset)
+            view = memoryview(data)
+            while view:
+                view = view[self._raw.write(view) :]
+
+    def __del__(self) -> None:
+        self._raw.close()
+
+
+def _open_limit() -> int:
+    """How many files to keep open: half of what the system allows, at most 512."""
+    try:
+        import resource
+
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    except (ImportError, OSError, ValueError):
+        soft = 512  # Windows' C runtime
+    return max(1, min(512, soft // 2 - 16)) if soft > 0 else 512
+
+
+@functools.lru_cache(maxsize=_open_limit())
+def _open_plain(frame: Frame) -> _File:
+    file = _File(open(frame.path, "rb", buffering=0))
+    _check_status(frame, file.stat())
+    return file
+
+
+def _check_status(frame: Frame, status: os.stat_result) -> None:
+    if (status.st_size, status.st_mtime_ns) != (frame.size, frame.mtime_ns):
+        raise PulsarError(
+            f"{printable(frame.path)}: the file changed after its header was read; "
+            "run again when nothing writes to it"
+        )
+
+
+# --- tile-compressed -------------------------------------------------------------------
+
+
+class _TiledFile:
+    """A tile-compressed image whose sections astropy decompresses, one thread at a time."""
+
+    def __init__(self, frame: Frame) -> None:
+        self.lock = threading.Lock()
+        self.hdus = fits.open(
+            frame.path, memmap=False, do_not_scale_image_data=True, lazy_load_hdus=True
+        )
+        self.image = self.hdus[frame.hdu]
+
+    def __del__(self) -> None:
+        if hasattr(self, "hdus"):
+            self.hdus.close()
+
+
+#: An open compressed file holds its headers as astropy objects (about 0.3 MB).
+TILED_OPEN = 48
+
+
+@functools.lru_cache(maxsize=min(TILED_OPEN, _open_limit()))
+def _open_tiled(frame: Frame) -> _TiledFile:
+    _check_status(frame, os.stat(frame.path))
+    return _TiledFile(frame)
+
+
+
+def _read_section(frame: Frame, tile: Tile, image: Array) -> None:
+    rows = slice(tile.y, tile.y + tile.height)
+    columns = slice(tile.x, tile.x + tile.width)
+    index = (rows, columns) if len(frame.shape) == 2 else (tile.plane, rows, columns)
+    file = _open_tiled(frame)
+    with file.lock:
+        section = file.image.section[index]
+    if section.dtype.newbyteorder("=") != image.dtype.newbyteorder("="):
+        raise ValueError(f"pixels of type {section.dtype} where {image.dtype} was announced")
+    image[...] = section
+
+
+# --- expanded first --------------------------------------------------------------------
+
+
+class _Scratch:
+    """Pixels that cannot be entered in the middle, expanded once into one temporary file.
+
+    On POSIX the file has no name from the start; on Windows the system deletes it with its
+    last handle. Either way it is gone when the process is, however that ends.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._file: _File | None = None
+        self._places: dict[Frame, tuple[int, threading.Lock, list[bool]]] = {}
+        self._end = 0
+
+    def place(self, frame: Frame) -> tuple[_File, int]:
+        """The file and byte where the pixels of a frame lie; expands them the first time."""
+        with self._lock:
+            if self._file is None:
+                self._file = _File(tempfile.TemporaryFile(prefix="pulsar-dask-", buffering=0))
+            file = self._file
+            if frame not in self._places:
+                self._places[frame] = self._end, threading.Lock(), []
+                self._end += frame.nbytes
+            position, lock, done = self._places[frame]
+        with lock:
+            if not done:
+                _check_status(frame, os.stat(frame.path))
+                self._fill(file, position, frame)
+                done.append(True)
+        return file, position
+
+    def _fill(self, file: _File, position: int, frame: Frame) -> None:
+        parts = _gzip_parts(frame) if frame.storage == "gzip" else _tiled_parts(frame)
+        try:
+            for part in parts:
+                file.write(part, position)
+                position += len(part)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+                raise
+            raise PulsarError(
+                f"no space for the pixels of {printable(frame.path)} in "
+                f"{tempfile.gettempdir()}; point TMPDIR to a folder with more"
+            ) from error
+
+    def drop(self) -> None:
+        with self._lock:
+            self._file = None
+            self._places.clear()
+            self._end = 0
+
+
+_SCRATCH = _Scratch()
+
+
+def expand(frames: Sequence[Frame], threads: int) -> None:
+    """Expand those frames that have to be, several at a time."""
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        for _ in pool.map(_guarded(_SCRATCH.place), [f for f in frames if f.expanded]):
+            pass
+
+
+def _gzip_parts(frame: Frame) -> Iterator[bytes]:
+    left = frame.nbytes
+    with gzip.open(frame.path, "rb") as source:
+        source.seek(frame.offset)
+        while left:
+            part = source.read(min(left, 1 << 20))
+            if not part:
+                raise EOFError("the compressed data end too early")
+            yield part
+            left -= len(part)
+        while source.read(1 << 20):
+            pass  # to the end, where gzip compares its checksum
+
+
+def _tiled_parts(frame: Frame) -> Iterator[memoryview]:
+    rows, columns = frame.shape[-2:]
+    for tile in (t for _, t in Grid(frame.shape, frame.block[0], columns)):
+        part = np.empty(tile.shape, frame.pixels.stored)
+        _read_section(frame, tile, part)
+        yield memoryview(part).cast("B")
+    _open_tiled.cache_clear()
+
+
+def _read_expanded(frame: Frame, tile: Tile, image: Array) -> None:
+    file, offset = _SCRATCH.place(frame)
+    _read_window(file, offset, frame, tile, image)
+
+
+def _read_tiled(frame: Frame, tile: Tile, image: Array) -> None:
+    (_read_expanded if frame.expanded else _read_section)(frame, tile, image)
+
+
+_READERS = {"plain": _read_plain, "tiled": _read_tiled, "gzip": _read_expanded}

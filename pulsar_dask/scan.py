@@ -1,0 +1,341 @@
+"""From a path to a `Frame`: headers are read block by block, pixels never."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import stat
+import warnings
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO, Any
+
+from astropy.io import fits
+from astropy.utils.exceptions import AstropyWarning
+
+from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.frame import Frame, PixelType, frame_keywords
+
+BLOCK = 2880
+_CARD = 80
+_END = b"END".ljust(_CARD)
+_FIRST_READ = 5 * BLOCK  # holds most headers whole, so that a frame costs one read
+_LONGEST_HEADER = 4096 * BLOCK  # where a file without END is given up
+_BITPIX = (8, 16, 32, 64, -32, -64)
+
+
+@dataclass(frozen=True)
+class Hdu:
+    """A header and where its data lie."""
+
+    index: int
+    header: fits.Header
+    offset: int
+    """First byte of the data."""
+    size: int
+    """Bytes of data, padding not included."""
+
+
+def scan_frame(path: str | os.PathLike[str]) -> Frame:
+    """What the headers of a FITS file say of its first image.
+
+    The image is the first HDU with 2 axes, or 3 (planes, Y, X): primary, IMAGE
+    extension or tile-compressed. Keywords that it lacks are looked for in the primary
+    header. The file may be gzipped.
+
+    Raises
+    ------
+    PulsarError
+        The file cannot be read, is not FITS, is damaged or holds no image.
+    """
+    path = os.path.abspath(path)
+    status = _stat(path)
+    with _open(path) as (file, zipped):
+        primary: fits.Header | None = None
+        for hdu in _hdus(file, path):
+            primary = primary if primary is not None else hdu.header
+            if not _is_image(hdu.header, path):
+                continue
+            if not zipped and hdu.offset + hdu.size > status.st_size:
+                raise PulsarError(
+                    f"{printable(path)}: truncated, {status.st_size} bytes of at least "
+                    f"{hdu.offset + hdu.size}; copy it again or remove it from the input"
+                )
+            return _frame(path, status, hdu, primary, zipped)
+    raise PulsarError(f"{printable(path)}: no image with 2 or 3 axes in this FITS file")
+
+
+def scan_frames(paths: Sequence[str]) -> list[Frame]:
+    """`scan_frame` of each path, in order."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AstropyWarning)
+        return [scan_frame(path) for path in paths]
+
+
+def read_header(frame: Frame) -> fits.Header:
+    """The image header of a frame as it would be were it not compressed, with the cards
+    of the primary header that it lacks."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AstropyWarning)
+        with _open(frame.path) as (file, _):
+            hdus = []
+            for hdu in _hdus(file, frame.path):
+                hdus.append(hdu)
+                if hdu.index == frame.hdu:
+                    break
+        header = hdus[-1].header.copy()
+        if frame.storage == "tiled":
+            header = _image_header(header)
+        if len(hdus) > 1:
+            header.extend(
+                (c for c in hdus[0].header.cards if c.keyword not in _STRUCTURE),
+                unique=True,
+                update=False,
+            )
+        return header
+
+
+# --- below: FITS structure ----------------------------------------------------------
+
+_STRUCTURE = frozenset(
+    "SIMPLE XTENSION BITPIX NAXIS EXTEND PCOUNT GCOUNT GROUPS CHECKSUM DATASUM "
+    "EXTNAME EXTVER EXTLEVEL INHERIT BSCALE BZERO BLANK TFIELDS THEAP".split()
+)
+
+
+class _Keywords:
+    """Values of an image header, then of the primary; a card that cannot be read gives its text."""
+
+    def __init__(self, *headers: fits.Header) -> None:
+        self.headers = headers
+
+    def get(self, keyword: str, default: Any = None) -> Any:
+        for header in self.headers:
+            if keyword in header:
+                try:
+                    value = header[keyword]
+                except fits.VerifyError:
+                    return header.cards[keyword].image[10:].strip()
+                if isinstance(value, fits.card.Undefined):
+                    continue
+                return value
+        return default
+
+
+def _frame(
+    path: str, status: os.stat_result, hdu: Hdu, primary: fits.Header, zipped: bool
+) -> Frame:
+    header = hdu.header
+    tiled = _is_tiled(header)
+    if tiled and zipped:
+        raise PulsarError(
+            f"{printable(path)}: a tile-compressed image inside a .gz; expand it with gunzip first"
+        )
+    z = "Z" if tiled else ""
+    naxis = _integer(header, z + "NAXIS", path)
+    lengths = [_integer(header, f"{z}NAXIS{i}", path) for i in range(1, naxis + 1)]
+    bitpix = _integer(header, z + "BITPIX", path)
+    block = (1, 1)
+    if tiled:
+        width = _integer(header, "ZTILE1", path, lengths[0])
+        height = _integer(header, "ZTILE2", path, 1)
+        block = (max(1, height), max(1, width))
+    keywords = _Keywords(header, primary)
+    try:
+        return Frame(
+            path=path,
+            hdu=hdu.index,
+            shape=tuple(reversed(lengths)),
+            pixels=_pixel_type(header, bitpix, tiled, path),
+            storage="tiled" if tiled else "gzip" if zipped else "plain",
+            offset=0 if tiled else hdu.offset,
+            block=block,
+            size=status.st_size,
+            mtime_ns=status.st_mtime_ns,
+            **frame_keywords(keywords),  # type: ignore[arg-type]
+        )
+    except fits.VerifyError as error:
+        raise PulsarError(f"{printable(path)}: {printable(error)}") from error
+
+
+def _pixel_type(header: fits.Header, bitpix: int, tiled: bool, path: str) -> PixelType:
+    if bitpix not in _BITPIX:
+        raise PulsarError(f"{printable(path)}: BITPIX is {bitpix}, which no FITS image has")
+    bscale = _real(header, "BSCALE", path, 1.0)
+    if bscale == 0:
+        raise PulsarError(f"{printable(path)}: BSCALE is 0, so every pixel has the same value")
+    blank = None
+    if bitpix > 0:
+        keyword = "ZBLANK" if tiled and "ZBLANK" in header else "BLANK"
+        blank = _integer(header, keyword, path, None) if keyword in header else None
+        if blank is not None and not _representable(blank, bitpix):
+            blank = None
+    return PixelType(bitpix, bscale, _real(header, "BZERO", path, 0.0), blank)
+
+
+def _representable(value: int, bitpix: int) -> bool:
+    low, high = (0, 255) if bitpix == 8 else (-(2 ** (bitpix - 1)), 2 ** (bitpix - 1) - 1)
+    return low <= value <= high
+
+
+def _stat(path: str) -> os.stat_result:
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise PulsarError(f"{printable(path)}: {error.strerror}") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise PulsarError(f"{printable(path)}: not a regular file")
+    if status.st_size == 0:
+        raise PulsarError(f"{printable(path)}: the file is empty")
+    return status
+
+
+class _open:
+    """Opens a file to read its bytes in order, through gzip where it begins as one."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __enter__(self) -> tuple[IO[bytes], bool]:
+        try:
+            raw = open(self.path, "rb", buffering=0)
+            zipped = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+        except OSError as error:
+            raise PulsarError(f"{printable(self.path)}: {error.strerror}") from error
+        self.files = [raw, gzip.GzipFile(fileobj=raw)] if zipped else [raw]
+        return self.files[-1], zipped  # type: ignore[return-value]
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        for file in reversed(self.files):
+            file.close()
+        if isinstance(error, (zlib.error, EOFError, OSError)):
+            raise PulsarError(
+                f"{printable(self.path)}: cannot be read ({error}); copy it again or remove it"
+            ) from error
+
+
+def _hdus(file: IO[bytes], path: str) -> Iterator[Hdu]:
+    index, position = 0, 0
+    while True:
+        text, offset = _header_text(file, position, path, index)
+        if text is None:
+            return
+        try:
+            header = fits.Header.fromstring(text)
+        except Exception as error:  # astropy has no one class for what can be wrong
+            raise PulsarError(f"{printable(path)}: unreadable header ({error})") from error
+        size = _data_size(header, path)
+        yield Hdu(index, header, offset, size)
+        index += 1
+        position = offset + -(-size // BLOCK) * BLOCK
+
+
+def _header_text(
+    file: IO[bytes], position: int, path: str, index: int
+) -> tuple[bytes | None, int]:
+    """The cards up to END, and the byte after the header's last block."""
+    file.seek(position)
+    text, end = b"", -1
+    while end < 0:
+        part = file.read(_FIRST_READ)
+        text += part
+        if not text or (index and not text.startswith(b"XTENSION")):
+            return None, 0  # the end of the file, or padding after the last HDU
+        if index == 0 and not text.startswith(b"SIMPLE  ="):
+            raise PulsarError(f"{printable(path)}: not a FITS file")
+        end = _find_end(text, max(0, len(text) - len(part) - _CARD))
+        if not part or len(text) > _LONGEST_HEADER:
+            raise PulsarError(f"{printable(path)}: the header of HDU {index} has no END card")
+    return text[: end + _CARD], position + -(-(end + _CARD) // BLOCK) * BLOCK
+
+
+def _find_end(text: bytes, start: int) -> int:
+    start -= start % _CARD
+    while (found := text.find(_END, start)) >= 0:
+        if found % _CARD == 0:
+            return found
+        start = found + 1
+    return -1
+
+
+def _data_size(header: fits.Header, path: str) -> int:
+    naxis = _integer(header, "NAXIS", path)
+    if not 0 <= naxis <= 999:
+        raise PulsarError(f"{printable(path)}: NAXIS is {naxis}")
+    lengths = [_integer(header, f"NAXIS{i}", path) for i in range(1, naxis + 1)]
+    if any(n < 0 for n in lengths):
+        raise PulsarError(f"{printable(path)}: an axis has a negative length")
+    if lengths and lengths[0] == 0 and header.get("GROUPS") is True:
+        lengths[0] = 1  # random groups
+    elements = 1 if lengths else 0
+    for n in lengths:
+        elements *= n
+    groups = _integer(header, "GCOUNT", path, 1) * (_integer(header, "PCOUNT", path, 0) + elements)
+    return abs(_integer(header, "BITPIX", path)) // 8 * groups
+
+
+def _is_tiled(header: fits.Header) -> bool:
+    return header.get("ZIMAGE") is True and header.get("XTENSION", "").strip() == "BINTABLE"
+
+
+def _is_image(header: fits.Header, path: str) -> bool:
+    if _is_tiled(header):
+        z = "Z"
+    elif header.get("XTENSION", "IMAGE").strip() == "IMAGE" and header.get("GROUPS") is not True:
+        z = ""
+    else:
+        return False
+    naxis = _integer(header, z + "NAXIS", path)
+    if naxis not in (2, 3):
+        return False
+    for i in range(1, naxis + 1):
+        if _integer(header, f"{z}NAXIS{i}", path) == 0:
+            raise PulsarError(f"{printable(path)}: the image has no pixels ({z}NAXIS{i} is 0)")
+    return True
+
+
+_REQUIRED: Any = object()
+
+
+def _integer(header: fits.Header, keyword: str, path: str, default: Any = _REQUIRED) -> Any:
+    value = _Keywords(header).get(keyword)
+    if value is None and default is not _REQUIRED:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int):
+        what = "missing" if value is None else f"{printable(value)!r}, not a whole number"
+        raise PulsarError(f"{printable(path)}: {keyword} is {what}")
+    return value
+
+
+def _real(header: fits.Header, keyword: str, path: str, default: float) -> float:
+    value = _Keywords(header).get(keyword)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value - value != 0:
+        raise PulsarError(f"{printable(path)}: {keyword} is {printable(value)!r}, not a number")
+    return float(value)
+
+
+#: Cards of the table that holds a compressed image, which the image itself does not have
+#: (FITS standard 4.0, section 10.1).
+_TABLE_ONLY = frozenset(
+    "ZIMAGE ZCMPTYPE ZMASKCMP ZQUANTIZ ZDITHER0 ZTENSION ZSIMPLE ZEXTEND ZBLOCKED ZPCOUNT "
+    "ZGCOUNT ZHECKSUM ZDATASUM ZBLANK FZALGOR FZTILE".split()
+)
+_TABLE_NUMBERED = ("ZTILE", "ZNAME", "ZVAL", "TTYPE", "TFORM", "TUNIT", "TNULL", "TDIM", "TDISP")
+
+
+def _image_header(table: fits.Header) -> fits.Header:
+    header = table.copy()
+    for card in table.cards:
+        word = card.keyword.rstrip("0123456789")
+        if card.keyword in _TABLE_ONLY or (word in _TABLE_NUMBERED and word != card.keyword):
+            header.remove(card.keyword, ignore_missing=True)
+    for name in [k for k in header if k == "ZBITPIX" or k.startswith("ZNAXIS")]:
+        header[name[1:]] = header[name]
+        del header[name]
+    if header.get("EXTNAME") == "COMPRESSED_IMAGE":
+        del header["EXTNAME"]
+    return header
