@@ -10,6 +10,7 @@ import xarray as xr
 from xarray.backends import BackendArray, BackendEntrypoint
 from xarray.core import indexing
 
+from pulsar_dask.cube import attributes
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.frame import Frame
 from pulsar_dask.reading import read_values
@@ -25,11 +26,7 @@ class PulsarBackend(BackendEntrypoint):
     url = "https://pypi.org/project/pulsar-dask/"
     open_dataset_parameters = ("filename_or_obj", "drop_variables")
 
-    def open_dataset(  # type: ignore[override]
-        self, filename_or_obj: Any, *, drop_variables: Any = None
-    ) -> xr.Dataset:
-        from pulsar_dask.cube import _attributes
-
+    def open_dataset(self, filename_or_obj: Any, *, drop_variables: Any = None) -> xr.Dataset:
         if not isinstance(filename_or_obj, (str, os.PathLike)):
             raise PulsarError("the engine 'pulsar' opens paths, not file objects")
         (frame,) = scan_frames([os.fspath(filename_or_obj)])
@@ -40,7 +37,7 @@ class PulsarBackend(BackendEntrypoint):
         image = xr.Variable(
             dims,
             indexing.LazilyIndexedArray(_Image(frame)),
-            attrs=_attributes(frame),
+            attrs=attributes(frame),
             encoding={"preferred_chunks": chunks},
         )
         dataset = xr.Dataset({} if "image" in (drop_variables or ()) else {"image": image})
@@ -83,7 +80,11 @@ class _Image(BackendArray):
         for item, length in zip(key, self.shape, strict=True):
             if isinstance(item, slice):
                 wanted = range(length)[item]
-                low, high = (min(wanted[0], wanted[-1]), max(wanted[0], wanted[-1]) + 1) if wanted else (0, 0)
+                low, high = (
+                    (min(wanted[0], wanted[-1]), max(wanted[0], wanted[-1]) + 1)
+                    if wanted
+                    else (0, 0)
+                )
                 step = wanted.step
                 first = wanted[0] - low if wanted else 0
                 stop = first + step * len(wanted)

@@ -98,7 +98,11 @@ def _options(*decorators: Callable[..., Any]) -> Callable[[Callable[..., Any]], 
 
 _input_options = _options(
     click.option(
-        "--no-sequence", "sequence", is_flag=True, flag_value=False, default=True,
+        "--no-sequence",
+        "sequence",
+        is_flag=True,
+        flag_value=False,
+        default=True,
         help="Take one numbered file alone, not as the first of its sequence.",
     ),
     click.option("--recursive", is_flag=True, help="Enter the folders in a folder."),
@@ -106,15 +110,19 @@ _input_options = _options(
 
 _execution_options = _options(
     click.option(
-        "--memory", type=float, metavar="GB",
+        "--memory",
+        type=float,
+        metavar="GB",
         help="Most memory the whole process may take. [default: 16, or what there is]",
     ),
     click.option("--threads", type=click.IntRange(1), metavar="N", help="[default: all cores]"),
-    click.option("--scheduler", metavar="ADDRESS", help="Compute on a dask cluster (tcp://host:port)."),
+    click.option(
+        "--scheduler", metavar="ADDRESS", help="Compute on a dask cluster (tcp://host:port)."
+    ),
 )
 
 _common_options = _options(
-    click.option("--overwrite", is_flag=True, help="Replace an output that this program did not write."),
+    click.option("--overwrite", is_flag=True, help="Replace files of others, too."),
     click.option("-q", "--quiet", is_flag=True, help="Say nothing but warnings and errors."),
     click.option("-v", "--verbose", is_flag=True, help="Say what is read and how memory is used."),
     click.option("--debug", is_flag=True, help="Show where an error comes from."),
@@ -155,4 +163,4 @@ def med(**options: Any) -> None:
 
 
 def med_main() -> None:
-    med.run("med")
+    med.run("med")  # type: ignore[attr-defined]

@@ -157,8 +157,8 @@ class _Voice:
             f"{' and '.join(kinds)}, {_bytes(size)}"
         )
         self(
-            f"{len(plan.grid)} tiles of {plan.grid.width} x {min(plan.grid.height, first.shape[-2])} "
-            f"pixels on {plan.threads} threads, planned {_bytes(plan.total)} of {_bytes(plan.budget)}"
+            f"{len(plan.grid)} tiles of {plan.grid.width} x {plan.grid.height} pixels on "
+            f"{plan.threads} threads, {_bytes(plan.total)} of at most {_bytes(plan.budget)}"
         )
         if self.verbose:
             for frame in frames:
@@ -198,7 +198,12 @@ class _Progress:
         from tqdm import tqdm
 
         _Progress.current = tqdm(
-            total=self.total, unit="B", unit_scale=True, leave=False, file=sys.stderr, mininterval=0.1
+            total=self.total,
+            unit="B",
+            unit_scale=True,
+            leave=False,
+            file=sys.stderr,
+            mininterval=0.1,
         )
         return _Progress.current
 

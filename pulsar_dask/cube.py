@@ -9,13 +9,17 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import xarray as xr
+from dask._task_spec import Task, TaskRef
 from dask.system import CPU_COUNT
+from dask.tokenize import tokenize
 
-from pulsar_dask import memory, pipelines
+from pulsar_dask import pipelines
 from pulsar_dask.frame import Frame
 from pulsar_dask.graph import TileGraph
+from pulsar_dask.master import clean_header, default_dtype
+from pulsar_dask.memory import SLACK, budget, resident
 from pulsar_dask.reading import read_values
-from pulsar_dask.scan import read_header, scan_frames
+from pulsar_dask.scan import scan_frames
 from pulsar_dask.spec import find_inputs
 from pulsar_dask.tiles import Costs, Grid, Tile, plan_tiles
 
@@ -61,16 +65,23 @@ def open_frames(
         No file, a damaged file, or frames of different shapes.
     """
     frames = scan_frames(find_inputs(spec, sequence=sequence, recursive=recursive).paths)
-    return frames_cube(frames, memory_gb=memory, threads=threads)
+    return frames_cube(frames, memory=memory, threads=threads)
 
 
-def median(cube_or_spec: Spec, **options: Any) -> xr.DataArray:
+def median(
+    spec: Spec,
+    *,
+    sequence: bool = True,
+    recursive: bool = False,
+    memory: float | None = None,
+    threads: int | None = None,
+) -> xr.DataArray:
     """The exact median of frames, lazily: what `med` writes.
 
     Parameters
     ----------
-    cube_or_spec : path or iterable of paths
-        As for `open_frames`, whose options it takes too.
+    spec, sequence, recursive, memory, threads
+        As for `open_frames`.
 
     Returns
     -------
@@ -78,29 +89,20 @@ def median(cube_or_spec: Spec, **options: Any) -> xr.DataArray:
         Dims (y, x) or (plane, y, x); float32, or float64 where a frame has 32- or 64-bit
         integers or 64-bit floats; NaN where no frame has a value.
     """
-    from pulsar_dask.master import default_dtype
-
-    inputs = find_inputs(
-        cube_or_spec,
-        sequence=options.pop("sequence", True),
-        recursive=options.pop("recursive", False),
-    )
-    frames = scan_frames(inputs.paths)
+    frames = scan_frames(find_inputs(spec, sequence=sequence, recursive=recursive).paths)
     shape = pipelines.check_shapes(frames)
     dtype = np.dtype(default_dtype(frames))
     costs = pipelines.median_costs(frames, dtype.itemsize)
-    graph = TileGraph(_plan(shape, costs, frames, options.pop("memory", None), options.pop("threads", None)))
-    if options:
-        raise TypeError(f"unknown options: {', '.join(options)}")
+    graph = TileGraph(_plan(shape, costs, frames, memory, threads))
     name = pipelines.median_graph(frames, graph)
     array = lazy_array(graph, name, np.dtype("f8")).astype(dtype)
     return xr.DataArray(
-        array, dims=("plane", "y", "x")[-len(shape) :], name="median", attrs=_attributes(frames[0])
+        array, dims=("plane", "y", "x")[-len(shape) :], name="median", attrs=attributes(frames[0])
     )
 
 
 def frames_cube(
-    frames: Sequence[Frame], *, memory_gb: float | None = None, threads: int | None = None
+    frames: Sequence[Frame], *, memory: float | None = None, threads: int | None = None
 ) -> xr.DataArray:
     """The cube of frames that were scanned already; see `open_frames`."""
     shape = pipelines.check_shapes(frames)
@@ -111,10 +113,8 @@ def frames_cube(
         stored=n * dtype.itemsize,
         frames=n,
     )
-    grid = _plan(shape, costs, frames, memory_gb, threads)
+    grid = _plan(shape, costs, frames, memory, threads)
     graph = TileGraph(grid)
-    from dask.tokenize import tokenize
-
     token = tokenize([(f.path, f.size, f.mtime_ns, f.hdu) for f in frames])
     shared = graph.share(f"frames-{token}", tuple(frames))
     name = graph.add(f"cube-{token}", _cube_tile, shared, graph.share(f"dtype-{token}", dtype))
@@ -124,7 +124,7 @@ def frames_cube(
         dims=("frame", *("plane", "y", "x")[-len(shape) :]),
         coords=_coordinates(frames),
         name="frames",
-        attrs=_attributes(frames[0]),
+        attrs=attributes(frames[0]),
     )
 
 
@@ -135,8 +135,6 @@ def lazy_array(
 
     `leading` are the lengths of axes that each tile has before those of the image.
     """
-    from dask._task_spec import Task, TaskRef
-
     name = f"{layer}-array"
     zeros = (0,) * len(leading)
     axis = len(leading)
@@ -162,14 +160,18 @@ def _cube_tile(tile: Tile, frames: Sequence[Frame], dtype: np.dtype[Any]) -> Arr
 
 
 def _plan(
-    shape: tuple[int, ...], costs: Costs, frames: Sequence[Frame], gigabytes: float | None, threads: int | None
+    shape: tuple[int, ...],
+    costs: Costs,
+    frames: Sequence[Frame],
+    memory: float | None,
+    threads: int | None,
 ) -> Grid:
     return plan_tiles(
         shape,
         costs,
-        budget=memory.budget(gigabytes),
+        budget=budget(memory),
         threads=threads or CPU_COUNT,
-        process=memory.resident() + memory.SLACK,
+        process=resident() + SLACK,
         block=pipelines.stack_block(frames),
     ).grid
 
@@ -195,8 +197,9 @@ def _coordinates(frames: Sequence[Frame]) -> dict[str, Any]:
     }
 
 
-def _attributes(frame: Frame) -> dict[str, str]:
-    header = read_header(frame)
+def attributes(frame: Frame) -> dict[str, str]:
+    """Units and header of a frame, as attributes that any store can keep."""
+    header = clean_header(frame)
     return {
         "units": str(header.get("BUNIT", "ADU")),
         "header": header.tostring(sep="\n", padding=False, endcard=False),

@@ -71,7 +71,7 @@ class PixelType:
 
     @property
     def wide(self) -> bool:
-        """Whether a median of such pixels needs float64 (32- and 64-bit integers, 64-bit floats)."""
+        """Whether a median of such pixels needs float64 (32-bit integers and up)."""
         return self.bitpix in (32, 64, -64)
 
 
@@ -87,7 +87,7 @@ class Frame:
     """(y, x) or (plane, y, x), in pixels."""
     pixels: PixelType
     storage: Storage
-    """"plain": pixels lie in the file as they are; "tiled": tile-compressed; "gzip": inside a .gz."""
+    """"plain": pixels lie in the file as they are; "tiled": tile-compressed; "gzip": in a .gz."""
     offset: int
     """Byte at which the pixels begin (in the expanded file for "gzip"; unused for "tiled")."""
     block: tuple[int, int]
@@ -118,7 +118,7 @@ class Frame:
 
     @property
     def kind(self) -> str | None:
-        """"bias", "dark", "flat", "light", "other"; None for an unlabelled frame."""
+        """ "bias", "dark", "flat", "light", "other"; None for an unlabelled frame."""
         return kind_of(self.label)[0]
 
     @property

@@ -29,6 +29,8 @@ from numba.extending import intrinsic
 
 from pulsar_dask.frame import PixelType
 
+Array = np.ndarray[Any, Any]
+
 #: Frames above which bisection is faster than the network, by bytes of a stored pixel
 #: (measured on noise with outliers; `benchmarks/kernels.py`).
 NETWORK_FRAMES = {1: 192, 2: 192, 4: 256, 8: 768}
@@ -38,9 +40,7 @@ _BLOCK = 256
 _SWAP = sys.byteorder == "little"
 
 
-def median(
-    stack: np.ndarray[Any, Any], pixels: PixelType
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None]:
+def median(stack: Array, pixels: PixelType) -> tuple[Array, Array | None]:
     """Median over the first axis of pixels as they are stored.
 
     Parameters
@@ -64,9 +64,7 @@ def median(
     swap = _SWAP and stack.dtype.str[0] == ">"
     can_miss = pixels.floating or pixels.blank is not None
     key = np.dtype(f"i{_key_size(stored.itemsize, frames)}")
-    special = bits.dtype.type(
-        _exponent_bits(stored) if pixels.floating else (pixels.blank or 0)
-    )
+    special = bits.dtype.type(_exponent_bits(stored) if pixels.floating else (pixels.blank or 0))
     low_rank, high_rank = (frames - 1) // 2, frames // 2
     use_network = frames <= NETWORK_FRAMES[stored.itemsize]
     low, high = np.empty(n, key), np.empty(n, key)
@@ -117,7 +115,7 @@ def _exponent_bits(stored: np.dtype[Any]) -> int:
     return 0x7F800000 if stored.itemsize == 4 else 0x7FF0000000000000
 
 
-def _values(keys: np.ndarray[Any, Any], pixels: PixelType, stored: np.dtype[Any]) -> np.ndarray[Any, Any]:
+def _values(keys: Array, pixels: PixelType, stored: np.dtype[Any]) -> Array:
     """float64 values of (already unfolded) keys."""
     if pixels.floating:
         values = keys.view(stored).astype(np.float64)
@@ -132,9 +130,9 @@ def _values(keys: np.ndarray[Any, Any], pixels: PixelType, stored: np.dtype[Any]
     return values
 
 
-def _mean(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _mean(a: Array, b: Array) -> Array:
     with np.errstate(over="ignore"):
-        total = a + b
+        total: Array = a + b
     overflow = np.isinf(total)
     total *= 0.5
     if overflow.any():
@@ -149,7 +147,7 @@ _BOTH, _MIN, _MAX = 3, 1, 2
 
 
 @functools.lru_cache(maxsize=64)
-def _comparators(n: int, *ranks: int) -> np.ndarray[Any, Any]:
+def _comparators(n: int, *ranks: int) -> Array:
     """Comparators (i, j, which outputs are needed) that put the values of `ranks` in place.
 
     Knuth, The Art of Computer Programming 3, section 5.2.2, algorithm M, walked backwards

@@ -17,7 +17,7 @@ from pulsar_dask._version import __version__
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.frame import EXPOSURE_KEYWORDS, TEMPERATURE_KEYWORDS, Frame
 from pulsar_dask.outputs import CREATOR, AtomicFile
-from pulsar_dask.scan import BLOCK, read_header
+from pulsar_dask.scan import BLOCK, STRUCTURE, read_header
 from pulsar_dask.tiles import Tile
 
 Array = np.ndarray[Any, Any]
@@ -33,12 +33,8 @@ OUTPUT_TYPES = {
     "float64": (-64, 0),
 }
 
-#: Cards that describe a file's own bytes, or values that a master does not share.
-_DROPPED = frozenset(
-    "SIMPLE XTENSION BITPIX NAXIS EXTEND PCOUNT GCOUNT GROUPS BSCALE BZERO BLANK CHECKSUM DATASUM "
-    "ZHECKSUM ZDATASUM EXTNAME EXTVER EXTLEVEL INHERIT DATAMIN DATAMAX LONGSTRN END "
-    "IMAGETYP NCOMBINE COMBMETH CREATOR DATE DATE-END".split()
-)
+#: Extremes of one frame, which a master does not share.
+_DROPPED = STRUCTURE | {"DATAMIN", "DATAMAX"}
 
 
 def default_dtype(frames: Sequence[Frame]) -> str:
@@ -72,11 +68,7 @@ def master_header(
     method : str
         COMBMETH.
     """
-    header = fits.Header()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AstropyWarning)
-        for card in read_header(frames[0]).cards:
-            _copy_card(card, header)
+    header = clean_header(frames[0])
     header["IMAGETYP"] = (f"Master {kind.capitalize()}" if kind else "Master", "kind of frame")
     header["NCOMBINE"] = (len(frames), "number of frames combined")
     header["COMBMETH"] = (method, "how they were combined")
@@ -99,6 +91,16 @@ def master_header(
         header.add_history(_ascii(f"input {_base(frame.path)}"))
     for step in steps:
         header.add_history(_ascii(step))
+    return header
+
+
+def clean_header(frame: Frame) -> fits.Header:
+    """A frame's cards in standard form, without those of its structure, scaling and checksums."""
+    header = fits.Header()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AstropyWarning)
+        for card in read_header(frame).cards:
+            _copy_card(card, header)
     return header
 
 

@@ -27,7 +27,7 @@ def available() -> int:
     ):
         with contextlib.suppress(OSError, ValueError), open(limit) as file:
             limits.append(int(file.read()))
-    return min(limits)
+    return int(min(limits))
 
 
 def resident() -> int:

@@ -9,7 +9,6 @@ import re
 import secrets
 import threading
 from collections.abc import Iterable
-from types import TracebackType
 from typing import Any
 
 from pulsar_dask.errors import PulsarError, printable
@@ -47,13 +46,14 @@ def check_output(path: str, inputs: Iterable[str], *, overwrite: bool) -> None:
     if place and any(place == sequence_siblings(os.path.realpath(p)) for p in inputs):
         raise PulsarError(
             f"{name} belongs to the numbered sequence of the inputs, which is never written to. "
-            "Is the name of the output missing? It comes last: med \"bias*.fit\" master_bias.fit"
+            'Is the name of the output missing? It comes last: med "bias*.fit" master_bias.fit'
         )
-    if not os.path.lexists(path) or overwrite and not os.path.isdir(path):
+    if not os.path.lexists(path) or (overwrite and not os.path.isdir(path)):
         return
     if not is_ours(path):
         raise PulsarError(
-            f"{name} exists and was not written by {CREATOR}; name another output or add --overwrite"
+            f"{name} exists and was not written by {CREATOR}; "
+            "name another output or add --overwrite"
         )
 
 
@@ -103,7 +103,8 @@ class AtomicFile:
     def _claim(self, size: int) -> None:
         if hasattr(os, "posix_fallocate"):
             try:
-                return os.posix_fallocate(self._fd, 0, size)
+                os.posix_fallocate(self._fd, 0, size)
+                return
             except OSError as error:
                 if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
                     raise
@@ -145,9 +146,7 @@ class AtomicFile:
     def __enter__(self) -> AtomicFile:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: Any) -> None:
         self.close()
 
 

@@ -17,7 +17,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from astropy.io import fits
@@ -153,7 +153,7 @@ class _File:
 
     def read_into(self, array: Array, offset: int) -> None:
         """Fill a C-contiguous array with the bytes at `offset`."""
-        view = memoryview(array.view(np.uint8)).cast("B")
+        view = memoryview(cast(Any, array.view(np.uint8))).cast("B")
         done = 0
         while done < len(view):
             if hasattr(os, "preadv"):
@@ -190,7 +190,7 @@ def _open_limit() -> int:
 
 @functools.lru_cache(maxsize=_open_limit())
 def _open_plain(frame: Frame) -> _File:
-    file = _File(open(frame.path, "rb", buffering=0))
+    file = _File(open(frame.path, "rb", buffering=0))  # noqa: SIM115
     _check_status(frame, file.stat())
     return file
 
@@ -231,7 +231,6 @@ def _open_tiled(frame: Frame) -> _TiledFile:
     return _TiledFile(frame)
 
 
-
 def _read_section(frame: Frame, tile: Tile, image: Array) -> None:
     rows = slice(tile.y, tile.y + tile.height)
     columns = slice(tile.x, tile.x + tile.width)
@@ -264,7 +263,8 @@ class _Scratch:
         """The file and byte where the pixels of a frame lie; expands them the first time."""
         with self._lock:
             if self._file is None:
-                self._file = _File(tempfile.TemporaryFile(prefix="pulsar-dask-", buffering=0))
+                raw = tempfile.TemporaryFile(prefix="pulsar-dask-", buffering=0)  # noqa: SIM115
+                self._file = _File(raw)
             file = self._file
             if frame not in self._places:
                 self._places[frame] = self._end, threading.Lock(), []
@@ -323,11 +323,11 @@ def _gzip_parts(frame: Frame) -> Iterator[bytes]:
 
 
 def _tiled_parts(frame: Frame) -> Iterator[memoryview]:
-    rows, columns = frame.shape[-2:]
+    columns = frame.shape[-1]
     for tile in (t for _, t in Grid(frame.shape, frame.block[0], columns)):
         part = np.empty(tile.shape, frame.pixels.stored)
         _read_section(frame, tile, part)
-        yield memoryview(part).cast("B")
+        yield memoryview(cast(Any, part)).cast("B")
     _open_tiled.cache_clear()
 
 

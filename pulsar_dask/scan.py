@@ -89,7 +89,7 @@ def read_header(frame: Frame) -> fits.Header:
             header = _image_header(header)
         if len(hdus) > 1:
             header.extend(
-                (c for c in hdus[0].header.cards if c.keyword not in _STRUCTURE),
+                (c for c in hdus[0].header.cards if c.keyword not in STRUCTURE),
                 unique=True,
                 update=False,
             )
@@ -98,9 +98,10 @@ def read_header(frame: Frame) -> fits.Header:
 
 # --- below: FITS structure ----------------------------------------------------------
 
-_STRUCTURE = frozenset(
-    "SIMPLE XTENSION BITPIX NAXIS EXTEND PCOUNT GCOUNT GROUPS CHECKSUM DATASUM "
-    "EXTNAME EXTVER EXTLEVEL INHERIT BSCALE BZERO BLANK TFIELDS THEAP".split()
+#: Cards that describe a file's own bytes rather than the image.
+STRUCTURE = frozenset(
+    "SIMPLE XTENSION BITPIX NAXIS EXTEND PCOUNT GCOUNT GROUPS CHECKSUM DATASUM ZHECKSUM ZDATASUM "
+    "EXTNAME EXTVER EXTLEVEL INHERIT BSCALE BZERO BLANK TFIELDS THEAP LONGSTRN END".split()
 )
 
 
@@ -232,9 +233,7 @@ def _hdus(file: IO[bytes], path: str) -> Iterator[Hdu]:
         position = offset + -(-size // BLOCK) * BLOCK
 
 
-def _header_text(
-    file: IO[bytes], position: int, path: str, index: int
-) -> tuple[bytes | None, int]:
+def _header_text(file: IO[bytes], position: int, path: str, index: int) -> tuple[bytes | None, int]:
     """The cards up to END, and the byte after the header's last block."""
     file.seek(position)
     text, end = b"", -1
@@ -273,7 +272,7 @@ def _data_size(header: fits.Header, path: str) -> int:
     for n in lengths:
         elements *= n
     groups = _integer(header, "GCOUNT", path, 1) * (_integer(header, "PCOUNT", path, 0) + elements)
-    return abs(_integer(header, "BITPIX", path)) // 8 * groups
+    return int(abs(_integer(header, "BITPIX", path)) // 8 * groups)
 
 
 def _is_tiled(header: fits.Header) -> bool:
@@ -322,20 +321,29 @@ def _real(header: fits.Header, keyword: str, path: str, default: float) -> float
 #: (FITS standard 4.0, section 10.1).
 _TABLE_ONLY = frozenset(
     "ZIMAGE ZCMPTYPE ZMASKCMP ZQUANTIZ ZDITHER0 ZTENSION ZSIMPLE ZEXTEND ZBLOCKED ZPCOUNT "
-    "ZGCOUNT ZHECKSUM ZDATASUM ZBLANK FZALGOR FZTILE".split()
+    "ZGCOUNT ZBLANK ZBITPIX ZNAXIS FZALGOR FZTILE".split()
 )
-_TABLE_NUMBERED = ("ZTILE", "ZNAME", "ZVAL", "TTYPE", "TFORM", "TUNIT", "TNULL", "TDIM", "TDISP")
+_TABLE_NUMBERED = (
+    "ZNAXIS",
+    "ZTILE",
+    "ZNAME",
+    "ZVAL",
+    "TTYPE",
+    "TFORM",
+    "TUNIT",
+    "TNULL",
+    "TDIM",
+    "TDISP",
+)
 
 
 def _image_header(table: fits.Header) -> fits.Header:
-    header = table.copy()
+    """The header of a compressed image without the cards of the table that holds it."""
+    header = fits.Header()
     for card in table.cards:
         word = card.keyword.rstrip("0123456789")
-        if card.keyword in _TABLE_ONLY or (word in _TABLE_NUMBERED and word != card.keyword):
-            header.remove(card.keyword, ignore_missing=True)
-    for name in [k for k in header if k == "ZBITPIX" or k.startswith("ZNAXIS")]:
-        header[name[1:]] = header[name]
-        del header[name]
-    if header.get("EXTNAME") == "COMPRESSED_IMAGE":
-        del header["EXTNAME"]
+        if card.keyword not in _TABLE_ONLY and (
+            word not in _TABLE_NUMBERED or word == card.keyword
+        ):
+            header.append(card, end=True)
     return header

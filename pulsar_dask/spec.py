@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import re
 import warnings
@@ -14,7 +15,10 @@ from pulsar_dask.errors import PulsarError, PulsarWarning, printable
 #: File names that are FITS: .fit .fits .fts, in any case, also with .fz or .gz.
 FITS_NAME = re.compile(r"\.(fit|fits|fts)(\.(fz|gz))?$", re.IGNORECASE)
 _LIST_NAME = re.compile(r"\.(txt|lst)$", re.IGNORECASE)
-_NUMBERED = re.compile(r"^(?P<prefix>.*?)(?P<number>\d+)(?P<suffix>\.(?:fit|fits|fts)(?:\.(?:fz|gz))?)$", re.IGNORECASE | re.DOTALL)
+_NUMBERED = re.compile(
+    r"^(?P<prefix>.*?)(?P<number>\d+)(?P<suffix>\.(?:fit|fits|fts)(?:\.(?:fz|gz))?)$",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,9 @@ def find_inputs(
         found += named
         folders += [os.path.dirname(p) for p in named]
     return Inputs(
-        tuple(sorted(_once(found), key=natural_key)), frozenset(explicit), tuple(dict.fromkeys(folders))
+        tuple(sorted(_once(found), key=natural_key)),
+        frozenset(explicit),
+        tuple(dict.fromkeys(folders)),
     )
 
 
@@ -121,7 +127,9 @@ def _in_folder(folder: str, recursive: bool) -> list[str]:
             folders.clear()
     if not found:
         more = "" if recursive else " (folders in it are entered with --recursive)"
-        raise PulsarError(f"{printable(folder)}: no FITS file (.fit, .fits, .fts) in this folder{more}")
+        raise PulsarError(
+            f"{printable(folder)}: no FITS file (.fit, .fits, .fts) in this folder{more}"
+        )
     return found
 
 
@@ -165,7 +173,8 @@ def _in_list(path: str) -> list[str]:
 def _sequence_from(path: str) -> list[str]:
     shared = sequence_siblings(path)
     match = _NUMBERED.match(os.path.basename(path))
-    assert shared and match
+    assert shared is not None
+    assert match is not None
     folder, prefix, digits, suffix = shared
     first = int(match["number"])
     numbers = {}
@@ -181,8 +190,10 @@ def _sequence_from(path: str) -> list[str]:
     gaps = _ranges(sorted(numbers), lambda n: f"{prefix}{n:0{digits}d}{match['suffix']}")
     if gaps:
         warnings.warn(
-            PulsarWarning(f"the sequence of {printable(os.path.basename(path))} has gaps, "
-                          f"passed over: {printable(gaps)}"),
+            PulsarWarning(
+                f"the sequence of {printable(os.path.basename(path))} has gaps, "
+                f"passed over: {printable(gaps)}"
+            ),
             stacklevel=2,
         )
     return list(numbers.values())
@@ -190,7 +201,7 @@ def _sequence_from(path: str) -> list[str]:
 
 def _ranges(numbers: Sequence[int], name: Callable[[int], str]) -> str:
     gaps = []
-    for a, b in zip(numbers, numbers[1:], strict=False):
+    for a, b in itertools.pairwise(numbers):
         if b == a + 2:
             gaps.append(name(a + 1))
         elif b > a + 2:
@@ -210,7 +221,5 @@ def _once(paths: Iterable[str]) -> list[str]:
     if twice:
         more = f" and {len(twice) - 3} more" if len(twice) > 3 else ""
         names = ", ".join(printable(os.path.basename(p)) for p in twice[:3])
-        warnings.warn(
-            PulsarWarning(f"named twice, counted once: {names}{more}"), stacklevel=2
-        )
+        warnings.warn(PulsarWarning(f"named twice, counted once: {names}{more}"), stacklevel=2)
     return list(seen.values())

@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import threading
+import warnings
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ import zarr
 
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.master import OUTPUT_TYPES, to_dtype
-from pulsar_dask.outputs import CREATOR
 from pulsar_dask.tiles import Grid, Tile
 
 
@@ -67,6 +67,11 @@ class ZarrMaster:
     def commit(self) -> None:
         """Give the store its name; a store of that name goes away only then."""
         old = f"{self._temporary}.old"
+        with (
+            warnings.catch_warnings()
+        ):  # that consolidated metadata are not in Zarr's specification
+            warnings.simplefilter("ignore")
+            zarr.consolidate_metadata(self._temporary)
         try:
             if os.path.lexists(self.path):
                 os.rename(self.path, old)
