@@ -13,14 +13,19 @@ from pulsar_dask._version import __version__
 from pulsar_dask.errors import PulsarError, PulsarWarning
 
 if TYPE_CHECKING:
-    from pulsar_dask.cube import median, open_frames
+    from pulsar_dask.cube import dark_masters, flat_masters, hot_pixels, median, open_frames
     from pulsar_dask.frame import Frame
+    from pulsar_dask.gather import Search
     from pulsar_dask.scan import scan_frame
     from pulsar_dask.spec import find_inputs
 
 _PLACES = {
     "open_frames": "cube",
     "median": "cube",
+    "dark_masters": "cube",
+    "flat_masters": "cube",
+    "hot_pixels": "cube",
+    "Search": "gather",
     "find_inputs": "spec",
     "scan_frame": "scan",
     "Frame": "frame",
@@ -30,8 +35,12 @@ __all__ = [
     "Frame",
     "PulsarError",
     "PulsarWarning",
+    "Search",
     "__version__",
+    "dark_masters",
     "find_inputs",
+    "flat_masters",
+    "hot_pixels",
     "median",
     "open_frames",
     "scan_frame",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 import signal
 import sys
 import warnings
@@ -59,7 +61,25 @@ class _Running:
 
 
 class Command(_Running, click.Command):
-    """A tool."""
+    """A tool. A negative number among its arguments is a number, not an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--" not in args:
+            numbers = [a for a in args if re.fullmatch(r"-\.?\d.*", a)]
+            options = [a for a in args if a not in numbers]
+            # a number that follows an option taking a value is left in its place
+            if numbers and not self._belongs_to_option(args):
+                args = [*options, "--", *numbers]
+        return super().parse_args(ctx, args)
+
+    def _belongs_to_option(self, args: list[str]) -> bool:
+        takes = {
+            name
+            for p in self.params
+            if isinstance(p, click.Option) and not p.is_flag
+            for name in p.opts
+        }
+        return any(a in takes and re.fullmatch(r"-\.?\d.*", b) for a, b in itertools.pairwise(args))
 
 
 class Tools(_Running, click.Group):
@@ -81,9 +101,9 @@ def _say(text: str) -> None:
 
 
 def _show_warning(message: Any, category: Any, *args: Any, **kwargs: Any) -> None:
-    from pulsar_dask.commands import clear_progress
+    from pulsar_dask.report import Progress
 
-    clear_progress()
+    Progress.clear()
     _say(f"warning: {message}")
 
 
@@ -138,6 +158,54 @@ def tools() -> None:
     """Master calibration frames from stacks that do not fit in memory."""
 
 
+_own_outputs = _options(
+    click.option(
+        "--output-dir",
+        metavar="DIR",
+        type=click.Path(file_okay=False),
+        default=".",
+        help="Where the outputs go. [default: the current folder]",
+    ),
+)
+
+_exposures = _options(
+    click.option(
+        "--assume-type", is_flag=True, help="Take frames without IMAGETYP for what this tool takes."
+    ),
+    click.option(
+        "--exposure-tolerance",
+        type=click.FloatRange(0, max_open=True, max=1e6),
+        metavar="S",
+        help="Seconds within which exposures are the same. [default: 0.001]",
+    ),
+)
+
+_hot_pixels = click.option(
+    "--hot-pixels",
+    type=click.IntRange(0),
+    default=10_000,
+    metavar="N",
+    help="How many of the hottest pixels a list holds. [default: 10000]",
+)
+
+
+def _settings(options: dict[str, Any]) -> Any:
+    """What is left of the arguments when a tool has taken its own."""
+    from pulsar_dask.commands import Options
+    from pulsar_dask.gather import Search
+    from pulsar_dask.groups import EXPOSURE_TOLERANCE
+
+    options.pop("debug")
+    tolerance = options.pop("exposure_tolerance", None)
+    search = Search(
+        sequence=options.pop("sequence", True),
+        recursive=options.pop("recursive", False),
+        assume_type=options.pop("assume_type", False),
+        tolerance=EXPOSURE_TOLERANCE if tolerance is None else tolerance,
+    )
+    return Options(search=search, **options)
+
+
 @tools.command("med", cls=Command, context_settings=_CONTEXT)
 @click.argument("input_spec", nargs=-1, required=True, metavar="INPUT_SPEC...")
 @click.argument("output", metavar="OUTPUT")
@@ -150,17 +218,123 @@ def tools() -> None:
 @_input_options
 @_execution_options
 @_common_options
-def med(**options: Any) -> None:
+def med(input_spec: tuple[str, ...], output: str, dtype: str | None, **options: Any) -> None:
     """Combine FITS images by their median, pixel by pixel.
 
     INPUT_SPEC is a folder, a mask ("bias*.fit"), files, the first file of a numbered
     sequence (bias0001.fit) or a list (@list.txt). OUTPUT ending in .zarr is a Zarr store.
     """
-    from pulsar_dask.commands import Options, med
+    from pulsar_dask import commands
 
-    input_spec, output, dtype = (options.pop(k) for k in ("input_spec", "output", "dtype"))
-    med(input_spec, output, dtype=dtype, options=Options(**options))
+    commands.med(input_spec, output, dtype=dtype, options=_settings(options))
+
+
+@tools.command("makedark", cls=Command, context_settings=_CONTEXT)
+@click.argument("input_spec", nargs=-1, required=True, metavar="INPUT_SPEC... [BIAS_SPEC]")
+@click.option(
+    "--bias", metavar="SPEC", help="The bias: a file, a mask, a folder, a list or a number."
+)
+@_hot_pixels
+@_exposures
+@_own_outputs
+@_input_options
+@_execution_options
+@_common_options
+def makedark(
+    input_spec: tuple[str, ...], bias: str | None, hot_pixels: int, **options: Any
+) -> None:
+    """Make master darks, one for each exposure time, and their lists of hot pixels.
+
+    INPUT_SPEC is a folder, a mask, files, a numbered file or a list. BIAS_SPEC is what is
+    subtracted: a master bias, bias frames (which make bias.fit) or a number; none by default.
+    Writes dark<exp>.fit and cosme<exp>.lst.
+    """
+    from pulsar_dask import commands
+
+    commands.makedark(input_spec, bias=bias, hot_pixels=hot_pixels, options=_settings(options))
+
+
+@tools.command("makeflat", cls=Command, context_settings=_CONTEXT)
+@click.argument("input_spec", nargs=-1, required=True, metavar="INPUT_SPEC... [TARGET_MEDIAN]")
+@click.option(
+    "--dark",
+    metavar="FILE|NUMBER",
+    help="What is subtracted, instead of dark<exp>.fit in the current folder or the input's.",
+)
+@click.option(
+    "--cosme",
+    "hot_pixels",
+    metavar="FILE",
+    help="The list of hot pixels, instead of cosme<exp>.lst in the same places.",
+)
+@_exposures
+@_own_outputs
+@_input_options
+@_execution_options
+@_common_options
+def makeflat(
+    input_spec: tuple[str, ...], dark: str | None, hot_pixels: str | None, **options: Any
+) -> None:
+    """Make master flats, one for each filter: dark subtracted, hot pixels corrected, each
+    frame scaled to TARGET_MEDIAN (5000), then their median.
+
+    INPUT_SPEC is a folder, a mask, files, a numbered file or a list. Writes flat_<filter>.fit.
+    """
+    from pulsar_dask import commands
+
+    commands.makeflat(
+        input_spec, target=None, dark=dark, hot_pixels=hot_pixels, options=_settings(options)
+    )
+
+
+@tools.command("make_cosme", cls=Command, context_settings=_CONTEXT)
+@click.argument("image", metavar="INPUT")
+@click.argument("output", metavar="OUTPUT")
+@_hot_pixels
+@click.option(
+    "--origin",
+    type=click.Choice(["bottom", "top"]),
+    default="bottom",
+    help="The row that Y counts from: the first in the file (bottom, the default), or the top "
+    "row as Siril reads it.",
+)
+@_execution_options
+@_common_options
+def make_cosme(image: str, output: str, hot_pixels: int, origin: str, **options: Any) -> None:
+    """List the hottest pixels of a FITS image, in IRIS's format (P X Y, from zero)."""
+    from pulsar_dask import commands
+
+    commands.make_cosme(
+        image,
+        output,
+        hot_pixels=hot_pixels,
+        origin_top=origin == "top",
+        options=_settings(options),
+    )
+
+
+tools.add_command(make_cosme, "find_hot")
+
+
+def _run(command: Any, name: str) -> None:
+    command.run(name)
 
 
 def med_main() -> None:
-    med.run("med")  # type: ignore[attr-defined]
+    _run(med, "med")
+
+
+def makedark_main() -> None:
+    _run(makedark, "makedark")
+
+
+def makeflat_main() -> None:
+    _run(makeflat, "makeflat")
+
+
+def make_cosme_main() -> None:
+    _run(make_cosme, "make_cosme")
+
+
+def find_hot_main() -> None:
+    _run(make_cosme, "find_hot")

@@ -1,68 +1,74 @@
-"""The tools: find, scan, plan, compute, write, report. Thin; the work is in the pipelines."""
+"""The tools: find, plan, compute, write, report. Thin; the work is in what they call."""
 
 from __future__ import annotations
 
-import sys
-import time
-import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+import contextlib
+import math
+import os
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-import click
+import numpy as np
 from dask.system import CPU_COUNT
 
 from pulsar_dask import kernels, memory, pipelines, reading
-from pulsar_dask.errors import PulsarError, PulsarWarning, printable
-from pulsar_dask.frame import Frame
+from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.flats import FrameLevels
+from pulsar_dask.frame import Frame, PixelType
+from pulsar_dask.gather import Search, as_number, gather_darks, gather_flats
 from pulsar_dask.graph import TileGraph
+from pulsar_dask.hotpixels import HotPixels, write_list
 from pulsar_dask.master import FitsMaster, common, default_dtype, master_header
 from pulsar_dask.outputs import check_output, is_ours
+from pulsar_dask.recipes import Product, Recipe, dark_costs, dark_recipe, flat_costs, flat_recipe
+from pulsar_dask.report import Progress, Report, warn
 from pulsar_dask.run import Output, run
 from pulsar_dask.scan import scan_frames
-from pulsar_dask.spec import Inputs, find_inputs, same_file
-from pulsar_dask.tiles import GB, MB, Costs, Plan, Tile, plan_tiles
+from pulsar_dask.spec import Inputs, same_file
+from pulsar_dask.tiles import Costs, Plan, plan_tiles
+
+TARGET = 5000.0
+#: Shares of full scale between which a flat is well exposed.
+LEVELS = 0.1, 0.8
 
 
 @dataclass(frozen=True)
 class Options:
     """What every command takes."""
 
-    sequence: bool = True
-    recursive: bool = False
+    search: Search = field(default_factory=Search)
     memory: float | None = None
     threads: int | None = None
     scheduler: str | None = None
     overwrite: bool = False
+    output_dir: str = "."
     quiet: bool = False
     verbose: bool = False
-    debug: bool = False
+
+    def report(self) -> Report:
+        return Report(quiet=self.quiet, verbose=self.verbose)
 
 
 def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options) -> None:
-    """``med input_spec output``; see the user's guide."""
-    began = time.perf_counter()
-    say = _Voice(options)
-    inputs = find_inputs(spec, sequence=options.sequence, recursive=options.recursive)
+    """``med input_spec output``."""
+    report = options.report()
+    inputs = options.search.find(spec)
     paths = [p for p in inputs.paths if not (same_file(p, output) and is_ours(output))]
     if not paths:
         raise PulsarError(f"{printable(output)} is the only input, and the output")
     check_output(output, paths, overwrite=options.overwrite)
-    frames = _without_masters(scan_frames(paths), inputs, say)
+    frames = _without_masters(scan_frames(paths), inputs, report)
     if len(frames) == 1:
-        _warn("one frame is its own median: the result is no cleaner than that frame")
+        warn("one frame is its own median: the result is no cleaner than that frame")
     shape = pipelines.check_shapes(frames)
     dtype = dtype or default_dtype(frames)
+    kind = common([f.kind for f in frames])
 
-    kernels.warm_up(len(frames), pipelines.stack_type(frames))
-    itemsize = 8 if dtype == "float64" else 4
-    costs = pipelines.median_costs(frames, itemsize)
-    plan = make_plan(shape, costs, frames, options)
-    say.plan(frames, plan)
-
+    plan = make_plan(pipelines.median_costs(frames, np.dtype(dtype).itemsize), frames, options)
+    report.plan(frames, plan)
     graph = TileGraph(plan.grid)
     layer = pipelines.median_graph(frames, graph)
-    kind = common([f.kind for f in frames])
     header = master_header(
         frames,
         kind=None if kind == "other" else kind,
@@ -76,22 +82,96 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
     else:
         master = FitsMaster(output, shape, dtype, header)
     with master:
-        execute(graph, [Output(layer, master)], frames, plan, options)
+        read = {layer: frames}
+        execute(graph, [Output(layer, (master,))], read, {}, plan, options)
         master.commit()
-    if master.clipped:
-        _warn(f"{printable(output)}: {master.clipped} pixels did not fit {dtype} and were clipped")
-    if master.missing:
-        what = "are 0" if dtype[0] != "f" else "are NaN"
-        _warn(f"{printable(output)}: {master.missing} pixels have no value in any frame and {what}")
-    say.written(output, dtype, began)
+    _warn_of_pixels(output, dtype, master)
+    report.made(output, f"{dtype}, median of {len(frames)} frames")
+    report.end()
+
+
+def makedark(
+    spec: Sequence[str],
+    *,
+    bias: str | None,
+    hot_pixels: int,
+    options: Options,
+) -> None:
+    """``makedark input_spec [bias_spec]``."""
+    report = options.report()
+    darks = gather_darks(spec, bias, options.search)
+    report.passed_over(darks.passed)
+    costs = dark_costs(list(darks.groups.values()), darks.bias)
+    plan = make_plan(costs, darks.frames, options)
+    report.plan(darks.frames, plan)
+    recipe = dark_recipe(darks.groups, darks.bias, plan.grid)
+    _make(recipe, darks.frames, [f.path for f in darks.frames], hot_pixels, plan, options, report)
+
+
+def makeflat(
+    spec: Sequence[str],
+    *,
+    target: float | None,
+    dark: str | None,
+    hot_pixels: str | None,
+    options: Options,
+) -> None:
+    """``makeflat input_spec [target_median]``."""
+    report = options.report()
+    spec = list(spec)
+    if target is None and len(spec) > 1 and (number := as_number(spec[-1])) is not None:
+        target = number
+        spec = spec[:-1]
+    target = TARGET if target is None else target
+    if not 0 < target < math.inf:
+        raise PulsarError(f"target median {target:g}: give a positive number of ADU, such as 5000")
+    flats = gather_flats(spec, dark=dark, hot_pixels=hot_pixels, search=options.search)
+    report.passed_over(flats.passed)
+    threads = options.threads or CPU_COUNT
+    plan = make_plan(
+        flat_costs(list(flats.groups.values()), threads),
+        flats.frames,
+        options,
+        kernel_type=PixelType(-64),
+        most_frames=max(len(g.frames) for g in flats.groups.values()),
+    )
+    report.plan(flats.frames, plan)
+    recipe = flat_recipe(flats.groups, plan.grid, target=target, threads=threads, notes=flats.notes)
+    paths = [f.path for f in flats.frames] + flats.files
+    _make(recipe, flats.frames, paths, 0, plan, options, report)
+
+
+def make_cosme(
+    image: str, output: str, *, hot_pixels: int, origin_top: bool, options: Options
+) -> None:
+    """``make_cosme input.fit output.lst``."""
+    report = options.report()
+    check_output(output, [image], overwrite=options.overwrite)
+    frames = scan_frames([image])
+    plan = make_plan(pipelines.median_costs(frames, 4), frames, options)
+    graph = TileGraph(plan.grid)
+    layer = pipelines.median_graph(frames, graph)
+    hot = HotPixels(frames[0].shape, hot_pixels)
+    execute(graph, [Output(layer, (hot,))], {layer: frames}, {}, plan, options)
+    report.made(output, _write_hot(output, hot, frames[0].shape[-2] if origin_top else None))
+    report.end()
+
+
+# --- what they share -----------------------------------------------------------------------
 
 
 def make_plan(
-    shape: tuple[int, ...], costs: Costs, frames: Sequence[Frame], options: Options
+    costs: Costs,
+    frames: Sequence[Frame],
+    options: Options,
+    *,
+    kernel_type: PixelType | None = None,
+    most_frames: int | None = None,
 ) -> Plan:
-    """The tiles of a run; to be made when the libraries and kernels are loaded."""
+    """The tiles of a run. The kernel is loaded first, so that the process is counted whole."""
+    kernels.warm_up(most_frames or len(frames), kernel_type or pipelines.stack_type(frames))
     return plan_tiles(
-        shape,
+        frames[0].shape,
         costs,
         budget=memory.budget(options.memory),
         threads=options.threads or CPU_COUNT,
@@ -100,123 +180,132 @@ def make_plan(
     )
 
 
+def _make(
+    recipe: Recipe,
+    frames: Sequence[Frame],
+    inputs: Sequence[str],
+    hot_pixels: int,
+    plan: Plan,
+    options: Options,
+    report: Report,
+) -> None:
+    """Compute all masters of a recipe side by side; they appear when all are done."""
+
+    def place(name: str) -> str:
+        return os.path.normpath(os.path.join(options.output_dir, name))
+
+    os.makedirs(options.output_dir, exist_ok=True)
+    lists = {p.layer: place(f"cosme{p.name[4:]}.lst") for p in recipe.products if p.kind == "dark"}
+    for path in [place(f"{p.name}.fit") for p in recipe.products] + list(lists.values()):
+        check_output(path, inputs, overwrite=options.overwrite)
+    levels: dict[str, FrameLevels] = {}
+    with contextlib.ExitStack() as stack:
+        masters, hot = {}, {}
+        for product in recipe.products:
+            header = master_header(product.frames, kind=product.kind, steps=product.steps)
+            shape = product.frames[0].shape
+            masters[product.layer] = stack.enter_context(
+                FitsMaster(place(f"{product.name}.fit"), shape, product.dtype, header)
+            )
+            if product.layer in lists:
+                hot[product.layer] = HotPixels(shape, hot_pixels)
+        outputs = [
+            Output(layer, (master, *([hot[layer]] if layer in hot else [])))
+            for layer, master in masters.items()
+        ]
+        read = {product.layer: product.frames for product in recipe.products}
+        execute(recipe.graph, outputs, read, levels, plan, options)
+        for product in recipe.products:
+            masters[product.layer].commit()
+            path = place(f"{product.name}.fit")
+            what = f"{product.dtype}, " + ", ".join(product.steps)
+            report.made(path, what)
+            _warn_of_pixels(path, product.dtype, masters[product.layer])
+            _warn_of_levels(path, product, levels)
+            if product.layer in hot:
+                path = lists[product.layer]
+                report.made(path, _write_hot(path, hot[product.layer], None))
+    report.end()
+
+
 def execute(
     graph: TileGraph,
     outputs: Sequence[Output],
-    frames: Sequence[Frame],
+    read: Mapping[str, Sequence[Frame]],
+    results: dict[str, Any],
     plan: Plan,
     options: Options,
 ) -> None:
-    """Run a graph with a progress bar, then make sure that no input changed meanwhile."""
-    stored = sum(f.pixels.stored.itemsize for f in frames)
+    """Run a graph with a progress bar, then make sure that no input changed meanwhile.
+
+    `read` names the frames of each output's layer; what single tasks return is put into
+    `results`.
+    """
+    frames = list({f.path: f for stack in read.values() for f in stack}.values())
+    stored = {name: sum(f.pixels.stored.itemsize for f in stack) for name, stack in read.items()}
+    chunks = plan.grid.chunks
+    singles = [name for name in graph.singles if name.startswith("levels")]
+    share = sum(f.nbytes for f in frames) // len(singles) if singles else 0
+
+    def on_done(key: Hashable, result: Any) -> None:
+        if isinstance(key, tuple) and key[0] == "write":
+            area = math.prod(c[i] for c, i in zip(chunks, key[2:], strict=True))
+            progress.update(area * stored[key[1]])
+        elif key in graph.singles:
+            results[str(key)] = result
+            progress.update(share if key in singles else 0)
+
     try:
         if not options.scheduler:
             reading.expand(frames, plan.threads)
-        with _Progress(sum(f.nbytes for f in frames), options) as progress:
-
-            def on_tile(tile: Tile) -> None:
-                progress.update(stored * tile.height * tile.width)
-
-            run(graph, outputs, threads=plan.threads, scheduler=options.scheduler, on_tile=on_tile)
+        total = sum(f.nbytes for stack in read.values() for f in stack) + share * len(singles)
+        with Progress(total, quiet=options.quiet) as progress:
+            run(graph, outputs, threads=plan.threads, scheduler=options.scheduler, on_done=on_done)
         reading.check_unchanged(frames)
     finally:
         reading.close_files()
 
 
-def _without_masters(frames: Sequence[Frame], inputs: Inputs, say: _Voice) -> list[Frame]:
+def _write_hot(path: str, hot: HotPixels, rows: int | None) -> str:
+    x, y = hot.positions()
+    write_list(path, x, y, rows=rows)
+    return f"{len(x)} hottest pixels" + (", Y from the top row" if rows is not None else "")
+
+
+def _warn_of_pixels(path: str, dtype: str, master: Any) -> None:
+    if master.clipped:
+        warn(f"{printable(path)}: {master.clipped} pixels did not fit {dtype} and were clipped")
+    if master.missing:
+        what = "are NaN" if np.dtype(dtype).kind == "f" else "are 0"
+        warn(f"{printable(path)}: {master.missing} pixels have no value in any frame and {what}")
+
+
+def _warn_of_levels(path: str, product: Product, results: dict[str, Any]) -> None:
+    found: list[FrameLevels] = [results[name] for name in product.levels if name in results]
+    if not found:
+        return
+    stays = sum(part.uncorrected for part in found)
+    if stays:
+        warn(
+            f"{printable(path)}: {stays} listed pixels have no good neighbour in the frame "
+            "and keep their value"
+        )
+    pixels = product.frames[0].pixels
+    if pixels.floating or pixels.scaled:
+        return
+    full = np.iinfo(pixels.stored).max * (2 if pixels.other_sign and pixels.bitpix > 8 else 1)
+    raw = np.concatenate([part.raw for part in found])
+    low, high = float(np.nanmin(raw)) / full, float(np.nanmax(raw)) / full
+    if low < LEVELS[0]:
+        warn(f"{printable(path)}: raw level down to {low:.0%} of full scale; its noise counts")
+    if high > LEVELS[1]:
+        warn(f"{printable(path)}: raw level up to {high:.0%} of full scale; it may be saturated")
+
+
+def _without_masters(frames: Sequence[Frame], inputs: Inputs, report: Report) -> list[Frame]:
     """Masters that lie among raw frames were not meant, unless a list names them."""
     masters = [f for f in frames if f.is_master and f.path not in inputs.explicit]
     if not masters or len(masters) == len(frames):
         return list(frames)
-    say.passed_over({"masters": len(masters)})
+    report.passed_over({"masters": len(masters)})
     return [f for f in frames if f not in masters]
-
-
-# --- what is said ------------------------------------------------------------------------
-
-
-class _Voice:
-    """Results and the summary, on stdout."""
-
-    def __init__(self, options: Options) -> None:
-        self.quiet, self.verbose = options.quiet, options.verbose
-
-    def __call__(self, text: str) -> None:
-        if not self.quiet:
-            click.echo(text)
-
-    def passed_over(self, counts: dict[str, int]) -> None:
-        self("passed over: " + ", ".join(f"{n} {what}" for what, n in counts.items() if n))
-
-    def plan(self, frames: Sequence[Frame], plan: Plan) -> None:
-        first = frames[0]
-        kinds = sorted({str(f.pixels.native) for f in frames})
-        size = sum(f.nbytes for f in frames)
-        self(
-            f"{len(frames)} frames of {pipelines.describe_shape(first.shape)} pixels, "
-            f"{' and '.join(kinds)}, {_bytes(size)}"
-        )
-        self(
-            f"{len(plan.grid)} tiles of {plan.grid.width} x {plan.grid.height} pixels on "
-            f"{plan.threads} threads, {_bytes(plan.total)} of at most {_bytes(plan.budget)}"
-        )
-        if self.verbose:
-            for frame in frames:
-                self(f"  {printable(frame.path)}")
-            for name, size in plan.parts.items():
-                self(f"  memory: {name} {_bytes(size)}")
-
-    def written(self, output: str, dtype: str, began: float) -> None:
-        self(
-            f"{printable(output)}: {dtype}, {time.perf_counter() - began:.2f} s, "
-            f"peak memory {_bytes(memory.peak_resident())}"
-        )
-
-
-def _bytes(count: float) -> str:
-    if count >= GB / 10:
-        return f"{count / GB:.2f} GB"
-    return f"{count / MB:.1f} MB"
-
-
-def _warn(text: str) -> None:
-    warnings.warn(PulsarWarning(text), stacklevel=3)
-
-
-class _Progress:
-    """A bar on a terminal: share done, speed, time left. Elsewhere nothing."""
-
-    current: Any = None
-
-    def __init__(self, total: int, options: Options) -> None:
-        self.total = total
-        self.shown = not options.quiet and sys.stderr.isatty()
-
-    def __enter__(self) -> Any:
-        if not self.shown:
-            return self
-        from tqdm import tqdm
-
-        _Progress.current = tqdm(
-            total=self.total,
-            unit="B",
-            unit_scale=True,
-            leave=False,
-            file=sys.stderr,
-            mininterval=0.1,
-        )
-        return _Progress.current
-
-    def update(self, count: int) -> None:
-        pass
-
-    def __exit__(self, *exc: Any) -> None:
-        if _Progress.current is not None:
-            _Progress.current.close()
-            _Progress.current = None
-
-
-def clear_progress() -> None:
-    """Make room for a line on the terminal."""
-    if _Progress.current is not None:
-        _Progress.current.clear()

@@ -9,22 +9,24 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import xarray as xr
+from astropy.io import fits
 from dask._task_spec import Task, TaskRef
 from dask.system import CPU_COUNT
-from dask.tokenize import tokenize
 
 from pulsar_dask import pipelines
 from pulsar_dask.frame import Frame
+from pulsar_dask.gather import Search, Spec, gather_darks, gather_flats
 from pulsar_dask.graph import TileGraph
-from pulsar_dask.master import clean_header, default_dtype
+from pulsar_dask.hotpixels import HOT_PIXELS, HotPixels
+from pulsar_dask.master import clean_header, default_dtype, master_header
 from pulsar_dask.memory import SLACK, budget, resident
 from pulsar_dask.reading import read_values
+from pulsar_dask.recipes import Recipe, dark_costs, dark_recipe, flat_costs, flat_recipe
 from pulsar_dask.scan import scan_frames
 from pulsar_dask.spec import find_inputs
 from pulsar_dask.tiles import Costs, Grid, Tile, plan_tiles
 
 Array = np.ndarray[Any, Any]
-Spec = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
 def open_frames(
@@ -101,6 +103,123 @@ def median(
     )
 
 
+def dark_masters(
+    spec: Spec,
+    bias: Spec | float | None = None,
+    *,
+    search: Search = Search(),  # noqa: B008
+    memory: float | None = None,
+    threads: int | None = None,
+) -> xr.Dataset:
+    """Master darks by exposure, lazily: what `makedark` writes.
+
+    Parameters
+    ----------
+    spec : path or iterable of paths
+        A folder, mask, list or files with dark frames; others in it are passed over.
+    bias : number, path or iterable of paths, optional
+        What is subtracted: ADU, a master, or frames to combine.
+    search : Search
+        How files are looked for (sequences, folders in folders, frames without IMAGETYP,
+        tolerance of exposures).
+    memory, threads
+        As for `open_frames`.
+
+    Returns
+    -------
+    xarray.Dataset
+        A float32 variable ``dark120s``, … for each exposure, dims (y, x) or (plane, y, x),
+        and ``bias`` where one was combined; one graph, so that computing several reads the
+        bias once. See `hot_pixels` for their lists.
+
+    Raises
+    ------
+    PulsarError
+        As for the command; see `gather.gather_darks`.
+    """
+    darks = gather_darks(spec, bias, search)
+    costs = dark_costs(list(darks.groups.values()), darks.bias)
+    grid = _plan(darks.frames[0].shape, costs, darks.frames, memory, threads)
+    return _dataset(dark_recipe(darks.groups, darks.bias, grid))
+
+
+def flat_masters(
+    spec: Spec,
+    target: float = 5000.0,
+    *,
+    dark: str | os.PathLike[str] | float | None = None,
+    hot_pixels: str | os.PathLike[str] | None = None,
+    search: Search = Search(),  # noqa: B008
+    memory: float | None = None,
+    threads: int | None = None,
+) -> xr.Dataset:
+    """Master flats by filter, lazily: what `makeflat` writes.
+
+    Parameters
+    ----------
+    spec : path or iterable of paths
+        A folder, mask, list or files with flat frames; others in it are passed over.
+    target : float
+        Median to which each frame is scaled, ADU.
+    dark, hot_pixels
+        Taken instead of ``dark<exp>.fit`` and ``cosme<exp>.lst``.
+    search, memory, threads
+        As for `dark_masters`.
+
+    Returns
+    -------
+    xarray.Dataset
+        A float32 variable ``flat_l``, … for each filter. The first tile that is computed of
+        one takes a pass over its frames, for their levels.
+
+    Raises
+    ------
+    PulsarError
+        As for the command; see `gather.gather_flats`.
+    """
+    flats = gather_flats(spec, dark=dark, hot_pixels=hot_pixels, search=search)
+    count = threads or CPU_COUNT
+    costs = flat_costs(list(flats.groups.values()), count)
+    grid = _plan(flats.frames[0].shape, costs, flats.frames, memory, threads)
+    recipe = flat_recipe(flats.groups, grid, target=target, threads=count, notes=flats.notes)
+    return _dataset(recipe)
+
+
+def hot_pixels(master: xr.DataArray, count: int = HOT_PIXELS) -> xr.Dataset:
+    """The highest values of a master: what `makedark` and `make_cosme` list.
+
+    Parameters
+    ----------
+    master : xarray.DataArray
+        Dims (y, x) or (plane, y, x); computed chunk by chunk, never held whole.
+    count : int
+
+    Returns
+    -------
+    xarray.Dataset
+        Variables ``x`` and ``y`` along ``pixel``: int64, from zero, highest value first.
+    """
+    hot = HotPixels(master.shape, count)
+    chunks = master.chunks or tuple((n,) for n in master.shape)
+    grid = Grid(master.shape, chunks[-2][0], chunks[-1][0])
+    for _, tile in grid:
+        rows = {"y": slice(tile.y, tile.y + tile.height), "x": slice(tile.x, tile.x + tile.width)}
+        plane = {"plane": tile.plane} if master.ndim == 3 else {}
+        hot.write(tile, master.isel(plane | rows).values)
+    x, y = hot.positions()
+    return xr.Dataset({"x": ("pixel", x), "y": ("pixel", y)})
+
+
+def _dataset(recipe: Recipe) -> xr.Dataset:
+    variables = {}
+    for product in recipe.products:
+        array = lazy_array(recipe.graph, product.layer, np.dtype("f8")).astype(product.dtype)
+        header = master_header(product.frames, kind=product.kind, steps=product.steps)
+        dims = ("plane", "y", "x")[-array.ndim :]
+        variables[product.name] = xr.Variable(dims, array, attrs=header_attributes(header))
+    return xr.Dataset(variables)
+
+
 def frames_cube(
     frames: Sequence[Frame], *, memory: float | None = None, threads: int | None = None
 ) -> xr.DataArray:
@@ -115,7 +234,7 @@ def frames_cube(
     )
     grid = _plan(shape, costs, frames, memory, threads)
     graph = TileGraph(grid)
-    token = tokenize([(f.path, f.size, f.mtime_ns, f.hdu) for f in frames])
+    token = pipelines.frames_token(frames)
     shared = graph.share(f"frames-{token}", tuple(frames))
     name = graph.add(f"cube-{token}", _cube_tile, shared, graph.share(f"dtype-{token}", dtype))
     array = lazy_array(graph, name, dtype, leading=(n,))
@@ -199,7 +318,11 @@ def _coordinates(frames: Sequence[Frame]) -> dict[str, Any]:
 
 def attributes(frame: Frame) -> dict[str, str]:
     """Units and header of a frame, as attributes that any store can keep."""
-    header = clean_header(frame)
+    return header_attributes(clean_header(frame))
+
+
+def header_attributes(header: fits.Header) -> dict[str, str]:
+    """Units and header, a card a line."""
     return {
         "units": str(header.get("BUNIT", "ADU")),
         "header": header.tostring(sep="\n", padding=False, endcard=False),

@@ -19,12 +19,12 @@ from pulsar_dask.tiles import Grid, Tile
 
 @dataclass(frozen=True)
 class Layer:
-    """``function(tile, *inputs)`` for each tile."""
+    """``function(tile, *inputs)`` for each tile; ``function(*inputs)`` for a single task."""
 
     name: str
     function: Callable[..., Any]
     inputs: tuple[str, ...] = ()
-    """Names of layers or of shared values."""
+    """Names of layers, of single tasks or of shared values."""
 
 
 @dataclass
@@ -33,11 +33,17 @@ class TileGraph:
 
     grid: Grid
     shared: dict[str, Any] = field(default_factory=dict)
+    singles: dict[str, Layer] = field(default_factory=dict)
     layers: dict[str, Layer] = field(default_factory=dict)
 
     def share(self, name: str, value: Any) -> str:
         """Put a small value in the graph; returns its name."""
         self.shared[name] = value
+        return name
+
+    def once(self, name: str, function: Callable[..., Any], *inputs: str) -> str:
+        """Add a task that is no tile's, ``function(*inputs)``, whose small result tiles use."""
+        self.singles[name] = Layer(name, function, inputs)
         return name
 
     def add(self, name: str, function: Callable[..., Any], *inputs: str) -> str:
@@ -46,14 +52,19 @@ class TileGraph:
         return name
 
     def shared_nodes(self) -> dict[Hashable, Any]:
-        return {name: DataNode(name, value) for name, value in self.shared.items()}
+        """Shared values and the tasks that are no tile's."""
+        nodes: dict[Hashable, Any] = {n: DataNode(n, value) for n, value in self.shared.items()}
+        for single in self.singles.values():
+            inputs = (TaskRef(name) for name in single.inputs)
+            nodes[single.name] = Task(single.name, single.function, *inputs)
+        return nodes
 
     def tile_tasks(self, index: tuple[int, ...], tile: Tile) -> dict[Hashable, Task]:
         """The tasks of all layers for one tile."""
         tasks: dict[Hashable, Task] = {}
         for layer in self.layers.values():
             inputs = [
-                TaskRef(name if name in self.shared else (name, *index)) for name in layer.inputs
+                TaskRef((name, *index) if name in self.layers else name) for name in layer.inputs
             ]
             key = (layer.name, *index)
             tasks[key] = Task(key, layer.function, tile, *inputs)

@@ -45,6 +45,11 @@ def stack_type(frames: Sequence[Frame]) -> PixelType:
     return first if all(f.pixels == first for f in frames) else _FLOAT64
 
 
+def frames_token(frames: Sequence[Frame]) -> str:
+    """A name for these frames as they are now."""
+    return str(tokenize([(f.path, f.size, f.mtime_ns, f.hdu) for f in frames]))
+
+
 def median_tile(tile: Tile, frames: Sequence[Frame]) -> Array:
     """Exact median of one tile of a stack.
 
@@ -65,7 +70,7 @@ def median_tile(tile: Tile, frames: Sequence[Frame]) -> Array:
 
 def median_graph(frames: Sequence[Frame], graph: TileGraph) -> str:
     """Add the median of a stack to a graph; returns the name of its layer."""
-    token = tokenize([(f.path, f.size, f.mtime_ns, f.hdu) for f in frames])
+    token = frames_token(frames)
     shared = graph.share(f"frames-{token}", tuple(frames))
     return graph.add(f"median-{token}", median_tile, shared)
 

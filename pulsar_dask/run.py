@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from dask._task_spec import Task, TaskRef
+from dask.callbacks import Callback
 
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.graph import TileGraph
@@ -19,15 +20,22 @@ from pulsar_dask.tiles import Tile
 
 
 class Writer(Protocol):
-    """What takes the tiles of a master; called from several threads."""
+    """What takes the tiles of a layer; called from several threads."""
 
-    def write(self, tile: Tile, values: Any) -> None: ...
+    def write(self, tile: Tile, values: Any) -> None:
+        """Take the values of a tile, shape (height, width)."""
 
 
 @dataclass(frozen=True)
 class Output:
+    """A layer and those who take its tiles."""
+
     layer: str
-    writer: Writer
+    writers: tuple[Writer, ...]
+
+    def write(self, tile: Tile, values: Any) -> None:
+        for writer in self.writers:
+            writer.write(tile, values)
 
 
 def run(
@@ -36,7 +44,7 @@ def run(
     *,
     threads: int,
     scheduler: str | None = None,
-    on_tile: Callable[[Tile], None] = lambda tile: None,
+    on_done: Callable[[Hashable, Any], None] = lambda key, result: None,
 ) -> None:
     """Compute every tile of some layers and hand them to their writers.
 
@@ -48,36 +56,40 @@ def run(
         Threads in this process, where no `scheduler` is given.
     scheduler : str, optional
         Address of a dask scheduler (``tcp://host:port``).
-    on_tile : callable
-        Called with each tile that is done, from any thread.
+    on_done : callable
+        Called with the key and the result of each task that is done: the name of a single
+        task, ("write", layer, *index) for a tile that was written.
     """
     if scheduler:
-        _run_cluster(graph, outputs, scheduler, on_tile)
+        _run_cluster(graph, outputs, scheduler, on_done)
     else:
-        _run_threads(graph, outputs, threads, on_tile)
+        _run_threads(graph, outputs, threads, on_done)
 
 
 def _run_threads(
-    graph: TileGraph, outputs: Sequence[Output], threads: int, on_tile: Callable[[Tile], None]
+    graph: TileGraph,
+    outputs: Sequence[Output],
+    threads: int,
+    on_done: Callable[[Hashable, Any], None],
 ) -> None:
     from dask.threaded import get
-
-    def write(tile: Tile, *values: Any) -> None:
-        for output, value in zip(outputs, values, strict=True):
-            output.writer.write(tile, value)
-        on_tile(tile)
 
     tasks = dict(graph.tasks())
     keys: list[Hashable] = []
     for index, tile in graph.grid:
-        key = ("write", *index)
-        tasks[key] = Task(key, write, tile, *(TaskRef((o.layer, *index)) for o in outputs))
-        keys.append(key)
-    get(tasks, keys, num_workers=threads)
+        for output in outputs:
+            key = ("write", output.layer, *index)
+            tasks[key] = Task(key, output.write, tile, TaskRef((output.layer, *index)))
+            keys.append(key)
+    with Callback(posttask=lambda key, result, *rest: on_done(key, result)):
+        get(tasks, keys, num_workers=threads)
 
 
 def _run_cluster(
-    graph: TileGraph, outputs: Sequence[Output], address: str, on_tile: Callable[[Tile], None]
+    graph: TileGraph,
+    outputs: Sequence[Output],
+    address: str,
+    on_done: Callable[[Hashable, Any], None],
 ) -> None:
     from distributed import Client
 
@@ -90,27 +102,33 @@ def _run_cluster(
         ) from error
     with client:
         slots = max(1, sum(client.nthreads().values()))
-        shared = {
+        known: dict[str, Any] = {
             name: client.scatter(value, broadcast=True, hash=False)
             for name, value in graph.shared.items()
         }
-        pending: deque[tuple[Tile, list[Any]]] = deque()
+        for single in graph.singles.values():
+            known[single.name] = client.submit(
+                single.function, *(known[n] for n in single.inputs), key=single.name, pure=False
+            )
+        pending: deque[tuple[tuple[int, ...], Tile, list[Any]]] = deque()
 
         def collect() -> None:
-            tile, futures = pending.popleft()
+            index, tile, futures = pending.popleft()
             for output, value in zip(outputs, client.gather(futures), strict=True):
-                output.writer.write(tile, value)
-            on_tile(tile)
+                output.write(tile, value)
+                on_done(("write", output.layer, *index), None)
 
         for index, tile in graph.grid:
-            futures: dict[str, Any] = {}
+            made: dict[str, Any] = {}
             for layer in graph.layers.values():
-                inputs = [shared.get(n, futures.get(n)) for n in layer.inputs]
-                futures[layer.name] = client.submit(
+                inputs = [made[n] if n in graph.layers else known[n] for n in layer.inputs]
+                made[layer.name] = client.submit(
                     layer.function, tile, *inputs, key=f"{layer.name}-{index}", pure=False
                 )
-            pending.append((tile, [futures[o.layer] for o in outputs]))
+            pending.append((index, tile, [made[o.layer] for o in outputs]))
             if len(pending) >= 3 * slots:
                 collect()
         while pending:
             collect()
+        for name in graph.singles:
+            on_done(name, known[name].result())

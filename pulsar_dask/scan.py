@@ -116,12 +116,19 @@ class _Keywords:
             if keyword in header:
                 try:
                     value = header[keyword]
-                except fits.VerifyError:
-                    return header.cards[keyword].image[10:].strip()
+                except (fits.VerifyError, ValueError):
+                    return _card_text(header.cards[keyword])
                 if isinstance(value, fits.card.Undefined):
                     continue
                 return value
         return default
+
+
+def _card_text(card: fits.Card) -> str:
+    try:
+        return str(card.image[10:].strip())
+    except ValueError:  # control characters, which astropy does not give out
+        return "unreadable"
 
 
 def _frame(
@@ -266,7 +273,7 @@ def _data_size(header: fits.Header, path: str) -> int:
     lengths = [_integer(header, f"NAXIS{i}", path) for i in range(1, naxis + 1)]
     if any(n < 0 for n in lengths):
         raise PulsarError(f"{printable(path)}: an axis has a negative length")
-    if lengths and lengths[0] == 0 and header.get("GROUPS") is True:
+    if lengths and lengths[0] == 0 and _Keywords(header).get("GROUPS") is True:
         lengths[0] = 1  # random groups
     elements = 1 if lengths else 0
     for n in lengths:
@@ -276,13 +283,18 @@ def _data_size(header: fits.Header, path: str) -> int:
 
 
 def _is_tiled(header: fits.Header) -> bool:
-    return header.get("ZIMAGE") is True and header.get("XTENSION", "").strip() == "BINTABLE"
+    return _Keywords(header).get("ZIMAGE") is True and _extension(header) == "BINTABLE"
+
+
+def _extension(header: fits.Header) -> str:
+    """XTENSION; "IMAGE" for a primary header."""
+    return str(_Keywords(header).get("XTENSION", "IMAGE")).strip()
 
 
 def _is_image(header: fits.Header, path: str) -> bool:
     if _is_tiled(header):
         z = "Z"
-    elif header.get("XTENSION", "IMAGE").strip() == "IMAGE" and header.get("GROUPS") is not True:
+    elif _extension(header) == "IMAGE" and _Keywords(header).get("GROUPS") is not True:
         z = ""
     else:
         return False

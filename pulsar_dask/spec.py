@@ -66,14 +66,10 @@ def find_inputs(
             found += _in_folder(text, recursive)
             folders.append(os.path.abspath(text))
             continue
-        if not os.path.exists(text) and (text.startswith("@") or glob.has_magic(text)):
-            if text.startswith("@"):
-                named = _in_list(text[1:])
-                explicit.update(named)
-            else:
-                named = _in_mask(text)
-        elif _LIST_NAME.search(text) and os.path.exists(text):
-            named = _in_list(text)
+        if has_mask(text):
+            named = _in_mask(text)
+        elif is_list(text):
+            named = _in_list(text if os.path.exists(text) else text[1:])
             explicit.update(named)
         elif not os.path.exists(text):
             raise PulsarError(f"{printable(text)}: no such file or folder")
@@ -89,6 +85,18 @@ def find_inputs(
         frozenset(explicit),
         tuple(dict.fromkeys(folders)),
     )
+
+
+def is_list(text: str) -> bool:
+    """Whether an argument names a list: ``@list.txt`` or ``list.txt``."""
+    if os.path.exists(text):
+        return bool(_LIST_NAME.search(text))
+    return text.startswith("@")
+
+
+def has_mask(text: str) -> bool:
+    """Whether an argument is a mask, not a file whose name happens to look like one."""
+    return glob.has_magic(text) and not text.startswith("@") and not os.path.exists(text)
 
 
 def natural_key(path: str) -> tuple[tuple[int, int, str], ...]:
@@ -178,13 +186,15 @@ def _sequence_from(path: str) -> list[str]:
     folder, prefix, digits, suffix = shared
     first = int(match["number"])
     numbers = {}
-    for name in os.listdir(folder):
+    # a2.FIT belongs to the sequence of a1.fit, except where there is an a2.fit
+    for name in sorted(os.listdir(folder), key=lambda n: n.endswith(match["suffix"])):
         other = _NUMBERED.match(name)
         if (
             other
             and (other["prefix"], len(other["number"])) == (prefix, digits)
             and other["suffix"].lower() == suffix
             and int(other["number"]) >= first
+            and not os.path.isdir(os.path.join(folder, name))
         ):
             numbers[int(other["number"])] = os.path.join(folder, name)
     gaps = _ranges(sorted(numbers), lambda n: f"{prefix}{n:0{digits}d}{match['suffix']}")

@@ -1,0 +1,338 @@
+"""Calibrated flats: minus the dark, hot pixels corrected, scaled to one level.
+
+A master flat takes two passes over its frames: one for the median of each calibrated frame
+(`frame_levels`, which never holds a frame), one for the median of the scaled frames
+(`flat_tile`). Arithmetic is float64 throughout; the master is rounded once, when written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pulsar_dask import kernels
+from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.frame import Frame, PixelType
+from pulsar_dask.hotpixels import Defects, correct
+from pulsar_dask.reading import read_values
+from pulsar_dask.tiles import Tile
+
+Array = np.ndarray[Any, Any]
+_FLOAT64 = PixelType(-64)
+
+#: Rows of a frame that are looked at first, to know about where its median lies.
+SAMPLE_ROWS = 64
+#: Share of the pixels on either side of the sample's median among which the true one is
+#: then looked for, at most.
+BRACKET = 0.01
+#: Every so many of the sample's rows tell the raw level.
+LEVEL_STEP = 8
+#: Most values that are kept while looking; more, and the bracket is narrowed first.
+MOST_KEPT = 500_000
+
+
+@dataclass(frozen=True)
+class FlatGroup:
+    """The flats of one filter and what calibrates them; small, so that it travels."""
+
+    frames: tuple[Frame, ...]
+    dark: Frame | float
+    """A frame, or a constant in ADU."""
+    defects: Defects | None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.frames[0].shape
+
+    @property
+    def planes(self) -> int:
+        return self.shape[0] if len(self.shape) == 3 else 1
+
+
+@dataclass(frozen=True)
+class FrameLevels:
+    """The level of some calibrated frames."""
+
+    medians: Array
+    """Exact medians, float64, shape (frames, planes), ADU; NaN where all is missing."""
+    raw: Array
+    """Medians of a sample of the raw pixels, same shape."""
+    uncorrected: int
+    """Listed pixels (over all frames) that have no good neighbour and stay."""
+
+
+def calibrated(tile: Tile, group: FlatGroup, frames: Sequence[Frame]) -> tuple[Array, int]:
+    """Values of a tile minus the dark, listed pixels replaced.
+
+    Returns
+    -------
+    values : ndarray of float64, shape (frames, tile height, tile width)
+    uncorrected : int
+        Listed pixels without any good neighbour, which keep their value.
+    """
+    reach = group.defects.reach if group.defects is not None else 0
+    window = _around(tile, reach, group.shape)
+    values = _minus_dark(window, group, frames)
+    stays = 0
+    if group.defects is not None:
+        stuck = correct(values, (window.y, window.x), group.defects, tile)
+        for frame, place in zip(*stuck, strict=True):
+            value = _far_neighbours(tile.plane, int(place), group, frames[frame])
+            if value is None:
+                stays += 1
+            else:
+                y, x = divmod(int(place), group.shape[-1])
+                values[frame, y - window.y, x - window.x] = value
+    y, x = tile.y - window.y, tile.x - window.x
+    return values[:, y : y + tile.height, x : x + tile.width], stays
+
+
+def flat_tile(tile: Tile, group: FlatGroup, scales: Array) -> Array:
+    """One tile of a master flat: the median of the scaled calibrated frames.
+
+    Parameters
+    ----------
+    scales : ndarray of float64, shape (frames, planes)
+
+    Returns
+    -------
+    ndarray of float64, shape (tile height, tile width)
+    """
+    values, _ = calibrated(tile, group, group.frames)
+    scaled = np.ascontiguousarray(values.reshape(len(values), -1))
+    scaled *= scales[:, tile.plane, None]
+    return kernels.median(scaled, _FLOAT64)[0].reshape(tile.shape)
+
+
+def frame_levels(group: FlatGroup, first: int, last: int, rows: int) -> FrameLevels:
+    """Exact medians of frames `first` to `last` (not included), read in bands of `rows`."""
+    frames = group.frames[first:last]
+    medians = np.empty((len(frames), group.planes))
+    raw = np.empty_like(medians)
+    stays = 0
+    for plane in range(group.planes):
+        low, high, raw[:, plane] = _sample(plane, group, frames)
+        finders = [_MedianFinder(a, b) for a, b in zip(low, high, strict=True)]
+        while todo := [i for i, f in enumerate(finders) if not f.done]:
+            stays_now = 0
+            for band in _bands(plane, rows, group.shape):
+                values, stuck = calibrated(band, group, [frames[i] for i in todo])
+                stays_now += stuck
+                for i, value in zip(todo, values, strict=True):
+                    finders[i].add(value)
+            for i in todo:
+                finders[i].end_pass()
+            stays = max(stays, stays_now)
+        medians[:, plane] = [f.median for f in finders]
+    return FrameLevels(medians, raw, stays)
+
+
+def frame_scales(frames: Sequence[Frame], target: float, *levels: FrameLevels) -> Array:
+    """What each frame is multiplied with; shape (frames, planes).
+
+    Raises
+    ------
+    PulsarError
+        A calibrated frame's median is not positive.
+    """
+    medians = np.concatenate([part.medians for part in levels])
+    for frame, row in zip(frames, medians, strict=True):
+        if not (row > 0).all():
+            raise PulsarError(
+                f"{printable(frame.path)}: the median of this flat minus its dark is "
+                f"{row.min():g}, not positive; it is no exposed flat, or the dark is not its own"
+            )
+    return target / medians
+
+
+# --- below: windows ----------------------------------------------------------------------
+
+
+def _around(tile: Tile, reach: int, shape: tuple[int, ...]) -> Tile:
+    """A tile and the pixels around it, as far as the image goes."""
+    rows, columns = shape[-2:]
+    y, x = max(0, tile.y - reach), max(0, tile.x - reach)
+    height = min(rows, tile.y + tile.height + reach) - y
+    width = min(columns, tile.x + tile.width + reach) - x
+    return Tile(tile.plane, y, x, height, width)
+
+
+def _minus_dark(window: Tile, group: FlatGroup, frames: Sequence[Frame]) -> Array:
+    values = read_values(frames, window, np.dtype("f8"))
+    values -= _dark(window, group)
+    return values
+
+
+def _dark(window: Tile, group: FlatGroup) -> Array | float:
+    if isinstance(group.dark, Frame):
+        dark: Array = read_values([group.dark], window, np.dtype("f8"))[0]
+        return dark
+    return group.dark
+
+
+def _far_neighbours(plane: int, place: int, group: FlatGroup, frame: Frame) -> float | None:
+    """A listed pixel's value where its near neighbours are missing: look ever further out."""
+    assert group.defects is not None
+    rows, columns = group.shape[-2:]
+    y, x = divmod(place, columns)
+    if group.defects.rings[np.searchsorted(group.defects.places, place)] == 0:
+        return None
+    pixel = Tile(plane, y, x, 1, 1)
+    reach = max(8, 2 * group.defects.reach)
+    while True:
+        window = _around(pixel, reach, group.shape)
+        values = _minus_dark(window, group, [frame])
+        stuck, _ = correct(values, (window.y, window.x), group.defects, pixel)
+        if not len(stuck):
+            return float(values[0, y - window.y, x - window.x])
+        if reach > max(rows, columns):
+            return None
+        reach *= 4
+
+
+def _bands(plane: int, rows: int, shape: tuple[int, ...]) -> list[Tile]:
+    height, width = shape[-2:]
+    return [Tile(plane, y, 0, min(rows, height - y), width) for y in range(0, height, max(1, rows))]
+
+
+# --- below: the median of a frame that is not held ---------------------------------------
+
+
+def _sample(plane: int, group: FlatGroup, frames: Sequence[Frame]) -> tuple[Array, Array, Array]:
+    """Brackets (low, high) of the frames' medians, and the raw medians, from some rows."""
+    rows, columns = group.shape[-2:]
+    count = min(rows, SAMPLE_ROWS)
+    chosen = ((np.arange(count) + 0.5) * rows / count).astype(int)
+    wide = min(columns, 65_536)
+    net = np.empty((len(frames), count, wide))
+    raw = np.empty((len(frames), len(chosen[::LEVEL_STEP]), wide))
+    for i, y in enumerate(chosen):
+        tile = Tile(plane, int(y), (columns - wide) // 2, 1, wide)
+        values = read_values(frames, tile, np.dtype("f8"))[:, 0]
+        if i % LEVEL_STEP == 0:
+            raw[:, i // LEVEL_STEP] = values
+        net[:, i] = values - _dark(tile, group)
+    share = min(BRACKET, 0.35 * MOST_KEPT / (rows * columns))
+    low, high = np.empty(len(frames)), np.empty(len(frames))
+    level = np.empty(len(frames))
+    for i in range(len(frames)):
+        values = net[i][~np.isnan(net[i])]
+        seen = raw[i][~np.isnan(raw[i])]
+        level[i] = np.median(seen) if len(seen) else np.nan
+        if not len(values):
+            low[i], high[i] = -np.inf, np.inf
+            continue
+        a = max(0, int(len(values) * (0.5 - share)))
+        b = min(len(values) - 1, int(len(values) * (0.5 + share)) + 1)
+        part = np.partition(values, [a, b])
+        low[i], high[i] = part[a], part[b]
+    return low, high, level
+
+
+class _MedianFinder:
+    """The exact median of values that come in parts, in a few passes and little memory.
+
+    In each pass it counts what lies below a bracket and keeps what lies strictly within.
+    The bracket comes from a sample; where the sample misled or too much lies within, the
+    next pass has a better one.
+    """
+
+    def __init__(self, low: float, high: float) -> None:
+        self.median = float("nan")
+        self.done = False
+        self._start(low, high)
+
+    def _start(self, low: float, high: float) -> None:
+        self.low, self.high = float(low), float(high)
+        self.total = self.below = self.at_low = self.at_high = self.within = 0
+        self.kept: list[Array] = []
+        self.edges: Array | None = None
+        self.counts: Array | None = None
+
+    def add(self, values: Array) -> None:
+        """Take values of any shape; NaN are missing."""
+        values = values.ravel()
+        self.total += int(np.count_nonzero(values == values))
+        self.below += int(np.count_nonzero(values < self.low))
+        inside = values[(values >= self.low) & (values <= self.high)]
+        low = inside == self.low
+        high = inside == self.high
+        self.at_low += int(np.count_nonzero(low))
+        if self.high > self.low:
+            self.at_high += int(np.count_nonzero(high))
+        inside = inside[~(low | high)]
+        self.within += len(inside)
+        if self.edges is None and self.within <= MOST_KEPT:
+            self.kept.append(inside)
+            return
+        if self.edges is None:  # too many to keep: count them in bins instead
+            self.edges = self._bins()
+            self.counts = np.zeros(len(self.edges) + 1, np.int64)
+            self.kept.append(inside)
+            inside = np.concatenate(self.kept)
+            self.kept = []
+        assert self.counts is not None
+        bins = np.searchsorted(self.edges, inside, side="right")
+        self.counts += np.bincount(bins, minlength=len(self.counts))
+
+    def _bins(self) -> Array:
+        """Edges that cut the bracket; values in a bin are >= its lower and < its upper edge."""
+        low = max(self.low, -np.finfo("f8").max)
+        high = min(self.high, np.finfo("f8").max)
+        share = np.linspace(0.0, 1.0, 4097)[1:-1]
+        edges = np.unique(low * (1 - share) + high * share)
+        if len(self.kept):  # quantiles of what was kept follow the values better
+            some = np.concatenate(self.kept)
+            edges = np.unique(np.concatenate([edges, np.quantile(some, share)]))
+        return edges[(edges > self.low) & (edges < self.high)]
+
+    def end_pass(self) -> None:
+        """Settle the median, or the bracket of the next pass."""
+        if not self.total:
+            self.done = True
+            return
+        ranks = (self.total - 1) // 2, self.total // 2
+        found = [self._at(rank) for rank in ranks]
+        if None not in found:
+            self.median = float(found[0] * 0.5 + found[1] * 0.5)  # type: ignore[operator]
+            self.done = True
+            return
+        low, high = zip(*(self._place(rank) for rank in ranks), strict=True)
+        self._start(min(low), max(high))
+
+    def _at(self, rank: int) -> float | None:
+        """The value of a rank, if this pass has it."""
+        rank -= self.below
+        if rank < 0:
+            return None
+        if rank < self.at_low:
+            return self.low
+        rank -= self.at_low
+        if rank < self.within:
+            if self.edges is not None:
+                return None
+            if len(self.kept) != 1:
+                self.kept = [np.sort(np.concatenate(self.kept))]
+            return float(self.kept[0][rank])
+        rank -= self.within
+        return self.high if rank < self.at_high else None
+
+    def _place(self, rank: int) -> tuple[float, float]:
+        """Bounds of the value of a rank, narrower than the bracket was."""
+        value = self._at(rank)
+        if value is not None:
+            return value, value
+        rank -= self.below
+        if rank < 0:
+            return -np.inf, self.low
+        rank -= self.at_low
+        if rank >= self.within:
+            return self.high, np.inf
+        assert self.edges is not None
+        assert self.counts is not None
+        at = int(np.searchsorted(np.cumsum(self.counts), rank, side="right"))
+        bounds = np.concatenate([[self.low], self.edges, [self.high]])
+        return float(bounds[at]), float(bounds[at + 1])

@@ -1,0 +1,354 @@
+"""What the user named, sorted into stacks and what calibrates them."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from pulsar_dask.errors import PulsarError, PulsarWarning, printable
+from pulsar_dask.flats import FlatGroup
+from pulsar_dask.frame import Frame
+from pulsar_dask.groups import (
+    EXPOSURE_TOLERANCE,
+    by_exposure,
+    by_filter,
+    check_group,
+    check_one_exposure,
+    choose,
+    exposure_name,
+    named_exposure,
+)
+from pulsar_dask.hotpixels import find_rings, read_list
+from pulsar_dask.pipelines import check_shapes, describe_shape
+from pulsar_dask.recipes import Bias
+from pulsar_dask.scan import read_header, scan_frame, scan_frames
+from pulsar_dask.spec import Inputs, find_inputs, has_mask, is_list
+
+Spec = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+
+@dataclass(frozen=True)
+class Search:
+    """How inputs are looked for; the same for every tool."""
+
+    sequence: bool = True
+    recursive: bool = False
+    assume_type: bool = False
+    """Whether a frame without IMAGETYP counts as what the tool takes."""
+    tolerance: float = EXPOSURE_TOLERANCE
+    """Seconds within which two exposures are the same."""
+
+    def find(self, spec: Spec) -> Inputs:
+        return find_inputs(spec, sequence=self.sequence, recursive=self.recursive)
+
+
+@dataclass(frozen=True)
+class Darks:
+    """Darks by exposure in seconds, the bias, and how many frames were passed over and why."""
+
+    groups: dict[float, list[Frame]]
+    bias: Bias
+    passed: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def frames(self) -> list[Frame]:
+        return [*self.bias.frames, *(f for group in self.groups.values() for f in group)]
+
+
+@dataclass(frozen=True)
+class Flats:
+    """Flats by code of their filter, with what calibrates them."""
+
+    groups: dict[str, FlatGroup]
+    notes: dict[str, list[str]]
+    """How each group is calibrated, in words."""
+    files: list[str]
+    """Darks and lists that are read."""
+    passed: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def frames(self) -> list[Frame]:
+        return [f for group in self.groups.values() for f in group.frames]
+
+
+def as_texts(spec: Spec) -> list[str]:
+    return (
+        [os.fspath(spec)] if isinstance(spec, (str, os.PathLike)) else [os.fspath(s) for s in spec]
+    )
+
+
+def as_number(text: str) -> float | None:
+    """The number that a text is, unless it is a file's name.
+
+    Raises
+    ------
+    PulsarError
+        It is a number, but not a finite one.
+    """
+    if os.path.lexists(text):
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    if not math.isfinite(number):
+        raise PulsarError(f"{printable(text)}: not a finite number")
+    return number
+
+
+# --- darks -------------------------------------------------------------------------------
+
+
+def gather_darks(spec: Spec, bias: Spec | float | None = None, search: Search = Search()) -> Darks:
+    """Find darks and bias.
+
+    Parameters
+    ----------
+    spec : path or iterable of paths
+        Input; without `bias`, what follows a folder, list or mask is the bias, a number at
+        the end is a constant bias, and among files the frames' types decide.
+    bias : number, path or iterable of paths, optional
+    search : Search
+
+    Raises
+    ------
+    PulsarError
+        "No dark frames found", frames of different shapes, a dark without exposure, or
+        arguments that leave open what is bias.
+    """
+    args = as_texts(spec)
+    passed: dict[str, int] = {}
+    bias_args: list[str] = []
+    constant = 0.0
+    if isinstance(bias, (int, float)):
+        constant = float(bias)
+    elif bias is not None:
+        bias_args = as_texts(bias)
+    elif len(args) > 1 and (os.path.isdir(args[0]) or is_list(args[0]) or has_mask(args[0])):
+        args, bias_args = args[:1], args[1:]
+    elif len(args) > 1 and as_number(args[-1]) is not None:
+        args, bias_args = args[:-1], args[-1:]
+    elif len(args) > 1:
+        args, bias_args = _split_by_type(args, search)
+    if len(bias_args) == 1 and (number := as_number(bias_args[0])) is not None:
+        constant, bias_args = number, []
+    elif any(as_number(text) is not None for text in bias_args):
+        raise PulsarError(
+            "the bias is either a number or files; say which with --bias NUMBER or --bias FILE"
+        )
+
+    darks, passed = choose(
+        scan_frames(search.find(args).paths), "dark", assume_type=search.assume_type
+    )
+    if not darks:
+        raise PulsarError(_none_found("dark", "Dark Frame", args, passed))
+    frames = _bias_frames(bias_args, search) if bias_args else ()
+    check_shapes([*darks, *frames])
+    groups = by_exposure(darks, search.tolerance)
+    names = [exposure_name(e, search.tolerance) for e in groups]
+    if len(set(names)) < len(names):
+        raise PulsarError("two exposures would have one name; raise --exposure-tolerance")
+    for name, group in zip(names, groups.values(), strict=True):
+        check_group(f"dark{name}.fit", group)
+    if len(frames) > 1:
+        check_group("bias.fit", frames)
+    return Darks(groups, Bias(tuple(frames), constant, combine=len(frames) > 1), passed)
+
+
+def _none_found(kind: str, label: str, args: Sequence[str], passed: dict[str, int]) -> str:
+    where = ", ".join(printable(a) for a in args[:3]) + (" …" if len(args) > 3 else "")
+    what = ", ".join(f"{n} {reason}" for reason, n in passed.items())
+    text = f"No {kind} frames found in {where}"
+    if what:
+        text += f" ({what})"
+    text += f"; raw {kind} frames have IMAGETYP = '{label}'"
+    if passed.get("without IMAGETYP"):
+        text += f", and --assume-type takes those without IMAGETYP for {kind} frames"
+    return text
+
+
+def _split_by_type(args: Sequence[str], search: Search) -> tuple[list[str], list[str]]:
+    """Files that a shell made of masks: the frames' types tell darks from bias."""
+    alone = Search(sequence=False, recursive=search.recursive)
+    frames = scan_frames(alone.find(args).paths)
+    darks = [f for f in frames if f.kind == "dark" and not f.is_master]
+    bias = [f for f in frames if f.kind == "bias"]
+    unlabelled = [f for f in frames if f.kind is None]
+    if search.assume_type:
+        darks += unlabelled
+    elif not darks and unlabelled:
+        raise PulsarError(
+            "cannot tell dark frames from bias: none is labelled as a dark by its IMAGETYP; "
+            "name the bias with --bias and take unlabelled darks with --assume-type"
+        )
+    else:
+        bias += unlabelled
+    if not darks:
+        others = [f for f in frames if f not in bias]
+        return [f.path for f in others or frames], []
+    rest = [f for f in frames if f not in darks and f not in bias]
+    taken = [f.path for f in darks]
+    # a file named alone stands for its sequence, and what is passed over is to be counted
+    return (taken if len(taken) == 1 else taken + [f.path for f in rest]), [f.path for f in bias]
+
+
+def _bias_frames(args: Sequence[str], search: Search) -> tuple[Frame, ...]:
+    frames = scan_frames(search.find(args).paths)
+    if len(frames) > 1:
+        raw, _ = choose(frames, "bias", assume_type=True)
+        masters = [f for f in frames if f.kind == "bias" and f.is_master]
+        if raw or masters:
+            frames = raw or masters
+    if len(frames) == 1 and frames[0].kind not in (None, "bias", "other"):
+        _warn(
+            f"{printable(frames[0].path)} is labelled '{printable(frames[0].label)}', taken as bias"
+        )
+    return tuple(frames)
+
+
+# --- flats -------------------------------------------------------------------------------
+
+
+def gather_flats(
+    spec: Spec,
+    *,
+    dark: str | os.PathLike[str] | float | None = None,
+    hot_pixels: str | os.PathLike[str] | None = None,
+    search: Search = Search(),
+) -> Flats:
+    """Find flats, and for each filter the dark and the list of hot pixels.
+
+    Parameters
+    ----------
+    spec : path or iterable of paths
+    dark : path or number, optional
+        Taken instead of ``dark<exp>.fit``, which is looked for in the current folder, then
+        the input's.
+    hot_pixels : path, optional
+        Taken instead of ``cosme<exp>.lst``, looked for in the same places.
+    search : Search
+
+    Raises
+    ------
+    PulsarError
+        "No flat frames found", "Inconsistent exposures", "Dark not found for exposure", a
+        dark or list that does not fit the flats, frames of different shapes.
+    """
+    args = as_texts(spec)
+    inputs = search.find(args)
+    found, passed = choose(scan_frames(inputs.paths), "flat", assume_type=search.assume_type)
+    if not found:
+        raise PulsarError(_none_found("flat", "Flat Frame", args, passed))
+    shape = check_shapes(found)
+    folders = list(dict.fromkeys([os.getcwd(), *inputs.folders]))
+    groups, notes, files = {}, {}, []
+    filters = by_filter(found)
+    exposures = {
+        code: check_one_exposure(f"flat_{code}.fit", frames, search.tolerance)
+        for code, frames in filters.items()
+    }
+    for code, frames in filters.items():
+        name, exposure = f"flat_{code}.fit", exposures[code]
+        check_group(name, frames)
+        calibration, note = _dark_for(name, exposure, dark, shape, folders, search.tolerance)
+        notes[code] = [note] if note else []
+        if isinstance(calibration, Frame):
+            files.append(calibration.path)
+        listed = _list_for(name, exposure, hot_pixels, folders, search.tolerance)
+        defects = None
+        if listed is not None:
+            bayer = any(f.bayer for f in frames)
+            defects = find_rings(read_list(listed, shape), shape, bayer=bayer)
+            files.append(listed)
+            notes[code].append(
+                f"{len(defects.places)} pixels of {os.path.basename(listed)} corrected"
+            )
+        groups[code] = FlatGroup(tuple(frames), calibration, defects)
+    return Flats(groups, notes, files, passed)
+
+
+def _dark_for(
+    name: str,
+    exposure: float,
+    given: str | os.PathLike[str] | float | None,
+    shape: tuple[int, ...],
+    folders: Sequence[str],
+    tolerance: float,
+) -> tuple[Frame | float, str]:
+    wanted = f"dark{exposure_name(exposure, tolerance)}.fit"
+    path: str | None
+    if given is None:
+        path = _beside(folders, "dark", ".fit", exposure, tolerance)
+    else:
+        number = given if isinstance(given, (int, float)) else as_number(os.fspath(given))
+        if number is not None:
+            return float(number), f"minus the constant {number:g}" if number else ""
+        path = os.fspath(given)  # type: ignore[arg-type]
+    if path is None:
+        where = " nor in ".join(printable(f) for f in folders)
+        raise PulsarError(
+            f"Dark not found for exposure {exposure:g} s ({name}): no {wanted} in {where}. "
+            "Make it with makedark, or give one with --dark FILE or --dark NUMBER "
+            "(for short exposures a master bias will do)"
+        )
+    frame = scan_frame(path)
+    if frame.shape != shape:
+        raise PulsarError(
+            f"{printable(path)} is {describe_shape(frame.shape)}, "
+            f"the flats are {describe_shape(shape)}; it is not their dark"
+        )
+    if given is None:
+        if frame.exposure is None or abs(frame.exposure - exposure) > tolerance + 1e-9:
+            says = "no EXPTIME" if frame.exposure is None else f"EXPTIME {frame.exposure:g}"
+            raise PulsarError(
+                f"{printable(path)} has {says} in its header, not the {exposure:g} s of its name "
+                "and the flats; make it again with makedark, or give one with --dark"
+            )
+        if any(str(h).startswith("minus") for h in read_header(frame).get("HISTORY", [])):
+            _warn(
+                f"{name}: {os.path.basename(path)} is a dark from which the bias was subtracted, "
+                "so the bias stays in the flats; a dark made without bias takes it off"
+            )
+    return frame, f"minus {os.path.basename(path)}"
+
+
+def _list_for(
+    name: str,
+    exposure: float,
+    given: str | os.PathLike[str] | None,
+    folders: Sequence[str],
+    tolerance: float,
+) -> str | None:
+    if given is not None:
+        return os.fspath(given)
+    path = _beside(folders, "cosme", ".lst", exposure, tolerance)
+    if path is None:
+        wanted = f"cosme{exposure_name(exposure, tolerance)}.lst"
+        _warn(f"{name}: no {wanted}, so hot pixels stay in the flats")
+    return path
+
+
+def _beside(
+    folders: Sequence[str], prefix: str, suffix: str, exposure: float, tolerance: float
+) -> str | None:
+    """The file named for an exposure in the first folder that has one."""
+    for folder in folders:
+        exact = os.path.join(folder, f"{prefix}{exposure_name(exposure, tolerance)}{suffix}")
+        if os.path.isfile(exact):
+            return exact
+        near = {}
+        for file in os.listdir(folder):
+            if file.startswith(prefix) and file.endswith(suffix):
+                seconds = named_exposure(file[len(prefix) : -len(suffix)])
+                if seconds is not None and abs(seconds - exposure) <= tolerance + 1e-9:
+                    near[abs(seconds - exposure)] = os.path.join(folder, file)
+        if near:
+            return near[min(near)]
+    return None
+
+
+def _warn(text: str) -> None:
+    warnings.warn(PulsarWarning(text), stacklevel=3)

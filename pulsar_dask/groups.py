@@ -1,0 +1,196 @@
+"""Which frames belong together, what their masters are called, and what looks odd in them."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from pulsar_dask.errors import PulsarError, PulsarWarning, printable
+from pulsar_dask.frame import Frame
+
+EXPOSURE_TOLERANCE = 0.001
+FEW_FRAMES = 15
+TEMPERATURE_SPREAD = 1.0
+
+#: Filter names, lower case without blanks, '-' and '_': code in the name of the master.
+FILTER_CODES = {
+    **dict.fromkeys(("l", "lum", "luminance"), "l"),
+    **dict.fromkeys(("r", "red"), "r"),
+    **dict.fromkeys(("g", "green"), "g"),
+    **dict.fromkeys(("b", "blue"), "b"),
+    **dict.fromkeys(("h", "ha", "halpha"), "h"),
+    **dict.fromkeys(("o", "oiii", "o3"), "o"),
+    **dict.fromkeys(("s", "sii", "s2"), "s"),
+}
+
+
+def choose(
+    frames: Iterable[Frame], kind: str, *, assume_type: bool = False
+) -> tuple[list[Frame], dict[str, int]]:
+    """Raw frames of one kind, and why the others were passed over: reason and count."""
+    chosen, reasons = [], Counter[str]()
+    for frame in frames:
+        if frame.is_master:
+            reasons["masters"] += 1
+        elif frame.kind == kind or (frame.kind is None and assume_type):
+            chosen.append(frame)
+        elif frame.kind is None:
+            reasons["without IMAGETYP"] += 1
+        elif frame.kind == "other":
+            reasons[f"of type '{printable(frame.label)[:20]}'"] += 1
+        else:
+            reasons[f"{frame.kind} frames"] += 1
+    return chosen, dict(reasons)
+
+
+def by_exposure(
+    frames: Sequence[Frame], tolerance: float = EXPOSURE_TOLERANCE
+) -> dict[float, list[Frame]]:
+    """Frames by exposure in seconds, ascending; exposures within `tolerance` are the same.
+
+    A group goes by the exposure that most of its frames have.
+
+    Raises
+    ------
+    PulsarError
+        A frame has no exposure.
+    """
+    timed = []
+    for frame in frames:
+        if frame.exposure is None:
+            what = frame.problem or "no EXPTIME (nor EXPOSURE) in its header"
+            raise PulsarError(
+                f"{printable(frame.path)}: {printable(what)}; add the exposure time in seconds"
+            )
+        timed.append((frame.exposure, frame))
+    groups: list[list[Frame]] = []
+    last = None
+    for exposure, frame in sorted(timed, key=lambda pair: pair[0]):
+        # a hair of room, so that two times written 1 ms apart are within 1 ms
+        if last is None or exposure - last > tolerance + 1e-9:
+            groups.append([])
+        groups[-1].append(frame)
+        last = exposure
+    named = {}
+    for group in groups:
+        exposures = Counter(f.exposure for f in group)
+        named[float(exposures.most_common(1)[0][0] or 0.0)] = group
+    return named
+
+
+def exposure_name(seconds: float, tolerance: float = EXPOSURE_TOLERANCE) -> str:
+    """Exposure as it stands in a file's name.
+
+    >>> [exposure_name(t) for t in (120, 119.9997, 0.5, 1.5, 1e-4, 0)]
+    ['120s', '120s', '500ms', '1500ms', '100us', '0s']
+    """
+    whole = round(seconds)
+    if seconds >= 1 and abs(seconds - whole) <= tolerance / 2:
+        return f"{whole}s"
+    microseconds = round(seconds * 1e6)
+    if microseconds % 1_000_000 == 0:
+        return f"{microseconds // 1_000_000}s"
+    if microseconds % 1000 == 0:
+        return f"{microseconds // 1000}ms"
+    return f"{microseconds}us"
+
+
+_EXPOSURE_NAME = re.compile(r"(\d+)(s|ms|us)")
+
+
+def named_exposure(text: str) -> float | None:
+    """The seconds that `exposure_name` wrote.
+
+    >>> named_exposure("500ms"), named_exposure("x")
+    (0.5, None)
+    """
+    match = _EXPOSURE_NAME.fullmatch(text)
+    if not match:
+        return None
+    return int(match[1]) / {"s": 1, "ms": 1000, "us": 1_000_000}[match[2]]
+
+
+def filter_code(name: str) -> str:
+    """A filter's part in the name of its master flat; only letters, digits, '.', '_', '-'.
+
+    >>> [filter_code(n) for n in ("Luminance", "H-alpha", "OIII", "V", "Sloan g'", "../x")]
+    ['l', 'h', 'o', 'v', 'sloan_g_', 'x']
+    """
+    known = FILTER_CODES.get(re.sub(r"[\s_-]+", "", name.lower()))
+    if known:
+        return known
+    # never a name that begins with a dot, so neither hidden nor on the way to another folder
+    return re.sub(r"[^a-z0-9._-]", "_", name.strip().lower()).lstrip("._")[:80] or "_"
+
+
+def by_filter(frames: Sequence[Frame]) -> dict[str, list[Frame]]:
+    """Frames by the code of their filter; several spellings of one code are one group.
+
+    Raises
+    ------
+    PulsarError
+        A frame has no FILTER.
+    """
+    groups: dict[str, list[Frame]] = {}
+    for frame in frames:
+        if frame.filter is None:
+            raise PulsarError(f"{printable(frame.path)}: no FILTER in its header; add its name")
+        groups.setdefault(filter_code(frame.filter), []).append(frame)
+    for code, group in groups.items():
+        spellings = sorted({str(f.filter) for f in group})
+        if len(spellings) > 1:
+            names = ", ".join(repr(printable(s)) for s in spellings)
+            _warn(f"flat_{code}.fit: the filters {names} are taken as one")
+    return dict(sorted(groups.items()))
+
+
+def check_group(name: str, frames: Sequence[Frame]) -> None:
+    """Warn of what makes a master of these frames worse than it could be."""
+    if len(frames) == 1:
+        _warn(f"{name}: one frame is its own median, no cleaner than that frame")
+    elif len(frames) < FEW_FRAMES:
+        _warn(f"{name}: {len(frames)} frames; with fewer than {FEW_FRAMES} a master is noisy")
+    temperatures = [f.temperature for f in frames if f.temperature is not None]
+    if temperatures and max(temperatures) - min(temperatures) > TEMPERATURE_SPREAD:
+        _warn(
+            f"{name}: CCD-TEMP from {min(temperatures):g} to {max(temperatures):g} degC; "
+            "the dark current differs among the frames"
+        )
+    settings: dict[str, Callable[[Frame], Any]] = {
+        "GAIN": lambda f: f.gain,
+        "OFFSET": lambda f: f.bias_level,
+        "INSTRUME": lambda f: f.camera,
+        "READOUTM": lambda f: f.readout,
+        "binning": lambda f: f.binning,
+    }
+    for keyword, value in settings.items():
+        found = list(dict.fromkeys(value(f) for f in frames))
+        if len(found) > 1:
+            some = " and ".join(printable(v) for v in found[:3])
+            _warn(
+                f"{name}: {keyword} differs among the frames ({some}); they do not belong together"
+            )
+
+
+def check_one_exposure(name: str, frames: Sequence[Frame], tolerance: float) -> float:
+    """The one exposure of a group of flats, in seconds; else a PulsarError."""
+    groups = by_exposure(frames, tolerance)
+    if len(groups) > 1:
+        lines = []
+        for exposure, group in groups.items():
+            files = [printable(os.path.basename(f.path)) for f in group]
+            more = f" and {len(files) - 5} more" if len(files) > 5 else ""
+            lines.append(f"{exposure:g} s: {', '.join(files[:5])}{more}")
+        raise PulsarError(
+            f"Inconsistent exposures for {name}: {'; '.join(lines)}. "
+            "Put the flats of each exposure into a folder of their own"
+        )
+    return next(iter(groups))
+
+
+def _warn(text: str) -> None:
+    warnings.warn(PulsarWarning(text), stacklevel=3)

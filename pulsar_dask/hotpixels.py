@@ -1,0 +1,345 @@
+"""Hot pixels: the highest values of a master, and the lists that name them.
+
+The lists are IRIS's (C. Buil, command file of the cosmetic corrections): a line ``P X Y``
+for a pixel, ``C X 0`` for a column, ``L Y 0`` for a row, all from zero.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.outputs import AtomicFile
+from pulsar_dask.tiles import Tile
+
+Array = np.ndarray[Any, Any]
+HOT_PIXELS = 10_000
+
+
+class HotPixels:
+    """The N highest values of an image that comes tile by tile, in any order.
+
+    A `run.Writer`: it keeps candidates, a few times N of them, never the image. Values are
+    compared as float32, as they stand in the master. Of a colour image, a pixel counts with
+    its highest plane.
+    """
+
+    def __init__(self, shape: tuple[int, ...], count: int = HOT_PIXELS) -> None:
+        self.columns = shape[-1]
+        self.size = shape[-2] * shape[-1]
+        self.count = count
+        self._planes: dict[int, tuple[Array, Array]] = {}
+        self._lock = threading.Lock()
+
+    def write(self, tile: Tile, values: Array) -> None:
+        """Take the values of a tile, shape (height, width)."""
+        flat = values.astype(np.float32).ravel()
+        held = self._planes.get(tile.plane)
+        # What is below the worst of N held candidates can never come in.
+        full = held is not None and len(held[0]) >= self.count
+        floor = held[0].min() if held is not None and full and self.count else np.float32(-np.inf)
+        local = np.flatnonzero(flat >= floor)  # never NaN
+        y, x = np.divmod(local, tile.width)
+        place = (tile.y + y) * self.columns + tile.x + x
+        best = _highest(flat[local], place, self.count)
+        with self._lock:
+            held = self._planes.get(tile.plane)
+            if held is not None:
+                best = _highest(
+                    np.concatenate([held[0], best[0]]),
+                    np.concatenate([held[1], best[1]]),
+                    self.count,
+                )
+            self._planes[tile.plane] = best
+
+    def positions(self) -> tuple[Array, Array]:
+        """Columns and rows (from zero) of the hottest pixels, highest value first, equal
+        values by row, then column."""
+        if not self._planes:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        values = np.concatenate([v for v, _ in self._planes.values()])
+        places = np.concatenate([p for _, p in self._planes.values()])
+        order = np.lexsort((places, -values.astype(np.float64)))
+        places = places[order]
+        _, first = np.unique(places, return_index=True)
+        places = places[np.sort(first)][: self.count]
+        y, x = np.divmod(places, self.columns)
+        return x, y
+
+
+def _highest(values: Array, places: Array, count: int) -> tuple[Array, Array]:
+    """The `count` highest values; of equal ones those that come first in the image."""
+    if len(values) <= count:
+        return values, places
+    if count == 0:
+        return values[:0], places[:0]
+    worst = np.partition(values, len(values) - count)[len(values) - count]
+    above = np.flatnonzero(values > worst)
+    equal = np.flatnonzero(values == worst)
+    wanted = count - len(above)
+    if len(equal) > wanted:
+        equal = equal[np.argpartition(places[equal], wanted - 1)[:wanted]]
+    keep = np.concatenate([above, equal])
+    return values[keep], places[keep]
+
+
+# --- lists -----------------------------------------------------------------------------
+
+
+def write_list(path: str, x: Array, y: Array, *, rows: int | None = None) -> None:
+    """Write a list: ``P X Y``, CRLF, nothing else.
+
+    Parameters
+    ----------
+    path : str
+        Appears whole or not at all.
+    x, y : ndarray of int
+        Columns and rows from zero, row 0 first in the file.
+    rows : int, optional
+        The image's height: Y is then written from the top row, as Siril reads it.
+    """
+    if rows is not None:
+        y = rows - 1 - y
+    text = "".join(f"P {a} {b}\r\n" for a, b in zip(x.tolist(), y.tolist(), strict=True))
+    with AtomicFile(path) as file:
+        file.write_at(text.encode("ascii"), 0)
+        file.commit()
+
+
+_LINE = re.compile(r"([PCL])\s+(-?\d{1,12})\s+(-?\d{1,12})(?:\s+[A-Z])?", re.IGNORECASE)
+_LONGEST_LINE = 200
+
+
+def read_list(path: str, shape: tuple[int, ...], *, origin_top: bool = False) -> Array:
+    """Read a list of defects.
+
+    Comments (``#``), blank lines, a trailing type letter and any line ending are fine.
+
+    Parameters
+    ----------
+    path : str
+    shape : tuple of int
+        (y, x) or (plane, y, x) of the image that it is for.
+    origin_top : bool
+        Whether Y counts from the top row.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        Places ``y * columns + x``, ascending, each once.
+
+    Raises
+    ------
+    PulsarError
+        The file cannot be read, a line does not parse, or a coordinate lies outside the
+        image; the message has the line's number.
+    """
+    rows, columns = shape[-2:]
+    points: list[int] = []
+    lines: list[tuple[str, int]] = []
+    for number, line in _lines(path):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        match = _LINE.fullmatch(text)
+        if not match:
+            raise PulsarError(
+                f"{printable(path)}, line {number}: {printable(text[:60])!r} is not "
+                "'P X Y', 'C X 0' or 'L Y 0'"
+            )
+        kind, a, b = match[1].upper(), int(match[2]), int(match[3])
+        x, y = (a, b) if kind == "P" else (a, 0) if kind == "C" else (0, a)
+        if not (0 <= x < columns and 0 <= y < rows):
+            raise PulsarError(
+                f"{printable(path)}, line {number}: {text} lies outside the image of "
+                f"{columns} x {rows} pixels"
+            )
+        if origin_top:
+            y = rows - 1 - y
+        if kind == "P":
+            points.append(y * columns + x)
+        else:
+            lines.append((kind, x if kind == "C" else y))
+    places = [np.array(points, np.int64)]
+    for kind, n in lines:
+        every = np.arange(rows if kind == "C" else columns, dtype=np.int64)
+        places.append(every * columns + n if kind == "C" else n * columns + every)
+    return np.unique(np.concatenate(places))
+
+
+def _lines(path: str) -> Any:
+    """Numbered lines, whatever ends them; a file without lines is not held whole."""
+    try:
+        with open(path, encoding="utf-8-sig", errors="replace", newline=None) as file:
+            number = 0
+            while line := file.readline(_LONGEST_LINE):
+                number += 1
+                if len(line) == _LONGEST_LINE and not line.lstrip().startswith("#"):
+                    raise PulsarError(f"{printable(path)}, line {number}: too long for a list")
+                while len(line) == _LONGEST_LINE and not line.endswith("\n"):
+                    line = file.readline(_LONGEST_LINE)
+                    if len(line) < _LONGEST_LINE or line.endswith("\n"):
+                        line = "#"
+                        break
+                yield number, line
+    except OSError as error:
+        raise PulsarError(f"{printable(path)}: {error.strerror}") from error
+
+
+# --- correction ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Defects:
+    """Listed pixels of an image, with what each one takes its value from."""
+
+    shape: tuple[int, int]
+    """(y, x) of the image."""
+    places: Array
+    """y * columns + x of each, int64, ascending."""
+    rings: Array
+    """How many steps away the nearest pixels are that are not listed; 0: there are none."""
+    step: int
+    """1, or 2 on a Bayer sensor, where a neighbour of the same colour is two pixels away."""
+
+    @property
+    def reach(self) -> int:
+        """Pixels around a tile that correcting it may need."""
+        return int(self.rings.max(initial=0)) * self.step
+
+
+def find_rings(places: Array, shape: tuple[int, ...], *, bayer: bool) -> Defects:
+    """Work out for each listed pixel the ring of neighbours that holds one not listed."""
+    rows, columns = shape[-2:]
+    step = 2 if bayer else 1
+    rings = np.zeros(len(places), np.int32)
+    open_ = np.arange(len(places))
+    ring = 0
+    while len(open_) and ring * step <= max(rows, columns):
+        ring += 1
+        y, x = np.divmod(places[open_], columns)
+        found = np.zeros(len(open_), bool)
+        for dy, dx in ring_offsets(ring):
+            ny, nx = y + dy * step, x + dx * step
+            inside = (ny >= 0) & (ny < rows) & (nx >= 0) & (nx < columns)
+            found |= inside & ~_contains(places, ny * columns + nx)
+        rings[open_[found]] = ring
+        open_ = open_[~found]
+    return Defects((rows, columns), places, rings, step)
+
+
+def ring_offsets(ring: int) -> list[tuple[int, int]]:
+    """(dy, dx) of the pixels at Chebyshev distance `ring`, row by row."""
+    span = range(-ring, ring + 1)
+    return [(dy, dx) for dy in span for dx in span if max(abs(dy), abs(dx)) == ring]
+
+
+def _contains(sorted_places: Array, wanted: Array) -> Array:
+    if not len(sorted_places):
+        return np.zeros(len(wanted), bool)
+    at = np.searchsorted(sorted_places, wanted)
+    at[at == len(sorted_places)] = 0
+    found: Array = sorted_places[at] == wanted
+    return found
+
+
+def correct(
+    window: Array, origin: tuple[int, int], defects: Defects, inner: Tile
+) -> tuple[Array, Array]:
+    """Replace listed pixels by the mean of their good neighbours, in place.
+
+    Parameters
+    ----------
+    window : ndarray of float64, shape (frames, height, width)
+        Values of a tile and `Defects.reach` pixels or more around it, as far as the image
+        goes; missing ones NaN.
+    origin : (int, int)
+        Row and column of the window's first pixel in the image.
+    defects : Defects
+    inner : Tile
+        The tile; only its pixels are replaced.
+
+    Returns
+    -------
+    frames, places : ndarray of int64, shape (n,)
+        Values that were left as they are, since the window holds no good neighbour of
+        theirs: index of the frame, place in the image.
+    """
+    columns = defects.shape[1]
+    first = np.searchsorted(defects.places, inner.y * columns)
+    last = np.searchsorted(defects.places, (inner.y + inner.height) * columns)
+    y, x = np.divmod(defects.places[first:last], columns)
+    rings = defects.rings[first:last]
+    here = (x >= inner.x) & (x < inner.x + inner.width)
+    y, x, rings = y[here], x[here], rings[here]
+    frames, height, width = window.shape
+    flat = window.reshape(frames, -1)
+    target = (y - origin[0]) * width + (x - origin[1])
+    new = np.full((frames, len(target)), np.nan)
+    widest = max(height, width) // defects.step
+    for ring in np.unique(rings[rings > 0]):
+        todo, span = np.flatnonzero(rings == ring), int(ring)
+        while len(todo) and span <= widest:
+            total, count = _ring_sums(
+                flat, (height, width), origin, defects, y[todo], x[todo], span
+            )
+            mean = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+            new[:, todo] = np.where(np.isnan(new[:, todo]), mean, new[:, todo])
+            # a frame in which all of them are missing takes the next wider ring
+            todo = todo[np.isnan(new[:, todo]).any(axis=0)]
+            span += 1
+            # only as far as the window shows whole rings, or the image ends
+            todo = todo[_shows(origin, (height, width), defects, y[todo], x[todo], span)]
+    frame, n = np.nonzero(np.isnan(new))
+    new[frame, n] = flat[frame, target[n]]
+    flat[:, target] = new
+    return frame, y[n] * columns + x[n]
+
+
+def _shows(
+    origin: tuple[int, int],
+    size: tuple[int, int],
+    defects: Defects,
+    y: Array,
+    x: Array,
+    ring: int,
+) -> Array:
+    """Whether a window holds all of a ring that lies inside the image."""
+    reach = ring * defects.step
+    shown = np.ones(len(y), bool)
+    for at, start, length, whole in zip((y, x), origin, size, defects.shape, strict=True):
+        shown &= np.maximum(at - reach, 0) >= start
+        shown &= np.minimum(at + reach, whole - 1) < start + length
+    return shown
+
+
+def _ring_sums(
+    flat: Array,
+    size: tuple[int, int],
+    origin: tuple[int, int],
+    defects: Defects,
+    y: Array,
+    x: Array,
+    ring: int,
+) -> tuple[Array, Array]:
+    """Sum and number of the good neighbours on a ring, in the order of the image."""
+    height, width = size
+    rows, columns = defects.shape
+    total = np.zeros((len(flat), len(y)))
+    count = np.zeros((len(flat), len(y)), np.int64)
+    for dy, dx in ring_offsets(int(ring)):
+        ny, nx = y + dy * defects.step, x + dx * defects.step
+        wy, wx = ny - origin[0], nx - origin[1]
+        good = (ny >= 0) & (ny < rows) & (nx >= 0) & (nx < columns)
+        good &= (wy >= 0) & (wy < height) & (wx >= 0) & (wx < width)
+        good &= ~_contains(defects.places, ny * columns + nx)
+        value = flat[:, np.where(good, wy * width + wx, 0)]
+        use = good & ~np.isnan(value)
+        total += np.where(use, value, 0.0)
+        count += use
+    return total, count

@@ -1,0 +1,237 @@
+"""Which layers make which masters: darks of all exposures with their bias, flats of all
+filters. A recipe is one graph; commands run it into files, notebooks look at it lazily."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from dask.tokenize import tokenize
+
+from pulsar_dask import flats, kernels, pipelines
+from pulsar_dask.flats import FlatGroup
+from pulsar_dask.frame import Frame
+from pulsar_dask.graph import TileGraph
+from pulsar_dask.groups import exposure_name
+from pulsar_dask.master import default_dtype
+from pulsar_dask.pipelines import Array, frames_token
+from pulsar_dask.reading import read_values
+from pulsar_dask.tiles import Costs, Grid, Tile
+
+#: Frames whose levels are found in one task: a dark is read once for all of them.
+LEVEL_FRAMES = 8
+
+
+@dataclass(frozen=True)
+class Product:
+    """One master that a recipe makes."""
+
+    name: str
+    """Name of the file without ".fit"."""
+    kind: str
+    layer: str
+    frames: tuple[Frame, ...]
+    dtype: str
+    steps: tuple[str, ...]
+    """What was done, for the header."""
+    group: Any = None
+    """The exposure (s) of a dark; the `FlatGroup` of a flat."""
+    levels: tuple[str, ...] = ()
+    """Single tasks that find the levels of a flat's frames."""
+
+
+@dataclass
+class Recipe:
+    graph: TileGraph
+    products: list[Product] = field(default_factory=list)
+
+
+# --- darks -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Bias:
+    """What is subtracted from a dark: frames to combine, one file, or a constant."""
+
+    frames: tuple[Frame, ...] = ()
+    constant: float = 0.0
+    combine: bool = False
+    """Whether the frames are combined into a master of their own."""
+
+    @property
+    def step(self) -> str | None:
+        """What it does to a dark, in words."""
+        if self.combine:
+            return f"minus bias.fit, the median of {len(self.frames)} frames"
+        if self.frames:
+            return f"minus {self.frames[0].path.replace(chr(92), '/').rsplit('/', 1)[-1]}"
+        return f"minus the constant {self.constant:g}" if self.constant else None
+
+
+def dark_costs(groups: Sequence[Sequence[Frame]], bias: Bias) -> Costs:
+    """Memory of `dark_recipe`: that of its largest stack, and the tiles that wait."""
+    stacks = [pipelines.median_costs(frames, 4) for frames in groups]
+    if bias.frames:
+        stacks.append(pipelines.median_costs(bias.frames, 8))
+    costs = most(stacks)
+    waiting = {"tiles of other masters": 8 * (len(groups) + 1)}
+    return replace(costs, per_pixel=costs.per_pixel | waiting)
+
+
+def dark_recipe(groups: dict[float, list[Frame]], bias: Bias, grid: Grid) -> Recipe:
+    """Masters of darks by exposure; the bias is made once and serves all of them.
+
+    A dark is median(frames) - bias in float64, rounded once; the bias is what its file
+    holds, that is, rounded to its own type.
+    """
+    graph = TileGraph(grid)
+    recipe = Recipe(graph)
+    if bias.combine:
+        dtype = default_dtype(bias.frames)
+        median = pipelines.median_graph(bias.frames, graph)
+        level = graph.add(f"bias-{median}", _rounded, median, graph.share("bias-type", dtype))
+        steps: tuple[str, ...] = (f"median of {len(bias.frames)} frames",)
+        recipe.products.append(Product("bias", "bias", level, bias.frames, dtype, steps))
+    elif bias.frames:
+        token = frames_token(bias.frames)
+        shared = graph.share(f"bias-frame-{token}", bias.frames)
+        level = graph.add(f"bias-{token}", _values_tile, shared)
+    else:
+        level = graph.share("bias-constant", bias.constant)
+    for exposure, frames in groups.items():
+        token = frames_token(frames)
+        shared = graph.share(f"frames-{token}", tuple(frames))
+        layer = graph.add(f"dark-{token}", _dark_tile, shared, level)
+        steps = (f"median of {len(frames)} frames", *([bias.step] if bias.step else []))
+        recipe.products.append(
+            Product(
+                f"dark{exposure_name(exposure)}",
+                "dark",
+                layer,
+                tuple(frames),
+                "float32",
+                steps,
+                exposure,
+            )
+        )
+    return recipe
+
+
+def _dark_tile(tile: Tile, frames: Sequence[Frame], bias: Array | float) -> Array:
+    return pipelines.median_tile(tile, frames) - bias
+
+
+def _rounded(tile: Tile, values: Array, dtype: str) -> Array:
+    rounded: Array = values.astype(dtype).astype("f8")
+    return rounded
+
+
+def _values_tile(tile: Tile, frames: Sequence[Frame]) -> Array:
+    values: Array = read_values(frames, tile, np.dtype("f8"))[0]
+    return values
+
+
+# --- flats -------------------------------------------------------------------------------
+
+
+def flat_costs(groups: Sequence[FlatGroup], threads: int) -> Costs:
+    """Memory of `flat_recipe`."""
+    return most([_flat_group_costs(group, threads) for group in groups])
+
+
+def _flat_group_costs(group: FlatGroup, threads: int) -> Costs:
+    n = len(group.frames)
+    together = _level_frames(n, threads)
+    reach = group.defects.reach if group.defects is not None else 0
+    columns = group.shape[-1]
+    stack = pipelines.median_costs(group.frames, 4)
+    return replace(
+        stack,
+        per_pixel={
+            "calibrated frames": 2 * 8 * n,
+            "conversion": 4 * 8,
+            "median": kernels.PIXEL_BYTES,
+            "output": 8 + 2 * 4,
+        },
+        per_thread={
+            "selection": kernels.scratch_bytes(n, 8),
+            "rows around a tile": 2 * reach * columns * (8 * n + 32),
+            "sample of the frames": together * flats.SAMPLE_ROWS * min(columns, 65_536) * 10,
+            "values near the median": together * flats.MOST_KEPT * 16,
+        },
+        fixed=stack.fixed
+        | {"list of hot pixels": 40 * len(group.defects.places) if group.defects else 0},
+        stored=4 * n,
+        frames=n,
+    )
+
+
+def _level_frames(n: int, threads: int) -> int:
+    return max(1, min(LEVEL_FRAMES, -(-n // max(1, threads))))
+
+
+def flat_recipe(
+    groups: dict[str, FlatGroup],
+    grid: Grid,
+    *,
+    target: float,
+    threads: int,
+    notes: Mapping[str, Sequence[str]] | None = None,
+) -> Recipe:
+    """Masters of flats by the code of their filter."""
+    graph = TileGraph(grid)
+    recipe = Recipe(graph)
+    for code, group in groups.items():
+        n = len(group.frames)
+        token = tokenize(frames_token(group.frames), code, target)
+        shared = graph.share(f"flats-{token}", group)
+        frames = graph.share(f"frames-{token}", group.frames)
+        levels = []
+        step = _level_frames(n, threads)
+        for first in range(0, n, step):
+            last = min(n, first + step)
+            find = partial(flats.frame_levels, first=first, last=last, rows=grid.height)
+            levels.append(graph.once(f"levels-{first}-{token}", find, shared))
+        goal = graph.share(f"target-{token}", target)
+        scales = graph.once(f"scales-{token}", flats.frame_scales, frames, goal, *levels)
+        layer = graph.add(f"flat-{token}", flats.flat_tile, shared, scales)
+        steps = (
+            *(notes or {}).get(code, ()),
+            f"each frame scaled to a median of {target:g}",
+            f"median of {n} frames",
+        )
+        recipe.products.append(
+            Product(
+                f"flat_{code}",
+                "flat",
+                layer,
+                group.frames,
+                "float32",
+                steps,
+                group,
+                tuple(levels),
+            )
+        )
+    return recipe
+
+
+def most(costs: Sequence[Costs]) -> Costs:
+    """The costs of stacks that are computed one after the other in each thread."""
+
+    def highest(parts: Sequence[dict[str, int]]) -> dict[str, int]:
+        return max(parts, key=lambda part: sum(part.values()))
+
+    largest = max(costs, key=lambda c: c.stored)
+    return Costs(
+        per_pixel=highest([c.per_pixel for c in costs]),
+        per_thread=highest([c.per_thread for c in costs]),
+        fixed={
+            name: sum(c.fixed.get(name, 0) for c in costs)
+            for name in dict.fromkeys(n for c in costs for n in c.fixed)
+        },
+        stored=largest.stored,
+        frames=largest.frames,
+    )
