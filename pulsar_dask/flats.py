@@ -17,7 +17,7 @@ from pulsar_dask import kernels
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.frame import Frame, PixelType
 from pulsar_dask.hotpixels import Defects, correct
-from pulsar_dask.reading import read_values
+from pulsar_dask.reading import read_values, thread_buffer
 from pulsar_dask.tiles import Tile
 
 Array = np.ndarray[Any, Any]
@@ -70,12 +70,13 @@ def calibrated(tile: Tile, group: FlatGroup, frames: Sequence[Frame]) -> tuple[A
     Returns
     -------
     values : ndarray of float64, shape (frames, tile height, tile width)
+        In this thread's buffer: the next call overwrites it.
     uncorrected : int
         Listed pixels without any good neighbour, which keep their value.
     """
     reach = group.defects.reach if group.defects is not None else 0
     window = _around(tile, reach, group.shape)
-    values = _minus_dark(window, group, frames)
+    values = _minus_dark(window, group, frames, "calibrated")
     stays = 0
     if group.defects is not None:
         stuck = correct(values, (window.y, window.x), group.defects, tile)
@@ -102,9 +103,9 @@ def flat_tile(tile: Tile, group: FlatGroup, scales: Array) -> Array:
     ndarray of float64, shape (tile height, tile width)
     """
     values, _ = calibrated(tile, group, group.frames)
-    scaled = np.ascontiguousarray(values.reshape(len(values), -1))
-    scaled *= scales[:, tile.plane, None]
-    return kernels.median(scaled, _FLOAT64)[0].reshape(tile.shape)
+    scaled = thread_buffer("scaled", values.shape, np.dtype("f8"))
+    np.multiply(values, scales[:, tile.plane, None, None], out=scaled)
+    return kernels.median(scaled.reshape(len(scaled), -1), _FLOAT64)[0].reshape(tile.shape)
 
 
 def frame_levels(group: FlatGroup, first: int, last: int, rows: int) -> FrameLevels:
@@ -160,8 +161,9 @@ def _around(tile: Tile, reach: int, shape: tuple[int, ...]) -> Tile:
     return Tile(tile.plane, y, x, height, width)
 
 
-def _minus_dark(window: Tile, group: FlatGroup, frames: Sequence[Frame]) -> Array:
-    values = read_values(frames, window, np.dtype("f8"))
+def _minus_dark(window: Tile, group: FlatGroup, frames: Sequence[Frame], buffer: str) -> Array:
+    values = thread_buffer(buffer, (len(frames), *window.shape), np.dtype("f8"))
+    read_values(frames, window, np.dtype("f8"), out=values)
     values -= _dark(window, group)
     return values
 
@@ -184,7 +186,7 @@ def _far_neighbours(plane: int, place: int, group: FlatGroup, frame: Frame) -> f
     reach = max(8, 2 * group.defects.reach)
     while True:
         window = _around(pixel, reach, group.shape)
-        values = _minus_dark(window, group, [frame])
+        values = _minus_dark(window, group, [frame], "far neighbours")
         stuck, _ = correct(values, (window.y, window.x), group.defects, pixel)
         if not len(stuck):
             return float(values[0, y - window.y, x - window.x])

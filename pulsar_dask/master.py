@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import threading
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from statistics import median
@@ -17,7 +20,7 @@ from pulsar_dask._version import __version__
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.frame import EXPOSURE_KEYWORDS, TEMPERATURE_KEYWORDS, Frame
 from pulsar_dask.outputs import CREATOR, AtomicFile
-from pulsar_dask.scan import BLOCK, STRUCTURE, read_header
+from pulsar_dask.scan import BLOCK, CARD, STRUCTURE, read_header
 from pulsar_dask.tiles import Tile
 
 Array = np.ndarray[Any, Any]
@@ -33,8 +36,10 @@ OUTPUT_TYPES = {
     "float64": (-64, 0),
 }
 
-#: Extremes of one frame, which a master does not share.
-_DROPPED = STRUCTURE | {"DATAMIN", "DATAMAX"}
+#: Extremes of one frame, which a master does not share; a card that has lost its meaning.
+_DROPPED = STRUCTURE | {"DATAMIN", "DATAMAX", "BLOCKED"}
+#: Cards of a table's columns, which have no place in an image.
+_COLUMN = re.compile(r"T(BCOL|DIM|DISP|FORM|NULL|SCAL|TYPE|UNIT|ZERO)\d+")
 
 
 def default_dtype(frames: Sequence[Frame]) -> str:
@@ -53,6 +58,7 @@ def master_header(
     kind: str | None,
     steps: Sequence[str] = (),
     method: str = "median",
+    tolerance: float = 0.001,
 ) -> fits.Header:
     """The header of the master of some frames, without the cards of its structure.
 
@@ -67,12 +73,14 @@ def master_header(
         What was done, a HISTORY card each.
     method : str
         COMBMETH.
+    tolerance : float
+        Seconds within which exposures are the same; EXPTIME is the one of most frames.
     """
     header = clean_header(frames[0])
     header["IMAGETYP"] = (f"Master {kind.capitalize()}" if kind else "Master", "kind of frame")
     header["NCOMBINE"] = (len(frames), "number of frames combined")
     header["COMBMETH"] = (method, "how they were combined")
-    _set(header, EXPOSURE_KEYWORDS, common([f.exposure for f in frames]), "[s] exposure time")
+    _set(header, EXPOSURE_KEYWORDS, _common_exposure(frames, tolerance), "[s] exposure time")
     _set(header, ("FILTER",), common([f.filter for f in frames]), "filter")
     dates = sorted(f.date for f in frames if f.date)
     if dates:
@@ -101,7 +109,24 @@ def clean_header(frame: Frame) -> fits.Header:
         warnings.simplefilter("ignore", AstropyWarning)
         for card in read_header(frame).cards:
             _copy_card(card, header)
+        if "EPOCH" in header:  # deprecated (FITS standard 4.0, section 8.3)
+            if "EQUINOX" in header:
+                del header["EPOCH"]
+            else:
+                header.rename_keyword("EPOCH", "EQUINOX")
+        if any(len(str(card)) > CARD for card in header.cards):
+            header.insert(0, ("LONGSTRN", "OGIP 1.0", "long strings are continued"))
     return header
+
+
+def _common_exposure(frames: Sequence[Frame], tolerance: float) -> float | None:
+    exposures = sorted(f.exposure for f in frames if f.exposure is not None)
+    if not exposures or len(exposures) < len(frames):
+        return None
+    # a hair of room, so that two times written 1 ms apart are within 1 ms
+    if any(b - a > tolerance + 1e-9 for a, b in itertools.pairwise(exposures)):
+        return None
+    return Counter(exposures).most_common(1)[0][0]
 
 
 def _set(header: fits.Header, keywords: Sequence[str], value: Any, comment: str) -> None:
@@ -114,10 +139,15 @@ def _set(header: fits.Header, keywords: Sequence[str], value: Any, comment: str)
 
 
 def _copy_card(card: fits.Card, header: fits.Header) -> None:
-    """Append a card, put into standard form; one that is damaged or repeated is left out."""
+    """Append a card, put into standard form; one that is damaged, repeated or without a value
+    is left out."""
     try:
         keyword, value, comment = card.keyword, card.value, card.comment
-        if keyword in _DROPPED or keyword.startswith("NAXIS"):
+        if keyword in _DROPPED or keyword.startswith("NAXIS") or _COLUMN.fullmatch(keyword):
+            return
+        # A record of several cards with one keyword: a program that does not know of them
+        # takes them for repeated.
+        if isinstance(value, fits.card.Undefined) or keyword != card.rawkeyword:
             return
         if keyword in ("COMMENT", "HISTORY", ""):
             new = fits.Card(keyword, _ascii(str(value)))

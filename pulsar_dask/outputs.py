@@ -16,6 +16,7 @@ from pulsar_dask.spec import same_file, sequence_siblings
 
 CREATOR = "pulsar-dask"
 _ZEROS = bytes(1 << 20)
+_END = b"END".ljust(80)
 _WINDOWS_LOCK = threading.Lock()
 
 
@@ -69,9 +70,18 @@ def is_ours(path: str) -> bool:
             with open(path, "rb") as file:
                 return re.fullmatch(rb"(P \d+ \d+\r\n)*", file.read(1 << 26)) is not None
         with open(path, "rb") as file:
-            return re.search(rb"CREATOR = '" + CREATOR.encode(), file.read(1 << 20)) is not None
+            return _is_created_here(file.read(1 << 20))
     except OSError:
         return False
+
+
+def _is_created_here(head: bytes) -> bool:
+    """Whether CREATOR in a primary header names this program."""
+    cards = [head[i : i + 80] for i in range(0, len(head), 80)]
+    if not head.startswith(b"SIMPLE  =") or _END not in cards:
+        return False
+    mine = f"CREATOR = '{CREATOR} ".encode()
+    return any(card.startswith(mine) for card in cards[: cards.index(_END)])
 
 
 class AtomicFile:

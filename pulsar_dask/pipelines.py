@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ from pulsar_dask import kernels
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.frame import Frame, PixelType
 from pulsar_dask.graph import TileGraph
-from pulsar_dask.reading import TILED_OPEN, read_tile, read_values
+from pulsar_dask.reading import TILED_OPEN, read_tile, read_values, thread_buffer
 from pulsar_dask.tiles import MB, Costs, Tile
 
 Array = np.ndarray[Any, Any]
@@ -60,10 +59,11 @@ def median_tile(tile: Tile, frames: Sequence[Frame]) -> Array:
     """
     pixels = stack_type(frames)
     if pixels == frames[0].pixels:
-        stack = _buffer((len(frames), *tile.shape), pixels.stored)
+        stack = thread_buffer("stack", (len(frames), *tile.shape), pixels.stored)
         read_tile(frames, tile, stack)
     else:
-        stack = read_values(frames, tile, np.dtype("f8"))
+        stack = thread_buffer("stack", (len(frames), *tile.shape), np.dtype("f8"))
+        read_values(frames, tile, np.dtype("f8"), out=stack)
     values, _ = kernels.median(stack.reshape(len(frames), -1), pixels)
     return values.reshape(tile.shape)
 
@@ -108,17 +108,3 @@ def stack_block(frames: Sequence[Frame]) -> tuple[int, int]:
     """Rows and columns that a tile should be a multiple of."""
     blocks = [f.block for f in frames if not f.expanded]
     return max((b[0] for b in blocks), default=1), max((b[1] for b in blocks), default=1)
-
-
-_LOCAL = threading.local()
-
-
-def _buffer(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """An array that this thread uses again for each tile: new memory costs a page fault for
-    every 4 kB, as much as the reading itself."""
-    size = int(np.prod(shape)) * dtype.itemsize
-    held = getattr(_LOCAL, "bytes", None)
-    if held is None or held.size < size:
-        _LOCAL.bytes = None
-        held = _LOCAL.bytes = np.empty(size, np.uint8)
-    return held[:size].view(dtype).reshape(shape)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import functools
 import gzip
+import math
 import os
 import tempfile
 import threading
@@ -68,7 +69,9 @@ def _guarded(read: Callable[..., Any]) -> Callable[..., Any]:
     return guarded
 
 
-def read_values(frames: Sequence[Frame], tile: Tile, dtype: np.dtype[Any]) -> Array:
+def read_values(
+    frames: Sequence[Frame], tile: Tile, dtype: np.dtype[Any], out: Array | None = None
+) -> Array:
     """Read one tile of all frames as values: scaling applied, missing values NaN.
 
     Returns
@@ -76,7 +79,8 @@ def read_values(frames: Sequence[Frame], tile: Tile, dtype: np.dtype[Any]) -> Ar
     ndarray, shape (frames, tile height, tile width)
         Of `dtype`, which must hold every frame's `PixelType.native` exactly.
     """
-    out = np.empty((len(frames), *tile.shape), dtype)
+    if out is None:
+        out = np.empty((len(frames), *tile.shape), dtype)
     stored: Array = np.empty(0)
     for frame, image in zip(frames, out, strict=True):
         if stored.dtype != frame.pixels.stored or not stored.size:
@@ -105,6 +109,20 @@ def to_values(stored: Array, pixels: PixelType) -> Array:
     if pixels.floating:
         values[np.isinf(native)] = np.nan
     return values
+
+
+_LOCAL = threading.local()
+
+
+def thread_buffer(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """An array that this thread uses again for each tile: new memory costs a page fault for
+    every 4 kB, as much as the reading itself. Its content is the last tile's."""
+    size = math.prod(shape) * dtype.itemsize
+    held: dict[str, Array] = _LOCAL.__dict__.setdefault("buffers", {})
+    if name not in held or held[name].size < size:
+        held.pop(name, None)
+        held[name] = np.empty(size, np.uint8)
+    return held[name][:size].view(dtype).reshape(shape)
 
 
 def check_unchanged(frames: Sequence[Frame]) -> None:

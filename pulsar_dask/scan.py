@@ -18,8 +18,8 @@ from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.frame import Frame, PixelType, frame_keywords
 
 BLOCK = 2880
-_CARD = 80
-_END = b"END".ljust(_CARD)
+CARD = 80
+_END = b"END".ljust(CARD)
 _FIRST_READ = 5 * BLOCK  # holds most headers whole, so that a frame costs one read
 _LONGEST_HEADER = 4096 * BLOCK  # where a file without END is given up
 _BITPIX = (8, 16, 32, 64, -32, -64)
@@ -251,16 +251,16 @@ def _header_text(file: IO[bytes], position: int, path: str, index: int) -> tuple
             return None, 0  # the end of the file, or padding after the last HDU
         if index == 0 and not text.startswith(b"SIMPLE  ="):
             raise PulsarError(f"{printable(path)}: not a FITS file")
-        end = _find_end(text, max(0, len(text) - len(part) - _CARD))
+        end = _find_end(text, max(0, len(text) - len(part) - CARD))
         if not part or len(text) > _LONGEST_HEADER:
             raise PulsarError(f"{printable(path)}: the header of HDU {index} has no END card")
-    return text[: end + _CARD], position + -(-(end + _CARD) // BLOCK) * BLOCK
+    return text[: end + CARD], position + -(-(end + CARD) // BLOCK) * BLOCK
 
 
 def _find_end(text: bytes, start: int) -> int:
-    start -= start % _CARD
+    start -= start % CARD
     while (found := text.find(_END, start)) >= 0:
-        if found % _CARD == 0:
+        if found % CARD == 0:
             return found
         start = found + 1
     return -1
