@@ -7,6 +7,7 @@ A master flat takes two passes over its frames: one for the median of each calib
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -117,6 +118,7 @@ def frame_levels(group: FlatGroup, first: int, last: int, rows: int) -> FrameLev
     for plane in range(group.planes):
         low, high, raw[:, plane] = _sample(plane, group, frames)
         finders = [_MedianFinder(a, b) for a, b in zip(low, high, strict=True)]
+        most = 0
         while todo := [i for i, f in enumerate(finders) if not f.done]:
             stays_now = 0
             for band in _bands(plane, rows, group.shape):
@@ -126,8 +128,9 @@ def frame_levels(group: FlatGroup, first: int, last: int, rows: int) -> FrameLev
                     finders[i].add(value)
             for i in todo:
                 finders[i].end_pass()
-            stays = max(stays, stays_now)
+            most = max(most, stays_now)
         medians[:, plane] = [f.median for f in finders]
+        stays += most
     return FrameLevels(medians, raw, stays)
 
 
@@ -234,6 +237,12 @@ def _sample(plane: int, group: FlatGroup, frames: Sequence[Frame]) -> tuple[Arra
     return low, high, level
 
 
+def _middle(a: float, b: float) -> float:
+    """The mean of two values as `numpy.median` has it, without overflow."""
+    total = a + b
+    return total / 2 if math.isfinite(total) else a / 2 + b / 2
+
+
 class _MedianFinder:
     """The exact median of values that come in parts, in a few passes and little memory.
 
@@ -299,7 +308,7 @@ class _MedianFinder:
         ranks = (self.total - 1) // 2, self.total // 2
         found = [self._at(rank) for rank in ranks]
         if None not in found:
-            self.median = float(found[0] * 0.5 + found[1] * 0.5)  # type: ignore[operator]
+            self.median = _middle(*found)  # type: ignore[arg-type]
             self.done = True
             return
         low, high = zip(*(self._place(rank) for rank in ranks), strict=True)

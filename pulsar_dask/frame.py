@@ -76,6 +76,26 @@ class PixelType:
 
 
 @dataclass(frozen=True, slots=True)
+class RiceTable:
+    """Where the Rice-coded tiles of an image lie: rows of a binary table that point into its
+    heap (FITS standard 4.0, section 10.1)."""
+
+    rows: int
+    """Byte in the file at which the table begins."""
+    row_bytes: int
+    column: int
+    """Byte in a row at which (length, offset) of a tile stand."""
+    wide: bool
+    """Whether those are 64-bit numbers."""
+    heap: int
+    """Byte in the file at which the heap begins."""
+    block: int
+    """Pixels in a coding block."""
+    bytepix: int
+    """Bytes of a coded pixel."""
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """One image in one file, as its headers describe it. No pixel has been read."""
 
@@ -92,6 +112,8 @@ class Frame:
     """Byte at which the pixels begin (in the expanded file for "gzip"; unused for "tiled")."""
     block: tuple[int, int]
     """Rows and columns of a compression tile; (1, 1) where the storage is not tiled."""
+    rice: RiceTable | None
+    """How to decode the tiles, where they are Rice-coded integers."""
     size: int
     """Bytes in the file when it was scanned."""
     mtime_ns: int

@@ -148,7 +148,7 @@ def gather_darks(spec: Spec, bias: Spec | float | None = None, search: Search = 
     frames = _bias_frames(bias_args, search) if bias_args else ()
     check_shapes([*darks, *frames])
     groups = by_exposure(darks, search.tolerance)
-    names = [exposure_name(e, search.tolerance) for e in groups]
+    names = [exposure_name(e) for e in groups]
     if len(set(names)) < len(names):
         raise PulsarError("two exposures would have one name; raise --exposure-tolerance")
     for name, group in zip(names, groups.values(), strict=True):
@@ -278,7 +278,7 @@ def _dark_for(
     folders: Sequence[str],
     tolerance: float,
 ) -> tuple[Frame | float, str]:
-    wanted = f"dark{exposure_name(exposure, tolerance)}.fit"
+    wanted = f"dark{exposure_name(exposure)}.fit"
     path: str | None
     if given is None:
         path = _beside(folders, "dark", ".fit", exposure, tolerance)
@@ -326,7 +326,7 @@ def _list_for(
         return os.fspath(given)
     path = _beside(folders, "cosme", ".lst", exposure, tolerance)
     if path is None:
-        wanted = f"cosme{exposure_name(exposure, tolerance)}.lst"
+        wanted = f"cosme{exposure_name(exposure)}.lst"
         _warn(f"{name}: no {wanted}, so hot pixels stay in the flats")
     return path
 
@@ -336,7 +336,7 @@ def _beside(
 ) -> str | None:
     """The file named for an exposure in the first folder that has one."""
     for folder in folders:
-        exact = os.path.join(folder, f"{prefix}{exposure_name(exposure, tolerance)}{suffix}")
+        exact = os.path.join(folder, f"{prefix}{exposure_name(exposure)}{suffix}")
         if os.path.isfile(exact):
             return exact
         near = {}

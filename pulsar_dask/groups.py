@@ -82,14 +82,14 @@ def by_exposure(
     return named
 
 
-def exposure_name(seconds: float, tolerance: float = EXPOSURE_TOLERANCE) -> str:
+def exposure_name(seconds: float) -> str:
     """Exposure as it stands in a file's name.
 
     >>> [exposure_name(t) for t in (120, 119.9997, 0.5, 1.5, 1e-4, 0)]
     ['120s', '120s', '500ms', '1500ms', '100us', '0s']
     """
     whole = round(seconds)
-    if seconds >= 1 and abs(seconds - whole) <= tolerance / 2:
+    if seconds >= 1 and abs(seconds - whole) <= EXPOSURE_TOLERANCE / 2:
         return f"{whole}s"
     microseconds = round(seconds * 1e6)
     if microseconds % 1_000_000 == 0:

@@ -24,9 +24,8 @@ HOT_PIXELS = 10_000
 class HotPixels:
     """The N highest values of an image that comes tile by tile, in any order.
 
-    A `run.Writer`: it keeps candidates, a few times N of them, never the image. Values are
-    compared as float32, as they stand in the master. Of a colour image, a pixel counts with
-    its highest plane.
+    A `run.Writer`: it keeps candidates, a few times N of them, never the image. Of a colour
+    image, a pixel counts with its highest plane.
     """
 
     def __init__(self, shape: tuple[int, ...], count: int = HOT_PIXELS) -> None:
@@ -38,11 +37,11 @@ class HotPixels:
 
     def write(self, tile: Tile, values: Array) -> None:
         """Take the values of a tile, shape (height, width)."""
-        flat = values.astype(np.float32).ravel()
+        flat = np.asarray(values, np.float64).ravel()
         held = self._planes.get(tile.plane)
         # What is below the worst of N held candidates can never come in.
         full = held is not None and len(held[0]) >= self.count
-        floor = held[0].min() if held is not None and full and self.count else np.float32(-np.inf)
+        floor = held[0].min() if held is not None and full and self.count else -np.inf
         local = np.flatnonzero(flat >= floor)  # never NaN
         y, x = np.divmod(local, tile.width)
         place = (tile.y + y) * self.columns + tile.x + x
@@ -64,7 +63,7 @@ class HotPixels:
             return np.empty(0, np.int64), np.empty(0, np.int64)
         values = np.concatenate([v for v, _ in self._planes.values()])
         places = np.concatenate([p for _, p in self._planes.values()])
-        order = np.lexsort((places, -values.astype(np.float64)))
+        order = np.lexsort((places, -values))
         places = places[order]
         _, first = np.unique(places, return_index=True)
         places = places[np.sort(first)][: self.count]
@@ -218,7 +217,11 @@ def find_rings(places: Array, shape: tuple[int, ...], *, bayer: bool) -> Defects
     rows, columns = shape[-2:]
     step = 2 if bayer else 1
     rings = np.zeros(len(places), np.int32)
-    open_ = np.arange(len(places))
+    # where a colour is listed whole, there is nothing to look for
+    colour = _colours(places, columns, step)
+    size = [len(range(dy, rows, step)) * len(range(dx, columns, step)) for dy, dx in _cells(step)]
+    whole = np.bincount(colour, minlength=step * step) == size
+    open_ = np.flatnonzero(~whole[colour])
     ring = 0
     while len(open_) and ring * step <= max(rows, columns):
         ring += 1
@@ -231,6 +234,17 @@ def find_rings(places: Array, shape: tuple[int, ...], *, bayer: bool) -> Defects
         rings[open_[found]] = ring
         open_ = open_[~found]
     return Defects((rows, columns), places, rings, step)
+
+
+def _cells(step: int) -> list[tuple[int, int]]:
+    return [(dy, dx) for dy in range(step) for dx in range(step)]
+
+
+def _colours(places: Array, columns: int, step: int) -> Array:
+    """Index of each pixel's colour, in the order of `_cells`."""
+    y, x = np.divmod(places, columns)
+    index: Array = y % step * step + x % step
+    return index
 
 
 def ring_offsets(ring: int) -> list[tuple[int, int]]:

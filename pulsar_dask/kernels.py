@@ -37,7 +37,7 @@ NETWORK_FRAMES = {1: 192, 2: 192, 4: 256, 8: 768}
 #: Pixels in a block: rows of 50 frames of 16 bits stay in the L1 cache, and the cost of
 #: setting up a comparator is spread thin (measured: 64 is twice as slow, 1024 no faster).
 _BLOCK = 256
-_SWAP = sys.byteorder == "little"
+SWAP = sys.byteorder == "little"
 
 
 def median(stack: Array, pixels: PixelType) -> tuple[Array, Array | None]:
@@ -61,7 +61,7 @@ def median(stack: Array, pixels: PixelType) -> tuple[Array, Array | None]:
     frames, n = stack.shape
     stored = stack.dtype.newbyteorder("=")
     bits = stack.view(f"i{stored.itemsize}" if stored.itemsize > 1 else "u1")
-    swap = _SWAP and stack.dtype.str[0] == ">"
+    swap = SWAP and stack.dtype.str[0] == ">"
     can_miss = pixels.floating or pixels.blank is not None
     key = np.dtype(f"i{_key_size(stored.itemsize, frames)}")
     special = bits.dtype.type(_exponent_bits(stored) if pixels.floating else (pixels.blank or 0))
@@ -179,7 +179,7 @@ def _comparators(n: int, *ranks: int) -> Array:
 # "a if a < b else b" and not min(). Written otherwise they are up to 16 times slower.
 
 
-def _jit(function: Any) -> Any:
+def jit(function: Any) -> Any:
     """Compiled without the GIL and cached; where no folder for the cache can be written,
     compiled anew in each process."""
     try:
@@ -189,14 +189,14 @@ def _jit(function: Any) -> Any:
 
 
 @intrinsic
-def _byteswap(typingctx: Any, x: Any) -> Any:
+def byteswap(typingctx: Any, x: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return args[0] if x.bitwidth == 8 else builder.bswap(args[0])
 
     return (x(x), codegen) if isinstance(x, types.Integer) else None
 
 
-@_jit
+@jit
 def _select(bits, swap, mode, special, network, x_, work, top, low_, high_, counts):  # type: ignore[no-untyped-def]
     """Middle values of each column of `bits` into `low_` and `high_`; whether any was missing.
 
@@ -222,7 +222,7 @@ def _select(bits, swap, mode, special, network, x_, work, top, low_, high_, coun
             y = x_[i, :width]
             if swap:
                 for j in range(y.shape[0]):
-                    y[j] = _byteswap(row[j])
+                    y[j] = byteswap(row[j])
             else:
                 for j in range(y.shape[0]):
                     y[j] = row[j]
@@ -265,7 +265,7 @@ def _select(bits, swap, mode, special, network, x_, work, top, low_, high_, coun
     return any_missing
 
 
-@_jit
+@jit
 def _run_network(x, width, network):  # type: ignore[no-untyped-def]
     for c in range(network.shape[0]):
         a = x[network[c, 0], :width]
@@ -289,7 +289,7 @@ def _run_network(x, width, network):  # type: ignore[no-untyped-def]
                 b[j] = q if p < q else p
 
 
-@_jit
+@jit
 def _bisect(x, miss, work, top, low, high):  # type: ignore[no-untyped-def]
     """The values of rank (m - 1) // 2 and m // 2 of the m smallest in each column."""
     frames = x.shape[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 import threading
 import warnings
 from collections import Counter
@@ -17,10 +16,11 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
 from pulsar_dask._version import __version__
+from pulsar_dask.cards import ascii_text, standard_card, standard_date, tidy
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.frame import EXPOSURE_KEYWORDS, TEMPERATURE_KEYWORDS, Frame
 from pulsar_dask.outputs import CREATOR, AtomicFile
-from pulsar_dask.scan import BLOCK, CARD, STRUCTURE, read_header
+from pulsar_dask.scan import BLOCK, STRUCTURE, read_header
 from pulsar_dask.tiles import Tile
 
 Array = np.ndarray[Any, Any]
@@ -38,8 +38,6 @@ OUTPUT_TYPES = {
 
 #: Extremes of one frame, which a master does not share; a card that has lost its meaning.
 _DROPPED = STRUCTURE | {"DATAMIN", "DATAMAX", "BLOCKED"}
-#: Cards of a table's columns, which have no place in an image.
-_COLUMN = re.compile(r"T(BCOL|DIM|DISP|FORM|NULL|SCAL|TYPE|UNIT|ZERO)\d+")
 
 
 def default_dtype(frames: Sequence[Frame]) -> str:
@@ -82,7 +80,7 @@ def master_header(
     header["COMBMETH"] = (method, "how they were combined")
     _set(header, EXPOSURE_KEYWORDS, _common_exposure(frames, tolerance), "[s] exposure time")
     _set(header, ("FILTER",), common([f.filter for f in frames]), "filter")
-    dates = sorted(f.date for f in frames if f.date)
+    dates = sorted(d for f in frames if f.date and (d := standard_date(f.date)))
     if dates:
         header["DATE-OBS"] = (dates[0], "start of the earliest frame")
         header.set("DATE-END", dates[-1], "start of the latest frame", after="DATE-OBS")
@@ -96,9 +94,9 @@ def master_header(
     header["CREATOR"] = (f"{CREATOR} {__version__}", "program that wrote this file")
     header["DATE"] = (datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"), "[UTC] when it was written")
     for frame in frames:
-        header.add_history(_ascii(f"input {_base(frame.path)}"))
+        header.add_history(ascii_text(f"input {_base(frame.path)}"))
     for step in steps:
-        header.add_history(_ascii(step))
+        header.add_history(ascii_text(step))
     return header
 
 
@@ -108,14 +106,13 @@ def clean_header(frame: Frame) -> fits.Header:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyWarning)
         for card in read_header(frame).cards:
-            _copy_card(card, header)
-        if "EPOCH" in header:  # deprecated (FITS standard 4.0, section 8.3)
-            if "EQUINOX" in header:
-                del header["EPOCH"]
-            else:
-                header.rename_keyword("EPOCH", "EQUINOX")
-        if any(len(str(card)) > CARD for card in header.cards):
-            header.insert(0, ("LONGSTRN", "OGIP 1.0", "long strings are continued"))
+            if card.keyword in _DROPPED or card.keyword.startswith("NAXIS"):
+                continue
+            new = standard_card(card)
+            repeats = new is not None and new.keyword in header
+            if new is not None and (not repeats or new.keyword in ("COMMENT", "HISTORY", "")):
+                header.append(new, end=True)
+        tidy(header, len(frame.shape))
     return header
 
 
@@ -136,37 +133,6 @@ def _set(header: fits.Header, keywords: Sequence[str], value: Any, comment: str)
         header.remove(keywords[0], ignore_missing=True)
     else:
         header[keywords[0]] = (value, comment)
-
-
-def _copy_card(card: fits.Card, header: fits.Header) -> None:
-    """Append a card, put into standard form; one that is damaged, repeated or without a value
-    is left out."""
-    try:
-        keyword, value, comment = card.keyword, card.value, card.comment
-        if keyword in _DROPPED or keyword.startswith("NAXIS") or _COLUMN.fullmatch(keyword):
-            return
-        # A record of several cards with one keyword: a program that does not know of them
-        # takes them for repeated.
-        if isinstance(value, fits.card.Undefined) or keyword != card.rawkeyword:
-            return
-        if keyword in ("COMMENT", "HISTORY", ""):
-            new = fits.Card(keyword, _ascii(str(value)))
-        elif keyword in header:
-            return
-        else:
-            if isinstance(value, str):
-                value = _ascii(value)
-            new = fits.Card(keyword, value, _ascii(comment))
-        new.verify("exception")
-        str(new)
-        header.append(new, end=True)
-    except Exception:  # astropy has no one class for what can be wrong with a card
-        return
-
-
-def _ascii(text: str) -> str:
-    text = text.encode("ascii", "backslashreplace").decode()
-    return "".join(c if " " <= c <= "~" else f"\\x{ord(c):02x}" for c in text)
 
 
 def _base(path: str) -> str:

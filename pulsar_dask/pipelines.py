@@ -40,8 +40,12 @@ def describe_shape(shape: Sequence[int]) -> str:
 def stack_type(frames: Sequence[Frame]) -> PixelType:
     """How the pixels of a stack are held: as they are stored where all frames store them
     alike, else as float64 values."""
-    first = frames[0].pixels
-    return first if all(f.pixels == first for f in frames) else _FLOAT64
+    return frames[0].pixels if stored_alike(frames) else _FLOAT64
+
+
+def stored_alike(frames: Sequence[Frame]) -> bool:
+    """Whether all frames store their pixels in one way."""
+    return all(f.pixels == frames[0].pixels for f in frames)
 
 
 def frames_token(frames: Sequence[Frame]) -> str:
@@ -58,7 +62,7 @@ def median_tile(tile: Tile, frames: Sequence[Frame]) -> Array:
         NaN where every frame's value is missing.
     """
     pixels = stack_type(frames)
-    if pixels == frames[0].pixels:
+    if stored_alike(frames):
         stack = thread_buffer("stack", (len(frames), *tile.shape), pixels.stored)
         read_tile(frames, tile, stack)
     else:
@@ -78,13 +82,12 @@ def median_graph(frames: Sequence[Frame], graph: TileGraph) -> str:
 def median_costs(frames: Sequence[Frame], itemsize_out: int) -> Costs:
     """What `median_tile` and the writing of its result hold (see `tiles.plan_tiles`)."""
     n, pixels = len(frames), stack_type(frames)
-    same = pixels == frames[0].pixels
     per_pixel = {
         "frames": n * pixels.stored.itemsize,
         "median": kernels.PIXEL_BYTES,
         "output": 8 + 2 * itemsize_out,  # the float64 values wait for their turn to be written
     }
-    if not same:
+    if not stored_alike(frames):
         per_pixel["conversion"] = 3 * 8
     tiled = [f for f in frames if f.storage == "tiled"]
     if tiled:
@@ -92,7 +95,8 @@ def median_costs(frames: Sequence[Frame], itemsize_out: int) -> Costs:
     fixed = {"list of frames": 4000 * n, "headers of the output": 400 * n}
     if tiled:
         block = max(f.block[0] * f.shape[-1] * f.pixels.stored.itemsize for f in tiled)
-        fixed["open compressed files"] = 400_000 * min(TILED_OPEN, len(tiled)) + 3 * block
+        slow = sum(f.rice is None for f in tiled)
+        fixed["open compressed files"] = 400_000 * min(TILED_OPEN, slow) + 3 * block
     if any(f.storage == "gzip" for f in frames):
         fixed["expanding"] = 4 * MB
     return Costs(

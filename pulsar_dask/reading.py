@@ -23,8 +23,9 @@ from typing import Any, cast
 import numpy as np
 from astropy.io import fits
 
+from pulsar_dask import rice
 from pulsar_dask.errors import PulsarError, printable
-from pulsar_dask.frame import Frame, PixelType
+from pulsar_dask.frame import Frame, PixelType, RiceTable
 from pulsar_dask.tiles import Grid, Tile
 
 Array = np.ndarray[Any, Any]
@@ -250,6 +251,51 @@ def _open_tiled(frame: Frame) -> _TiledFile:
 
 
 def _read_section(frame: Frame, tile: Tile, image: Array) -> None:
+    if frame.rice is None or not _read_rice(frame, frame.rice, tile, image):
+        _read_with_astropy(frame, tile, image)
+
+
+def _read_rice(frame: Frame, table: RiceTable, tile: Tile, image: Array) -> bool:
+    """Decode a window of a Rice-coded image; False where some tile is coded otherwise."""
+    rows, columns = frame.shape[-2:]
+    height, width = min(frame.block[0], rows), min(frame.block[1], columns)
+    down, across = -(-rows // height), -(-columns // width)
+    top, bottom = tile.y // height, -(-(tile.y + tile.height) // height)
+    file = _open_plain(frame)
+    pointers = np.empty(((bottom - top) * across, table.row_bytes), np.uint8)
+    file.read_into(pointers, table.rows + (tile.plane * down + top) * across * table.row_bytes)
+    size = 16 if table.wide else 8
+    pairs = np.ascontiguousarray(pointers[:, table.column : table.column + size])
+    lengths, starts = pairs.view(">i8" if table.wide else ">i4").astype(np.int64).T
+    if not lengths.all():  # such a tile is in another column, gzipped or as it is
+        return False
+    first, last = int(starts.min()), int((starts + lengths).max())
+    if lengths.min() < 0 or first < 0 or table.heap + last > frame.size:
+        raise ValueError("a compressed tile lies outside the file")
+    data = thread_buffer("compressed", (last - first,), np.dtype("u1"))
+    file.read_into(data, table.heap + first)
+    starts -= first
+    decode = functools.partial(rice.decode_rice, block=table.block, bytepix=table.bytepix)
+    if across == 1 and height == 1 and tile.width == columns:
+        damaged = decode(data, starts, np.ascontiguousarray(lengths), image)
+        if damaged >= 0:
+            raise ValueError(f"the compressed row {tile.y + damaged} is damaged")
+        return True
+    for i, (start, length) in enumerate(zip(starts, lengths, strict=True)):
+        y, x = (top + i // across) * height, i % across * width
+        part = np.empty((min(height, rows - y), min(width, columns - x)), image.dtype)
+        if decode(data, np.array([start]), np.array([length]), part.reshape(1, -1)) >= 0:
+            raise ValueError(f"the compressed tile at row {y}, column {x} is damaged")
+        y0, y1 = max(y, tile.y), min(y + part.shape[0], tile.y + tile.height)
+        x0, x1 = max(x, tile.x), min(x + part.shape[1], tile.x + tile.width)
+        if y1 > y0 and x1 > x0:
+            image[y0 - tile.y : y1 - tile.y, x0 - tile.x : x1 - tile.x] = part[
+                y0 - y : y1 - y, x0 - x : x1 - x
+            ]
+    return True
+
+
+def _read_with_astropy(frame: Frame, tile: Tile, image: Array) -> None:
     rows = slice(tile.y, tile.y + tile.height)
     columns = slice(tile.x, tile.x + tile.width)
     index = (rows, columns) if len(frame.shape) == 2 else (tile.plane, rows, columns)

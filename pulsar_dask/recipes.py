@@ -89,20 +89,22 @@ def dark_recipe(groups: dict[float, list[Frame]], bias: Bias, grid: Grid) -> Rec
     """
     graph = TileGraph(grid)
     recipe = Recipe(graph)
+    # names say all that a tile comes from, so that graphs can be merged
+    source = tokenize(frames_token(bias.frames), bias.constant, bias.combine, grid)
     if bias.combine:
         dtype = default_dtype(bias.frames)
-        median = pipelines.median_graph(bias.frames, graph)
-        level = graph.add(f"bias-{median}", _rounded, median, graph.share("bias-type", dtype))
+        shared = graph.share(f"bias-frames-{source}", bias.frames)
+        rounding = graph.share(f"bias-type-{source}", dtype)
+        level = graph.add(f"bias-{source}", _master_tile, shared, rounding)
         steps: tuple[str, ...] = (f"median of {len(bias.frames)} frames",)
         recipe.products.append(Product("bias", "bias", level, bias.frames, dtype, steps))
     elif bias.frames:
-        token = frames_token(bias.frames)
-        shared = graph.share(f"bias-frame-{token}", bias.frames)
-        level = graph.add(f"bias-{token}", _values_tile, shared)
+        shared = graph.share(f"bias-frames-{source}", bias.frames)
+        level = graph.add(f"bias-{source}", _values_tile, shared)
     else:
-        level = graph.share("bias-constant", bias.constant)
+        level = graph.share(f"bias-constant-{source}", bias.constant)
     for exposure, frames in groups.items():
-        token = frames_token(frames)
+        token = tokenize(frames_token(frames), source)
         shared = graph.share(f"frames-{token}", tuple(frames))
         layer = graph.add(f"dark-{token}", _dark_tile, shared, level)
         steps = (f"median of {len(frames)} frames", *([bias.step] if bias.step else []))
@@ -121,11 +123,16 @@ def dark_recipe(groups: dict[float, list[Frame]], bias: Bias, grid: Grid) -> Rec
 
 
 def _dark_tile(tile: Tile, frames: Sequence[Frame], bias: Array | float) -> Array:
-    return pipelines.median_tile(tile, frames) - bias
+    return _rounded(pipelines.median_tile(tile, frames) - bias, "float32")
 
 
-def _rounded(tile: Tile, values: Array, dtype: str) -> Array:
-    rounded: Array = values.astype(dtype).astype("f8")
+def _master_tile(tile: Tile, frames: Sequence[Frame], dtype: str) -> Array:
+    return _rounded(pipelines.median_tile(tile, frames), dtype)
+
+
+def _rounded(values: Array, dtype: str) -> Array:
+    """Values as they stand in a file of some type."""
+    rounded: Array = values.astype(dtype).astype("f8", copy=False)
     return rounded
 
 
@@ -186,7 +193,7 @@ def flat_recipe(
     recipe = Recipe(graph)
     for code, group in groups.items():
         n = len(group.frames)
-        token = tokenize(frames_token(group.frames), code, target)
+        token = tokenize(frames_token(group.frames), _calibration_token(group), code, target, grid)
         shared = graph.share(f"flats-{token}", group)
         frames = graph.share(f"frames-{token}", group.frames)
         levels = []
@@ -216,6 +223,12 @@ def flat_recipe(
             )
         )
     return recipe
+
+
+def _calibration_token(group: FlatGroup) -> str:
+    dark = frames_token([group.dark]) if isinstance(group.dark, Frame) else group.dark
+    listed = (group.defects.places, group.defects.step) if group.defects is not None else None
+    return str(tokenize(dark, listed))
 
 
 def most(costs: Sequence[Costs]) -> Costs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import stat
 import warnings
 import zlib
@@ -15,11 +16,11 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
 from pulsar_dask.errors import PulsarError, printable
-from pulsar_dask.frame import Frame, PixelType, frame_keywords
+from pulsar_dask.frame import Frame, PixelType, RiceTable, frame_keywords
 
 BLOCK = 2880
-CARD = 80
-_END = b"END".ljust(CARD)
+_CARD = 80
+_END = b"END".ljust(_CARD)
 _FIRST_READ = 5 * BLOCK  # holds most headers whole, so that a frame costs one read
 _LONGEST_HEADER = 4096 * BLOCK  # where a file without END is given up
 _BITPIX = (8, 16, 32, 64, -32, -64)
@@ -159,12 +160,48 @@ def _frame(
             storage="tiled" if tiled else "gzip" if zipped else "plain",
             offset=0 if tiled else hdu.offset,
             block=block,
+            rice=_rice_table(hdu, path) if tiled else None,
             size=status.st_size,
             mtime_ns=status.st_mtime_ns,
             **frame_keywords(keywords),  # type: ignore[arg-type]
         )
     except fits.VerifyError as error:
         raise PulsarError(f"{printable(path)}: {printable(error)}") from error
+
+
+#: Bytes of a table's column by the letter of its TFORM (FITS standard 4.0, table 18).
+_COLUMN_BYTES = dict(zip("LBAIJKEDCMPQ", (1, 1, 1, 2, 4, 8, 4, 8, 8, 16, 8, 16), strict=True))
+
+
+def _rice_table(hdu: Hdu, path: str) -> RiceTable | None:
+    """How to decode an image's tiles, if they are Rice-coded integers; else None."""
+    header = hdu.header
+    keywords = _Keywords(header)
+    names = {str(keywords.get(f"ZNAME{i}")): keywords.get(f"ZVAL{i}") for i in range(1, 10)}
+    block, bytepix = names.get("BLOCKSIZE", 32), names.get("BYTEPIX", 4)
+    if (
+        str(keywords.get("ZCMPTYPE")).strip() not in ("RICE_1", "RICE_ONE")
+        or _integer(header, "ZBITPIX", path) not in (8, 16, 32)
+        or _integer(header, "ZTILE3", path, 1) != 1
+        or bytepix not in (1, 2, 4)
+        or not isinstance(block, int)
+        or block < 1
+    ):
+        return None
+    at, found = 0, None
+    for i in range(1, _integer(header, "TFIELDS", path) + 1):
+        form = re.fullmatch(r"\s*(\d*)([A-Z])(.*)", str(keywords.get(f"TFORM{i}")))
+        name = str(keywords.get(f"TTYPE{i}")).strip().upper()
+        if not form or form[2] not in _COLUMN_BYTES or name == "ZSCALE":
+            return None
+        if name == "COMPRESSED_DATA" and form[2] in "PQ":
+            found = at, form[2] == "Q"
+        at += int(form[1] or 1) * _COLUMN_BYTES[form[2]]
+    row_bytes, count = (_integer(header, f"NAXIS{i}", path) for i in (1, 2))
+    if found is None or at != row_bytes:
+        return None
+    heap = hdu.offset + _integer(header, "THEAP", path, row_bytes * count)
+    return RiceTable(hdu.offset, row_bytes, *found, heap, block, bytepix)
 
 
 def _pixel_type(header: fits.Header, bitpix: int, tiled: bool, path: str) -> PixelType:
@@ -251,16 +288,16 @@ def _header_text(file: IO[bytes], position: int, path: str, index: int) -> tuple
             return None, 0  # the end of the file, or padding after the last HDU
         if index == 0 and not text.startswith(b"SIMPLE  ="):
             raise PulsarError(f"{printable(path)}: not a FITS file")
-        end = _find_end(text, max(0, len(text) - len(part) - CARD))
+        end = _find_end(text, max(0, len(text) - len(part) - _CARD))
         if not part or len(text) > _LONGEST_HEADER:
             raise PulsarError(f"{printable(path)}: the header of HDU {index} has no END card")
-    return text[: end + CARD], position + -(-(end + CARD) // BLOCK) * BLOCK
+    return text[: end + _CARD], position + -(-(end + _CARD) // BLOCK) * BLOCK
 
 
 def _find_end(text: bytes, start: int) -> int:
-    start -= start % CARD
+    start -= start % _CARD
     while (found := text.find(_END, start)) >= 0:
-        if found % CARD == 0:
+        if found % _CARD == 0:
             return found
         start = found + 1
     return -1

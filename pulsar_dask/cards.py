@@ -1,0 +1,141 @@
+"""Header cards in the form that the FITS standard gives them.
+
+What capture programs write is often near it, and a master must be clean: a card is put into
+form where its meaning is plain, else left out.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from astropy.io import fits
+
+_LENGTH = 80
+#: Keywords whose value is text, or a number (FITS standard 4.0, sections 4.4.2, 8 and 9).
+_TEXT = re.compile(r"AUTHOR|BUNIT|CREATOR|INSTRUME|OBJECT|OBSERVER|ORIGIN|REFERENC|TELESCOP")
+_NUMBER = re.compile(
+    r"EPOCH|EQUINOX[A-Z]?|MJD-(OBS|AVG|BEG|END)|OBSGEO-[XYZ]|RESTFRE?Q[A-Z]?|RESTWAV[A-Z]?|"
+    r"VELOSYS[A-Z]?|VELANGL[A-Z]?|ZSOURCE[A-Z]?"
+)
+_DATE = re.compile(r"DATE.*")
+_ISO = re.compile(
+    r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
+    r"(T([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?)?"
+)
+_OLD_DATE = re.compile(r"(\d\d)/(\d\d)/(\d\d)")
+_ALLOWED = {
+    "RADESYS": {"ICRS", "FK5", "FK4", "FK4-NO-E", "GAPPT"},
+    "SPECSYS": {"TOPOCENT", "GEOCENTR", "BARYCENT", "HELIOCEN", "LSRK", "LSRD", "GALACTOC",
+                "LOCALGRP", "CMBDIPOL", "SOURCE"},
+}  # fmt: skip
+_ALLOWED |= {"RADECSYS": _ALLOWED["RADESYS"], "SSYSOBS": _ALLOWED["SPECSYS"]}
+#: Cards of a table's columns and of random groups, which have no place in an image.
+_ELSEWHERE = re.compile(
+    r"T(BCOL|DIM|DISP|FORM|NULL|SCAL|TYPE|UNIT|ZERO|CTYP|CUNI|CRVL|CRPX|CDLT|CROT)\d+|"
+    r"P(TYPE|SCAL|ZERO)\d+"
+)
+_WCS = re.compile(
+    r"(?P<axis>CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CROTA|CNAME|CRDER|CSYER)(?P<i>\d+)(?P<alt>[A-Z]?)|"
+    r"(CD|PC|PV|PS)\d+_\d+[A-Z]?|(WCSAXES|WCSNAME|LONPOLE|LATPOLE)[A-Z]?"
+)
+_WCS_TEXT = re.compile(r"CTYPE|CUNIT|CNAME|WCSNAME|PS\d")
+
+
+def ascii_text(text: str) -> str:
+    """`text` with what a header cannot hold escaped."""
+    text = text.encode("ascii", "backslashreplace").decode()
+    return "".join(c if " " <= c <= "~" else f"\\x{ord(c):02x}" for c in text)
+
+
+def standard_date(text: str) -> str | None:
+    """A date as the standard writes it; None where it is none.
+
+    >>> standard_date("2024-05-20T21:00:00Z"), standard_date("20/05/98"), standard_date("May")
+    ('2024-05-20T21:00:00', '1998-05-20', None)
+    """
+    text = text.strip().removesuffix("Z").removesuffix("+00:00")
+    if old := _OLD_DATE.fullmatch(text):
+        text = f"19{old[3]}-{old[2]}-{old[1]}"
+    return text if _ISO.fullmatch(text) else None
+
+
+def standard_card(card: fits.Card) -> fits.Card | None:
+    """A card in standard form; None where it is damaged, says nothing or has no place in an
+    image."""
+    try:
+        keyword, value, comment = card.keyword, card.value, ascii_text(card.comment)
+        # Several records under one keyword: programs that do not know of it see it repeated.
+        if isinstance(value, fits.card.Undefined) or keyword != card.rawkeyword:
+            return None
+        if keyword in ("COMMENT", "HISTORY", ""):
+            new = fits.Card(keyword, ascii_text(str(value)))
+        else:
+            value = _standard_value(keyword, value)
+            if value is None:
+                return None
+            new = fits.Card(keyword, value, comment)
+        new.verify("exception")
+        str(new)
+        return new
+    except Exception:  # astropy has no one class for what can be wrong with a card
+        return None
+
+
+def _standard_value(keyword: str, value: Any) -> Any:
+    if _ELSEWHERE.fullmatch(keyword) or keyword == "CONTINUE":
+        return None
+    if isinstance(value, str):
+        value = ascii_text(value)
+    if _DATE.fullmatch(keyword):
+        return standard_date(value) if isinstance(value, str) else None
+    if _NUMBER.fullmatch(keyword):
+        return _as_number(value)
+    if keyword in _ALLOWED:
+        return value if value in _ALLOWED[keyword] else None
+    if _TEXT.fullmatch(keyword):
+        return value if isinstance(value, str) else str(value)
+    return value
+
+
+def _as_number(value: Any) -> Any:
+    if isinstance(value, bool):
+        return None
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return None
+
+
+def tidy(header: fits.Header, axes: int) -> None:
+    """Mend what no card shows alone: an incomplete system of coordinates is taken out, a
+    deprecated keyword renamed, long strings announced."""
+    if not _is_whole(header, axes):
+        for keyword in [k for k in header if _WCS.fullmatch(k)]:
+            header.remove(keyword, ignore_missing=True, remove_all=True)
+    for keyword in [k for k in header if k.startswith("WCSAXES")]:
+        del header[keyword]  # must stand before the others, and says no more than NAXIS
+    if "EPOCH" in header:  # FITS standard 4.0, section 8.3
+        if "EQUINOX" in header:
+            del header["EPOCH"]
+        else:
+            header.rename_keyword("EPOCH", "EQUINOX")
+    if any(len(str(card)) > _LENGTH for card in header.cards):
+        header.insert(0, ("LONGSTRN", "OGIP 1.0", "long strings are continued"))
+
+
+def _is_whole(header: fits.Header, axes: int) -> bool:
+    alternates: dict[str, set[tuple[str, int]]] = {}
+    for keyword in header:
+        match = _WCS.fullmatch(keyword)
+        if not match:
+            continue
+        is_text = isinstance(header[keyword], str)
+        if is_text != bool(_WCS_TEXT.match(keyword)) or isinstance(header[keyword], bool):
+            return False
+        if any(not 1 <= int(n) <= axes for n in re.findall(r"\d+", keyword.split("_")[0])):
+            return False
+        if match["axis"]:
+            alternates.setdefault(match["alt"], set()).add((match["axis"], int(match["i"])))
+    needed = {(word, i + 1) for word in ("CRPIX", "CRVAL") for i in range(axes)}
+    return all(needed <= found for found in alternates.values())
