@@ -169,7 +169,8 @@ def make_plan(
     most_frames: int | None = None,
 ) -> Plan:
     """The tiles of a run. The kernel is loaded first, so that the process is counted whole."""
-    kernels.warm_up(most_frames or len(frames), kernel_type or pipelines.stack_type(frames))
+    if pipelines.compiled(frames):
+        kernels.warm_up(most_frames or len(frames), kernel_type or pipelines.stack_type(frames))
     return plan_tiles(
         frames[0].shape,
         costs,

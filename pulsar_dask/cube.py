@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -275,6 +276,8 @@ def _with_plane(tile: Array, axis: int) -> Array:
 
 
 def _cube_tile(tile: Tile, frames: Sequence[Frame], dtype: np.dtype[Any]) -> Array:
+    if any(f.rice for f in frames):
+        importlib.import_module("pulsar_dask.rice")  # loaded, it decodes on all threads
     return read_values(frames, tile, dtype)
 
 

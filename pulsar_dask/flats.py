@@ -18,6 +18,7 @@ from pulsar_dask import kernels
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.frame import Frame, PixelType
 from pulsar_dask.hotpixels import Defects, correct
+from pulsar_dask.pipelines import compiled
 from pulsar_dask.reading import read_values, thread_buffer
 from pulsar_dask.tiles import Tile
 
@@ -106,7 +107,9 @@ def flat_tile(tile: Tile, group: FlatGroup, scales: Array) -> Array:
     values, _ = calibrated(tile, group, group.frames)
     scaled = thread_buffer("scaled", values.shape, np.dtype("f8"))
     np.multiply(values, scales[:, tile.plane, None, None], out=scaled)
-    return kernels.median(scaled.reshape(len(scaled), -1), _FLOAT64)[0].reshape(tile.shape)
+    return kernels.median(
+        scaled.reshape(len(scaled), -1), _FLOAT64, compiled=compiled(group.frames)
+    )[0].reshape(tile.shape)
 
 
 def frame_levels(group: FlatGroup, first: int, last: int, rows: int) -> FrameLevels:

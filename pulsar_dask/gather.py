@@ -7,6 +7,9 @@ import os
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 from pulsar_dask.errors import PulsarError, PulsarWarning, printable
 from pulsar_dask.flats import FlatGroup
@@ -20,6 +23,7 @@ from pulsar_dask.groups import (
     choose,
     exposure_name,
     named_exposure,
+    why_passed,
 )
 from pulsar_dask.hotpixels import find_rings, read_list
 from pulsar_dask.pipelines import check_shapes, describe_shape
@@ -27,6 +31,7 @@ from pulsar_dask.recipes import Bias
 from pulsar_dask.scan import read_header, scan_frame, scan_frames
 from pulsar_dask.spec import Inputs, find_inputs, has_mask, is_list
 
+_NUMBER = (int, float, np.integer, np.floating)
 Spec = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
@@ -99,6 +104,12 @@ def as_number(text: str) -> float | None:
     return number
 
 
+def _finite(value: Any) -> float:
+    if not math.isfinite(value):
+        raise PulsarError(f"{value}: not a finite number")
+    return float(value)
+
+
 # --- darks -------------------------------------------------------------------------------
 
 
@@ -123,8 +134,8 @@ def gather_darks(spec: Spec, bias: Spec | float | None = None, search: Search = 
     passed: dict[str, int] = {}
     bias_args: list[str] = []
     constant = 0.0
-    if isinstance(bias, (int, float)):
-        constant = float(bias)
+    if isinstance(bias, _NUMBER):
+        constant = _finite(bias)
     elif bias is not None:
         bias_args = as_texts(bias)
     elif len(args) > 1 and (os.path.isdir(args[0]) or is_list(args[0]) or has_mask(args[0])):
@@ -140,12 +151,18 @@ def gather_darks(spec: Spec, bias: Spec | float | None = None, search: Search = 
             "the bias is either a number or files; say which with --bias NUMBER or --bias FILE"
         )
 
-    darks, passed = choose(
-        scan_frames(search.find(args).paths), "dark", assume_type=search.assume_type
-    )
+    found = scan_frames(search.find(args).paths)
+    darks, passed = choose(found, "dark", assume_type=search.assume_type)
     if not darks:
         raise PulsarError(_none_found("dark", "Dark Frame", args, passed))
-    frames = _bias_frames(bias_args, search) if bias_args else ()
+    if bias_args:
+        among = scan_frames(search.find(bias_args).paths)
+        frames = _bias_frames(among)
+        used = {f.path for f in (*darks, *frames)}
+        unused = {f.path: f for f in (*found, *among) if f.path not in used}
+        passed = why_passed(unused.values())
+    else:
+        frames = ()
     check_shapes([*darks, *frames])
     groups = by_exposure(darks, search.tolerance)
     names = [exposure_name(e) for e in groups]
@@ -195,16 +212,16 @@ def _split_by_type(args: Sequence[str], search: Search) -> tuple[list[str], list
     return (taken if len(taken) == 1 else taken + [f.path for f in rest]), [f.path for f in bias]
 
 
-def _bias_frames(args: Sequence[str], search: Search) -> tuple[Frame, ...]:
-    frames = scan_frames(search.find(args).paths)
+def _bias_frames(frames: Sequence[Frame]) -> tuple[Frame, ...]:
     if len(frames) > 1:
         raw, _ = choose(frames, "bias", assume_type=True)
         masters = [f for f in frames if f.kind == "bias" and f.is_master]
-        if raw or masters:
-            frames = raw or masters
-    if len(frames) == 1 and frames[0].kind not in (None, "bias", "other"):
+        frames = raw or masters or frames
+    odd = [f for f in frames if f.kind not in (None, "bias", "other")]
+    if odd:
+        more = f" and {len(odd) - 1} more" if len(odd) > 1 else ""
         _warn(
-            f"{printable(frames[0].path)} is labelled '{printable(frames[0].label)}', taken as bias"
+            f"{printable(odd[0].path)}{more} is labelled '{printable(odd[0].label)}', taken as bias"
         )
     return tuple(frames)
 
@@ -283,9 +300,9 @@ def _dark_for(
     if given is None:
         path = _beside(folders, "dark", ".fit", exposure, tolerance)
     else:
-        number = given if isinstance(given, (int, float)) else as_number(os.fspath(given))
+        number = _finite(given) if isinstance(given, _NUMBER) else as_number(os.fspath(given))
         if number is not None:
-            return float(number), f"minus the constant {number:g}" if number else ""
+            return number, f"minus the constant {number:g}" if number else ""
         path = os.fspath(given)  # type: ignore[arg-type]
     if path is None:
         where = " nor in ".join(printable(f) for f in folders)

@@ -32,19 +32,27 @@ def choose(
     frames: Iterable[Frame], kind: str, *, assume_type: bool = False
 ) -> tuple[list[Frame], dict[str, int]]:
     """Raw frames of one kind, and why the others were passed over: reason and count."""
-    chosen, reasons = [], Counter[str]()
+    chosen: list[Frame] = []
+    others: list[Frame] = []
     for frame in frames:
+        wanted = frame.kind == kind or (frame.kind is None and assume_type)
+        (chosen if wanted and not frame.is_master else others).append(frame)
+    return chosen, why_passed(others)
+
+
+def why_passed(frames: Iterable[Frame]) -> dict[str, int]:
+    """Why frames are passed over: reason and count."""
+
+    def reason(frame: Frame) -> str:
         if frame.is_master:
-            reasons["masters"] += 1
-        elif frame.kind == kind or (frame.kind is None and assume_type):
-            chosen.append(frame)
-        elif frame.kind is None:
-            reasons["without IMAGETYP"] += 1
-        elif frame.kind == "other":
-            reasons[f"of type '{printable(frame.label)[:20]}'"] += 1
-        else:
-            reasons[f"{frame.kind} frames"] += 1
-    return chosen, dict(reasons)
+            return "masters"
+        if frame.kind is None:
+            return "without IMAGETYP"
+        if frame.kind == "other":
+            return f"of type '{printable(frame.label)[:20]}'"
+        return f"{frame.kind} frames"
+
+    return dict(Counter(map(reason, frames)))
 
 
 def by_exposure(

@@ -53,6 +53,11 @@ def frames_token(frames: Sequence[Frame]) -> str:
     return str(tokenize([(f.path, f.size, f.mtime_ns, f.hdu) for f in frames]))
 
 
+def compiled(frames: Sequence[Frame]) -> bool:
+    """Whether a stack repays loading compiled code."""
+    return kernels.worth_compiling(sum(f.nbytes for f in frames))
+
+
 def median_tile(tile: Tile, frames: Sequence[Frame]) -> Array:
     """Exact median of one tile of a stack.
 
@@ -68,7 +73,7 @@ def median_tile(tile: Tile, frames: Sequence[Frame]) -> Array:
     else:
         stack = thread_buffer("stack", (len(frames), *tile.shape), np.dtype("f8"))
         read_values(frames, tile, np.dtype("f8"), out=stack)
-    values, _ = kernels.median(stack.reshape(len(frames), -1), pixels)
+    values, _ = kernels.median(stack.reshape(len(frames), -1), pixels, compiled=compiled(frames))
     return values.reshape(tile.shape)
 
 

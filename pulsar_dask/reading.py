@@ -23,9 +23,9 @@ from typing import Any, cast
 import numpy as np
 from astropy.io import fits
 
-from pulsar_dask import rice
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.frame import Frame, PixelType, RiceTable
+from pulsar_dask.kernels import worth_compiling
 from pulsar_dask.tiles import Grid, Tile
 
 Array = np.ndarray[Any, Any]
@@ -251,7 +251,8 @@ def _open_tiled(frame: Frame) -> _TiledFile:
 
 
 def _read_section(frame: Frame, tile: Tile, image: Array) -> None:
-    if frame.rice is None or not _read_rice(frame, frame.rice, tile, image):
+    decoder = frame.rice if worth_compiling(frame.nbytes) else None
+    if decoder is None or not _read_rice(frame, decoder, tile, image):
         _read_with_astropy(frame, tile, image)
 
 
@@ -275,6 +276,8 @@ def _read_rice(frame: Frame, table: RiceTable, tile: Tile, image: Array) -> bool
     data = thread_buffer("compressed", (last - first,), np.dtype("u1"))
     file.read_into(data, table.heap + first)
     starts -= first
+    from pulsar_dask import rice
+
     decode = functools.partial(rice.decode_rice, block=table.block, bytepix=table.bytepix)
     if across == 1 and height == 1 and tile.width == columns:
         damaged = decode(data, starts, np.ascontiguousarray(lengths), image)

@@ -132,7 +132,8 @@ def _master_tile(tile: Tile, frames: Sequence[Frame], dtype: str) -> Array:
 
 def _rounded(values: Array, dtype: str) -> Array:
     """Values as they stand in a file of some type."""
-    rounded: Array = values.astype(dtype).astype("f8", copy=False)
+    with np.errstate(over="ignore"):
+        rounded: Array = values.astype(dtype).astype("f8", copy=False)
     return rounded
 
 

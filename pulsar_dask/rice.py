@@ -15,7 +15,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from pulsar_dask.kernels import SWAP, byteswap, jit
+from pulsar_dask.compiled import SWAP, byteswap, jit
 
 Array = np.ndarray[Any, Any]
 

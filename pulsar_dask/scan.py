@@ -128,7 +128,7 @@ class _Keywords:
 def _card_text(card: fits.Card) -> str:
     try:
         return str(card.image[10:].strip())
-    except ValueError:  # control characters, which astropy does not give out
+    except (fits.VerifyError, ValueError):  # control characters, a CONTINUE without its string
         return "unreadable"
 
 
