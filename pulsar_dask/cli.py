@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -189,6 +189,13 @@ _hot_pixels = click.option(
 )
 
 
+def _prefetch(specs: Sequence[str], options: dict[str, Any]) -> None:
+    from pulsar_dask.prefetch import prefetch
+
+    if not options["scheduler"]:
+        prefetch(specs, sequence=options["sequence"], recursive=options["recursive"])
+
+
 def _settings(options: dict[str, Any]) -> Any:
     """What is left of the arguments when a tool has taken its own."""
     from pulsar_dask.commands import Options
@@ -224,6 +231,7 @@ def med(input_spec: tuple[str, ...], output: str, dtype: str | None, **options: 
     INPUT_SPEC is a folder, a mask ("bias*.fit"), files, the first file of a numbered
     sequence (bias0001.fit) or a list (@list.txt). OUTPUT ending in .zarr is a Zarr store.
     """
+    _prefetch(input_spec, options)
     from pulsar_dask import commands
 
     commands.med(input_spec, output, dtype=dtype, options=_settings(options))
@@ -249,6 +257,7 @@ def makedark(
     subtracted: a master bias, bias frames (which make bias.fit) or a number; none by default.
     Writes dark<exp>.fit and cosme<exp>.lst.
     """
+    _prefetch([*input_spec, *([bias] if bias else [])], options)
     from pulsar_dask import commands
 
     commands.makedark(input_spec, bias=bias, hot_pixels=hot_pixels, options=_settings(options))
@@ -280,6 +289,7 @@ def makeflat(
 
     INPUT_SPEC is a folder, a mask, files, a numbered file or a list. Writes flat_<filter>.fit.
     """
+    _prefetch(input_spec, options)
     from pulsar_dask import commands
 
     commands.makeflat(

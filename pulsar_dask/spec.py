@@ -31,6 +31,8 @@ class Inputs:
     """Those that were named one by one rather than found in a folder or through a mask."""
     folders: tuple[str, ...]
     """Folders in which something was looked for."""
+    remarks: tuple[str, ...] = ()
+    """What was passed over, in words."""
 
 
 def find_inputs(
@@ -56,6 +58,20 @@ def find_inputs(
     PulsarError
         Something named does not exist or holds no FITS file.
     """
+    inputs = resolve(spec, sequence=sequence, recursive=recursive)
+    for remark in inputs.remarks:
+        warnings.warn(PulsarWarning(remark), stacklevel=2)
+    return inputs
+
+
+def resolve(
+    spec: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    *,
+    sequence: bool = True,
+    recursive: bool = False,
+) -> Inputs:
+    """`find_inputs` without a warning."""
+    remarks: list[str] = []
     items = [spec] if isinstance(spec, (str, os.PathLike)) else list(spec)
     texts = [os.fspath(item) for item in items]
     found: list[str] = []
@@ -74,16 +90,17 @@ def find_inputs(
         elif not os.path.exists(text):
             raise PulsarError(f"{printable(text)}: no such file or folder")
         elif len(texts) == 1 and sequence and _NUMBERED.match(os.path.basename(text)):
-            named = _sequence_from(text)
+            named = _sequence_from(text, remarks)
         else:
             named = [os.path.abspath(text)]
             explicit.update(named if len(texts) == 1 else [])
         found += named
         folders += [os.path.dirname(p) for p in named]
     return Inputs(
-        tuple(sorted(_once(found), key=natural_key)),
+        tuple(sorted(_once(found, remarks), key=natural_key)),
         frozenset(explicit),
         tuple(dict.fromkeys(folders)),
+        tuple(remarks),
     )
 
 
@@ -178,7 +195,7 @@ def _in_list(path: str) -> list[str]:
     return found
 
 
-def _sequence_from(path: str) -> list[str]:
+def _sequence_from(path: str, remarks: list[str]) -> list[str]:
     shared = sequence_siblings(path)
     match = _NUMBERED.match(os.path.basename(path))
     assert shared is not None
@@ -199,12 +216,9 @@ def _sequence_from(path: str) -> list[str]:
             numbers[int(other["number"])] = os.path.join(folder, name)
     gaps = _ranges(sorted(numbers), lambda n: f"{prefix}{n:0{digits}d}{match['suffix']}")
     if gaps:
-        warnings.warn(
-            PulsarWarning(
-                f"the sequence of {printable(os.path.basename(path))} has gaps, "
-                f"passed over: {printable(gaps)}"
-            ),
-            stacklevel=2,
+        remarks.append(
+            f"the sequence of {printable(os.path.basename(path))} has gaps, "
+            f"passed over: {printable(gaps)}"
         )
     return list(numbers.values())
 
@@ -219,7 +233,7 @@ def _ranges(numbers: Sequence[int], name: Callable[[int], str]) -> str:
     return ", ".join(gaps)
 
 
-def _once(paths: Iterable[str]) -> list[str]:
+def _once(paths: Iterable[str], remarks: list[str]) -> list[str]:
     seen: dict[str, str] = {}
     twice = []
     for path in paths:
@@ -231,5 +245,5 @@ def _once(paths: Iterable[str]) -> list[str]:
     if twice:
         more = f" and {len(twice) - 3} more" if len(twice) > 3 else ""
         names = ", ".join(printable(os.path.basename(p)) for p in twice[:3])
-        warnings.warn(PulsarWarning(f"named twice, counted once: {names}{more}"), stacklevel=2)
+        remarks.append(f"named twice, counted once: {names}{more}")
     return list(seen.values())

@@ -96,7 +96,7 @@ def test_many_frames(bitpix, frames):
     check(noise(bitpix, (frames, 9), frames), bitpix, blank)
 
 
-@pytest.mark.parametrize("width", [1, 255, 256, 257, 511, 1000])
+@pytest.mark.parametrize("width", [1, 255, 256, 257, 511, 1000, 4096, 4097])
 @pytest.mark.parametrize("bitpix", [16, -32])
 def test_widths_around_a_block(bitpix, width):
     blank = {"blank": 7} if bitpix > 0 else {}
