@@ -238,3 +238,52 @@ def _bisect(x, miss, work, top, low, high):  # type: ignore[no-untyped-def]
         p = low[j]
         m = mid[j]
         high[j] = m if even[j] == one and count[j] == need[j] else p
+
+
+@jit
+def subtract(bits, swap, missing, blank, scale, zero, dark, out):  # type: ignore[no-untyped-def]
+    """Integers as stored to float64 values minus a dark, in one go; missing ones NaN.
+
+    `bits` and `out` have shape (frames, n), `dark` (n,).
+    """
+    for i in range(bits.shape[0]):
+        row = bits[i]
+        y = out[i]
+        if swap:
+            for j in range(y.shape[0]):
+                y[j] = (np.float64(byteswap(row[j])) * scale + zero) - dark[j]
+        else:
+            for j in range(y.shape[0]):
+                y[j] = (np.float64(row[j]) * scale + zero) - dark[j]
+        if missing:
+            for j in range(y.shape[0]):
+                v = byteswap(row[j]) if swap else row[j]
+                if v == blank:
+                    y[j] = np.nan
+
+
+@jit
+def bracket(values, low, high, inside):  # type: ignore[no-untyped-def]
+    """How many of `values` are not NaN, below `low`, at `low`, at `high`, and strictly
+    between; the last ones go into `inside`."""
+    total = below = at_low = at_high = within = 0
+    size = 512
+    for start in range(0, values.shape[0], size):
+        part = values[start : start + size]
+        near = 0
+        for j in range(part.shape[0]):
+            v = part[j]
+            total += 1 if v == v else 0
+            below += 1 if v < low else 0
+            near += 1 if (v >= low) & (v <= high) else 0
+        if near:
+            for j in range(part.shape[0]):
+                v = part[j]
+                if low < v < high:
+                    inside[within] = v
+                    within += 1
+                elif v == low:
+                    at_low += 1
+                elif v == high:
+                    at_high += 1
+    return total, below, at_low, at_high, within

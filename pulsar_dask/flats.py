@@ -18,8 +18,8 @@ from pulsar_dask import kernels
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.frame import Frame, PixelType
 from pulsar_dask.hotpixels import Defects, correct
-from pulsar_dask.pipelines import compiled
-from pulsar_dask.reading import read_values, thread_buffer
+from pulsar_dask.pipelines import compiled, stored_alike
+from pulsar_dask.reading import read_tile, read_values, thread_buffer
 from pulsar_dask.tiles import Tile
 
 Array = np.ndarray[Any, Any]
@@ -34,6 +34,8 @@ BRACKET = 0.01
 LEVEL_STEP = 8
 #: Most values that are kept while looking; more, and the bracket is narrowed first.
 MOST_KEPT = 500_000
+#: Bins in which values are counted that are too many to keep.
+BINS = 4096
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,10 @@ def frame_levels(group: FlatGroup, first: int, last: int, rows: int) -> FrameLev
     stays = 0
     for plane in range(group.planes):
         low, high, raw[:, plane] = _sample(plane, group, frames)
-        finders = [_MedianFinder(a, b) for a, b in zip(low, high, strict=True)]
+        finders = [
+            _MedianFinder(a, b, compiled=compiled(group.frames))
+            for a, b in zip(low, high, strict=True)
+        ]
         most = 0
         while todo := [i for i, f in enumerate(finders) if not f.done]:
             stays_now = 0
@@ -169,8 +174,18 @@ def _around(tile: Tile, reach: int, shape: tuple[int, ...]) -> Tile:
 
 def _minus_dark(window: Tile, group: FlatGroup, frames: Sequence[Frame], buffer: str) -> Array:
     values = thread_buffer(buffer, (len(frames), *window.shape), np.dtype("f8"))
-    read_values(frames, window, np.dtype("f8"), out=values)
-    values -= _dark(window, group)
+    pixels = frames[0].pixels
+    if pixels.bitpix not in (8, 16, 32) or not stored_alike(frames) or not compiled(group.frames):
+        read_values(frames, window, np.dtype("f8"), out=values)
+        values -= _dark(window, group)
+        return values
+    stored = thread_buffer("stack", values.shape, pixels.stored)
+    kernels.subtract(
+        read_tile(frames, window, stored),
+        pixels,
+        np.broadcast_to(_dark(window, group), window.shape),
+        out=values,
+    )
     return values
 
 
@@ -251,71 +266,73 @@ class _MedianFinder:
 
     In each pass it counts what lies below a bracket and keeps what lies strictly within.
     The bracket comes from a sample; where the sample misled or too much lies within, the
-    next pass has a better one.
+    next pass has a better one. Each bracket is a 4096th of the one before, or less, so that
+    the passes are few whatever the values.
     """
 
-    def __init__(self, low: float, high: float) -> None:
+    def __init__(self, low: float, high: float, *, compiled: bool = True) -> None:
+        self.compiled = compiled
         self.median = float("nan")
         self.done = False
+        self.split: float | None = None
+        """Where known: a value above the lower and not above the upper of the middle values."""
+        self.under, self.over = -np.inf, np.inf
         self._start(low, high)
 
     def _start(self, low: float, high: float) -> None:
         self.low, self.high = float(low), float(high)
         self.total = self.below = self.at_low = self.at_high = self.within = 0
         self.kept: list[Array] = []
+        self.ordered: Array | None = None
         self.edges: Array | None = None
         self.counts: Array | None = None
 
     def add(self, values: Array) -> None:
         """Take values of any shape; NaN are missing."""
         values = values.ravel()
-        self.total += int(np.count_nonzero(values == values))
-        self.below += int(np.count_nonzero(values < self.low))
-        inside = values[(values >= self.low) & (values <= self.high)]
-        low = inside == self.low
-        high = inside == self.high
-        self.at_low += int(np.count_nonzero(low))
-        if self.high > self.low:
-            self.at_high += int(np.count_nonzero(high))
-        inside = inside[~(low | high)]
-        self.within += len(inside)
-        if self.edges is None and self.within <= MOST_KEPT:
-            self.kept.append(inside)
+        if self.split is not None:
+            self.under = max(self.under, values.max(initial=-np.inf, where=values < self.split))
+            self.over = min(self.over, values.min(initial=np.inf, where=values >= self.split))
             return
-        if self.edges is None:  # too many to keep: count them in bins instead
-            self.edges = self._bins()
-            self.counts = np.zeros(len(self.edges) + 1, np.int64)
+        *counts, inside = kernels.bracket(values, self.low, self.high, compiled=self.compiled)
+        self.total += counts[0]
+        self.below += counts[1]
+        self.at_low += counts[2]
+        self.at_high += counts[3]
+        self.within += len(inside)
+        if self.edges is None:
             self.kept.append(inside)
+            if self.within <= MOST_KEPT:
+                return
+            # too many to keep: count them in bins instead
+            self.edges = _edges(self.low, self.high)
+            self.counts = np.zeros(len(self.edges) + 1, np.int64)
             inside = np.concatenate(self.kept)
             self.kept = []
         assert self.counts is not None
         bins = np.searchsorted(self.edges, inside, side="right")
         self.counts += np.bincount(bins, minlength=len(self.counts))
 
-    def _bins(self) -> Array:
-        """Edges that cut the bracket; values in a bin are >= its lower and < its upper edge."""
-        low = max(self.low, -np.finfo("f8").max)
-        high = min(self.high, np.finfo("f8").max)
-        share = np.linspace(0.0, 1.0, 4097)[1:-1]
-        edges = np.unique(low * (1 - share) + high * share)
-        if len(self.kept):  # quantiles of what was kept follow the values better
-            some = np.concatenate(self.kept)
-            edges = np.unique(np.concatenate([edges, np.quantile(some, share)]))
-        return edges[(edges > self.low) & (edges < self.high)]
-
     def end_pass(self) -> None:
-        """Settle the median, or the bracket of the next pass."""
+        """Settle the median, or what the next pass looks for."""
+        if self.split is not None:
+            self.median = _middle(float(self.under), float(self.over))
+            self.done = True
+            return
         if not self.total:
             self.done = True
             return
         ranks = (self.total - 1) // 2, self.total // 2
-        found = [self._at(rank) for rank in ranks]
-        if None not in found:
-            self.median = _middle(*found)  # type: ignore[arg-type]
+        low, high = (self._at(rank) for rank in ranks)
+        if low is not None and high is not None:
+            self.median = _middle(low, high)
             self.done = True
             return
-        low, high = zip(*(self._place(rank) for rank in ranks), strict=True)
-        self._start(min(low), max(high))
+        place = self._place(ranks[0])
+        if place == self._place(ranks[1]):
+            self._start(*place)
+        else:  # nothing lies between the two
+            self.split = place[1] if low is None else float(np.nextafter(low, np.inf))
 
     def _at(self, rank: int) -> float | None:
         """The value of a rank, if this pass has it."""
@@ -328,14 +345,15 @@ class _MedianFinder:
         if rank < self.within:
             if self.edges is not None:
                 return None
-            if len(self.kept) != 1:
-                self.kept = [np.sort(np.concatenate(self.kept))]
-            return float(self.kept[0][rank])
+            if self.ordered is None:
+                self.ordered = np.sort(np.concatenate(self.kept))
+                self.kept = []
+            return float(self.ordered[rank])
         rank -= self.within
         return self.high if rank < self.at_high else None
 
     def _place(self, rank: int) -> tuple[float, float]:
-        """Bounds of the value of a rank, narrower than the bracket was."""
+        """Bounds of the value of a rank: at least the first, less than the second."""
         value = self._at(rank)
         if value is not None:
             return value, value
@@ -350,3 +368,20 @@ class _MedianFinder:
         at = int(np.searchsorted(np.cumsum(self.counts), rank, side="right"))
         bounds = np.concatenate([[self.low], self.edges, [self.high]])
         return float(bounds[at]), float(bounds[at + 1])
+
+
+def _edges(low: float, high: float) -> Array:
+    """Values that cut a bracket into bins, evenly and by magnitude."""
+    first, last = (int(_by_rank(np.array(v).view("i8"))) for v in (low, high))
+    keys = [first + (last - first) * i // BINS for i in range(1, BINS)]
+    edges: Array = _by_rank(np.array(keys, "i8")).view("f8")
+    if math.isfinite(high - low):
+        edges = np.concatenate([edges, np.linspace(low, high, BINS + 1)])
+    edges = np.unique(edges)
+    return edges[(edges > low) & (edges < high)]
+
+
+def _by_rank(bits: Array) -> Array:
+    """The bits of floats as integers that order as they do; its own inverse."""
+    ranks: Array = bits ^ ((bits >> 63) & np.int64(2**63 - 1))
+    return ranks

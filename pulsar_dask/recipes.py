@@ -160,6 +160,7 @@ def _flat_group_costs(group: FlatGroup, threads: int) -> Costs:
         stack,
         per_pixel={
             "calibrated frames": 2 * 8 * n,
+            "frames": max(f.pixels.stored.itemsize for f in group.frames) * n,
             "conversion": 4 * 8,
             "median": kernels.PIXEL_BYTES,
             "output": 8 + 2 * 4,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -81,8 +82,14 @@ def _run_threads(
             key = ("write", output.layer, *index)
             tasks[key] = Task(key, output.write, tile, TaskRef((output.layer, *index)))
             keys.append(key)
-    with Callback(posttask=lambda key, result, *rest: on_done(key, result)):
-        get(tasks, keys, num_workers=threads)
+    # An own pool: an interrupt while it starts a thread can leave that thread out of its books,
+    # and only `shutdown` lets such a thread end.
+    pool = ThreadPoolExecutor(threads)
+    try:
+        with Callback(posttask=lambda key, result, *rest: on_done(key, result)):
+            get(tasks, keys, pool=pool)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _run_cluster(
