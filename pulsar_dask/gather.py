@@ -214,9 +214,15 @@ def _split_by_type(args: Sequence[str], search: Search) -> tuple[list[str], list
 
 def _bias_frames(frames: Sequence[Frame]) -> tuple[Frame, ...]:
     if len(frames) > 1:
-        raw, _ = choose(frames, "bias", assume_type=True)
+        raw, passed = choose(frames, "bias", assume_type=True)
         masters = [f for f in frames if f.kind == "bias" and f.is_master]
-        frames = raw or masters or frames
+        if not raw and not masters:
+            kinds = ", ".join(f"{n} {reason}" for reason, n in passed.items())
+            raise PulsarError(
+                f"No bias frames found for the bias ({kinds}); raw bias frames have "
+                "IMAGETYP = 'Bias Frame', and a list names frames of any type"
+            )
+        frames = raw or masters
     odd = [f for f in frames if f.kind not in (None, "bias", "other")]
     if odd:
         more = f" and {len(odd) - 1} more" if len(odd) > 1 else ""

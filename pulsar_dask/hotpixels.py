@@ -19,6 +19,8 @@ from pulsar_dask.tiles import Tile
 
 Array = np.ndarray[Any, Any]
 HOT_PIXELS = 10_000
+#: Pixels that are looked at together: what they take is no matter to a memory budget.
+_AT_ONCE = 65_536
 
 
 class HotPixels:
@@ -38,14 +40,20 @@ class HotPixels:
     def write(self, tile: Tile, values: Array) -> None:
         """Take the values of a tile, shape (height, width)."""
         flat = np.asarray(values, np.float64).ravel()
+        for start in range(0, len(flat), _AT_ONCE):
+            self._take(tile, start, flat[start : start + _AT_ONCE])
+
+    def _take(self, tile: Tile, start: int, values: Array) -> None:
         held = self._planes.get(tile.plane)
         # What is below the worst of N held candidates can never come in.
         full = held is not None and len(held[0]) >= self.count
         floor = held[0].min() if held is not None and full and self.count else -np.inf
-        local = np.flatnonzero(flat >= floor)  # never NaN
-        y, x = np.divmod(local, tile.width)
+        local = np.flatnonzero(values >= floor)  # never NaN
+        if not len(local):
+            return
+        y, x = np.divmod(start + local, tile.width)
         place = (tile.y + y) * self.columns + tile.x + x
-        best = _highest(flat[local], place, self.count)
+        best = _highest(values[local], place, self.count)
         with self._lock:
             held = self._planes.get(tile.plane)
             if held is not None:

@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import threading
+import weakref
 from collections.abc import Iterable
 from typing import Any
 
@@ -96,6 +97,8 @@ class AtomicFile:
         self.path = os.path.abspath(path)
         folder, name = os.path.split(self.path)
         self._temporary = os.path.join(folder, f".{name[:100]}.{secrets.token_hex(6)}.part")
+        # From before it exists: an interrupt can come before the caller enters `with`.
+        self._remove = weakref.finalize(self, _unlink, self._temporary)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         try:
             self._fd = os.open(self._temporary, flags, 0o666)
@@ -138,6 +141,7 @@ class AtomicFile:
             os.close(self._fd)
             self._fd = -1
             os.replace(self._temporary, self.path)
+            self._remove.detach()
         except OSError as error:
             raise self._failure(error) from error
         _sync_folder(os.path.dirname(self.path))
@@ -147,8 +151,7 @@ class AtomicFile:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-        with contextlib.suppress(OSError):
-            os.unlink(self._temporary)
+        self._remove()
 
     def _failure(self, error: OSError) -> PulsarError:
         return PulsarError(f"{printable(self.path)}: cannot be written ({error.strerror})")
@@ -158,6 +161,11 @@ class AtomicFile:
 
     def __exit__(self, *error: Any) -> None:
         self.close()
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)
 
 
 def _pwrite(fd: int, view: memoryview, offset: int) -> int:

@@ -31,7 +31,11 @@ class Report:
     def passed_over(self, reasons: dict[str, int]) -> None:
         """One line, counted by reason."""
         if any(reasons.values()):
-            counts = (f"{n} {reason}" for reason, n in reasons.items() if n)
+            counts = (
+                f"{n} {reason.removesuffix('s') if n == 1 else reason}"
+                for reason, n in reasons.items()
+                if n
+            )
             self.say(f"passed over: {', '.join(counts)}")
 
     def plan(self, frames: Sequence[Frame], plan: Plan) -> None:

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from helpers import REAL
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "suite",
+    deadline=None,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.register_profile("soak", parent=settings.get_profile("suite"), max_examples=5000)
+settings.load_profile("suite")
+
+
+@pytest.fixture
+def real() -> Path:
+    """The folder of real frames."""
+    if not REAL.is_dir():
+        pytest.skip("the folder of real frames is not there")
+    return REAL
+
+
+@pytest.fixture
+def fitsverify() -> None:
+    if shutil.which("fitsverify") is None:
+        pytest.skip("fitsverify is not installed")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A new folder that is the current one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

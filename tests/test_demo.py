@@ -1,0 +1,65 @@
+"""The demo as a user runs it: it checks the masters against the truth by itself."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from astropy.io import fits
+
+MASTERS = [
+    "bias.fit",
+    *(f"dark{exposure}.fit" for exposure in ("2s", "120s", "300s")),
+    *(f"flat_{code}.fit" for code in "lrh"),
+]
+LISTS = [f"cosme{exposure}.lst" for exposure in ("2s", "120s", "300s")]
+
+
+def run_demo(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pulsar_dask.demo", folder.name],
+        cwd=folder.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=300,
+    )
+
+
+def made(folder: Path) -> dict[str, str]:
+    """A digest of each list, and of the pixels of each master as they are stored."""
+    contents = {name: (folder / name).read_bytes() for name in LISTS}
+    for name in MASTERS:
+        with fits.open(folder / name) as (hdu,):
+            contents[name] = hdu.data.tobytes()
+    return {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+
+
+def test_the_guides_workflow_agrees_with_the_truth_twice(tmp_path: Path) -> None:
+    folder = tmp_path / "a night"
+
+    first = run_demo(folder)
+    assert first.returncode == 0, first.stdout
+    assert "All checks passed" in first.stdout
+    assert len(re.findall(r"  ok$", first.stdout, re.M)) == len(MASTERS + LISTS) + 1
+    assert "warning" not in first.stdout
+    for line in ("$ med bias*.fit bias.fit", "$ makedark darks/ bias.fit", "$ makeflat flats/"):
+        assert line in first.stdout
+    files = {p.name for p in folder.iterdir() if p.is_file() and not re.match("bias0", p.name)}
+    assert files == {"README.txt", *MASTERS, *LISTS}  # and nothing temporary
+    once = made(folder)
+
+    second = run_demo(folder)  # its own masters lie in the folder now
+    assert second.returncode == 0, second.stdout
+    assert made(folder) == once
+
+
+def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "bias0001.fit").write_text("mine")
+    done = run_demo(tmp_path)
+    assert done.returncode == 1
+    assert "not the demo's" in done.stdout
+    assert [p.name for p in tmp_path.iterdir()] == ["bias0001.fit"]
