@@ -116,6 +116,17 @@ def _options(*decorators: Callable[..., Any]) -> Callable[[Callable[..., Any]], 
     return decorate
 
 
+def _within(limit: float, *, zero: bool = False) -> Callable[..., float | None]:
+    """A callback that refuses what is no number above 0 (or `zero`) and below a limit."""
+
+    def check(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+        if value is not None and not (0 < value < limit or (zero and value == 0)):
+            raise click.BadParameter(f"{value:g} is not a number from 0 to {limit:g}")
+        return value
+
+    return check
+
+
 _input_options = _options(
     click.option(
         "--no-sequence",
@@ -128,16 +139,33 @@ _input_options = _options(
     click.option("--recursive", is_flag=True, help="Enter the folders in a folder."),
 )
 
+
+def _scheduler_address(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
+    if value is None or re.fullmatch(
+        r"local:[1-9]\d*|[\w+.-]+://.+|(?!local:)[^:/]+:\d+|.+\.json", value
+    ):
+        return value
+    raise click.BadParameter(
+        f"{value!r} is neither tcp://host:port, nor a scheduler file (.json), nor local:N."
+    )
+
+
 _execution_options = _options(
     click.option(
         "--memory",
         type=float,
+        callback=_within(1e9),
         metavar="GB",
-        help="Most memory the whole process may take. [default: 16, or what there is]",
+        help="Most memory the whole process may take, or each worker process of a cluster. "
+        "[default: 16, or what there is]",
     ),
     click.option("--threads", type=click.IntRange(1), metavar="N", help="[default: all cores]"),
     click.option(
-        "--scheduler", metavar="ADDRESS", help="Compute on a dask cluster (tcp://host:port)."
+        "--scheduler",
+        metavar="ADDRESS",
+        callback=_scheduler_address,
+        help="Compute on a dask cluster: tcp://host:port, tls://host:port, a scheduler file "
+        "(.json), or local:N for N worker processes here.",
     ),
 )
 
@@ -174,7 +202,8 @@ _exposures = _options(
     ),
     click.option(
         "--exposure-tolerance",
-        type=click.FloatRange(0, max_open=True, max=1e6),
+        type=float,
+        callback=_within(1e6, zero=True),
         metavar="S",
         help="Seconds within which exposures are the same. [default: 0.001]",
     ),
@@ -202,7 +231,6 @@ def _settings(options: dict[str, Any]) -> Any:
     from pulsar_dask.gather import Search
     from pulsar_dask.groups import EXPOSURE_TOLERANCE
 
-    options.pop("debug")
     tolerance = options.pop("exposure_tolerance", None)
     search = Search(
         sequence=options.pop("sequence", True),

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from dask.system import CPU_COUNT
 
-from pulsar_dask import kernels, memory, pipelines, reading
+from pulsar_dask import pipelines, reading
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.flats import FrameLevels
 from pulsar_dask.frame import Frame, PixelType
@@ -23,10 +23,10 @@ from pulsar_dask.master import FitsMaster, common, default_dtype, master_header
 from pulsar_dask.outputs import check_output, is_ours
 from pulsar_dask.recipes import Product, Recipe, dark_costs, dark_recipe, flat_costs, flat_recipe
 from pulsar_dask.report import Progress, Report, warn
-from pulsar_dask.run import Output, run
+from pulsar_dask.run import Computer, Output, Threads
 from pulsar_dask.scan import scan_frames
 from pulsar_dask.spec import Inputs, same_file
-from pulsar_dask.tiles import Costs, Plan, plan_tiles
+from pulsar_dask.tiles import Costs, Plan
 
 TARGET = 5000.0
 #: Shares of full scale between which a flat is well exposed.
@@ -45,6 +45,19 @@ class Options:
     output_dir: str = "."
     quiet: bool = False
     verbose: bool = False
+    debug: bool = False
+
+    @contextlib.contextmanager
+    def computer(self) -> Iterator[Computer]:
+        """Threads of this process, or a cluster."""
+        threads = self.threads or CPU_COUNT
+        if self.scheduler is None:
+            yield Threads(threads)
+            return
+        from pulsar_dask.cluster import open_cluster
+
+        with open_cluster(self.scheduler, threads=threads, logs=self.debug) as cluster:
+            yield cluster
 
     def report(self) -> Report:
         return Report(quiet=self.quiet, verbose=self.verbose)
@@ -65,26 +78,28 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
     dtype = dtype or default_dtype(frames)
     kind = common([f.kind for f in frames])
 
-    plan = make_plan(pipelines.median_costs(frames, np.dtype(dtype).itemsize), frames, options)
-    report.plan(frames, plan)
-    graph = TileGraph(plan.grid)
-    layer = pipelines.median_graph(frames, graph)
     header = master_header(
         frames,
         kind=None if kind == "other" else kind,
         steps=[f"median of {len(frames)} frames"],
     )
-    master: Any
-    if output.lower().endswith(".zarr"):
-        from pulsar_dask.zarrstore import ZarrMaster
+    with options.computer() as computer:
+        costs = pipelines.median_costs(frames, np.dtype(dtype).itemsize)
+        plan = make_plan(costs, frames, computer, options)
+        report.plan(frames, plan)
+        graph = TileGraph(plan.grid)
+        layer = pipelines.median_graph(frames, graph)
+        master: Any
+        if output.lower().endswith(".zarr"):
+            from pulsar_dask.zarrstore import ZarrMaster
 
-        master = ZarrMaster(output, plan.grid, dtype, header)
-    else:
-        master = FitsMaster(output, shape, dtype, header)
-    with master:
-        read = {layer: frames}
-        execute(graph, [Output(layer, (master,))], read, {}, plan, options)
-        master.commit()
+            master = ZarrMaster(output, plan.grid, dtype, header)
+        else:
+            master = FitsMaster(output, shape, dtype, header)
+        with master:
+            made = Output(layer, (master,), _on_its_way(dtype))
+            execute(graph, [made], {layer: frames}, {}, plan, computer, options)
+            master.commit()
     _warn_of_pixels(output, dtype, master)
     report.made(output, f"{dtype}, median of {len(frames)} frames")
     report.end()
@@ -102,10 +117,12 @@ def makedark(
     darks = gather_darks(spec, bias, options.search)
     report.passed_over(darks.passed)
     costs = dark_costs(list(darks.groups.values()), darks.bias)
-    plan = make_plan(costs, darks.frames, options)
-    report.plan(darks.frames, plan)
-    recipe = dark_recipe(darks.groups, darks.bias, plan.grid)
-    _make(recipe, darks.frames, [f.path for f in darks.frames], hot_pixels, plan, options, report)
+    with options.computer() as computer:
+        plan = make_plan(costs, darks.frames, computer, options)
+        report.plan(darks.frames, plan)
+        recipe = dark_recipe(darks.groups, darks.bias, plan.grid)
+        paths = [f.path for f in darks.frames]
+        _make(recipe, darks.frames, paths, hot_pixels, plan, computer, options, report)
 
 
 def makeflat(
@@ -127,18 +144,21 @@ def makeflat(
         raise PulsarError(f"target median {target:g}: give a positive number of ADU, such as 5000")
     flats = gather_flats(spec, dark=dark, hot_pixels=hot_pixels, search=options.search)
     report.passed_over(flats.passed)
-    threads = options.threads or CPU_COUNT
-    plan = make_plan(
-        flat_costs(list(flats.groups.values()), threads),
-        flats.frames,
-        options,
-        kernel_type=PixelType(-64),
-        most_frames=max(len(g.frames) for g in flats.groups.values()),
-    )
-    report.plan(flats.frames, plan)
-    recipe = flat_recipe(flats.groups, plan.grid, target=target, threads=threads, notes=flats.notes)
-    paths = [f.path for f in flats.frames] + flats.files
-    _make(recipe, flats.frames, paths, 0, plan, options, report)
+    with options.computer() as computer:
+        plan = make_plan(
+            flat_costs(list(flats.groups.values()), computer.slots),
+            flats.frames,
+            computer,
+            options,
+            kernel_type=PixelType(-64),
+            most_frames=max(len(g.frames) for g in flats.groups.values()),
+        )
+        report.plan(flats.frames, plan)
+        recipe = flat_recipe(
+            flats.groups, plan.grid, target=target, threads=computer.slots, notes=flats.notes
+        )
+        paths = [f.path for f in flats.frames] + flats.files
+        _make(recipe, flats.frames, paths, 0, plan, computer, options, report)
 
 
 def make_cosme(
@@ -148,11 +168,12 @@ def make_cosme(
     report = options.report()
     check_output(output, [image], overwrite=options.overwrite)
     frames = scan_frames([image])
-    plan = make_plan(pipelines.median_costs(frames, 4), frames, options)
-    graph = TileGraph(plan.grid)
-    layer = pipelines.median_graph(frames, graph)
     hot = HotPixels(frames[0].shape, hot_pixels)
-    execute(graph, [Output(layer, (hot,))], {layer: frames}, {}, plan, options)
+    with options.computer() as computer:
+        plan = make_plan(pipelines.median_costs(frames, 8), frames, computer, options)
+        graph = TileGraph(plan.grid)
+        layer = pipelines.median_graph(frames, graph)
+        execute(graph, [Output(layer, (hot,))], {layer: frames}, {}, plan, computer, options)
     report.made(output, _write_hot(output, hot, frames[0].shape[-2] if origin_top else None))
     report.end()
 
@@ -163,22 +184,23 @@ def make_cosme(
 def make_plan(
     costs: Costs,
     frames: Sequence[Frame],
+    computer: Computer,
     options: Options,
     *,
     kernel_type: PixelType | None = None,
     most_frames: int | None = None,
 ) -> Plan:
     """The tiles of a run. The kernel is loaded first, so that the process is counted whole."""
+    kernel = None
     if pipelines.compiled(frames):
-        kernels.warm_up(most_frames or len(frames), kernel_type or pipelines.stack_type(frames))
-    return plan_tiles(
-        frames[0].shape,
-        costs,
-        budget=memory.budget(options.memory),
-        threads=options.threads or CPU_COUNT,
-        process=memory.process_bytes(),
-        block=pipelines.stack_block(frames),
-    )
+        kernel = most_frames or len(frames), kernel_type or pipelines.stack_type(frames)
+    return computer.plan(costs, frames, kernel=kernel, gigabytes=options.memory)
+
+
+def _on_its_way(dtype: str) -> str:
+    """How values that become `dtype` come from a worker; integers are rounded here, where
+    those that do not fit are counted."""
+    return dtype if np.dtype(dtype).kind == "f" else "float64"
 
 
 def _make(
@@ -187,6 +209,7 @@ def _make(
     inputs: Sequence[str],
     hot_pixels: int,
     plan: Plan,
+    computer: Computer,
     options: Options,
     report: Report,
 ) -> None:
@@ -203,7 +226,12 @@ def _make(
     with contextlib.ExitStack() as stack:
         masters, hot = {}, {}
         for product in recipe.products:
-            header = master_header(product.frames, kind=product.kind, steps=product.steps)
+            header = master_header(
+                product.frames,
+                kind=product.kind,
+                steps=product.steps,
+                tolerance=options.search.tolerance,
+            )
             shape = product.frames[0].shape
             masters[product.layer] = stack.enter_context(
                 FitsMaster(place(f"{product.name}.fit"), shape, product.dtype, header)
@@ -211,11 +239,11 @@ def _make(
             if product.layer in lists:
                 hot[product.layer] = HotPixels(shape, hot_pixels)
         outputs = [
-            Output(layer, (master, *([hot[layer]] if layer in hot else [])))
+            Output(layer, (master, *([hot[layer]] if layer in hot else [])), master.dtype)
             for layer, master in masters.items()
         ]
         read = {product.layer: product.frames for product in recipe.products}
-        execute(recipe.graph, outputs, read, levels, plan, options)
+        execute(recipe.graph, outputs, read, levels, plan, computer, options)
         for product in recipe.products:
             masters[product.layer].commit()
             path = place(f"{product.name}.fit")
@@ -235,6 +263,7 @@ def execute(
     read: Mapping[str, Sequence[Frame]],
     results: dict[str, Any],
     plan: Plan,
+    computer: Computer,
     options: Options,
 ) -> None:
     """Run a graph with a progress bar, then make sure that no input changed meanwhile.
@@ -257,11 +286,9 @@ def execute(
             progress.update(share if key in singles else 0)
 
     try:
-        if not options.scheduler:
-            reading.expand(frames, plan.threads)
         total = sum(f.nbytes for stack in read.values() for f in stack) + share * len(singles)
         with Progress(total, quiet=options.quiet) as progress:
-            run(graph, outputs, threads=plan.threads, scheduler=options.scheduler, on_done=on_done)
+            computer.run(graph, outputs, frames, plan, on_done)
         reading.check_unchanged(frames)
     finally:
         reading.close_files()

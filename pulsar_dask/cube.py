@@ -141,7 +141,7 @@ def dark_masters(
     darks = gather_darks(spec, bias, search)
     costs = dark_costs(list(darks.groups.values()), darks.bias)
     grid = _plan(darks.frames[0].shape, costs, darks.frames, memory, threads)
-    return _dataset(dark_recipe(darks.groups, darks.bias, grid))
+    return _dataset(dark_recipe(darks.groups, darks.bias, grid), search.tolerance)
 
 
 def flat_masters(
@@ -183,7 +183,7 @@ def flat_masters(
     costs = flat_costs(list(flats.groups.values()), count)
     grid = _plan(flats.frames[0].shape, costs, flats.frames, memory, threads)
     recipe = flat_recipe(flats.groups, grid, target=target, threads=count, notes=flats.notes)
-    return _dataset(recipe)
+    return _dataset(recipe, search.tolerance)
 
 
 def hot_pixels(master: xr.DataArray, count: int = HOT_PIXELS) -> xr.Dataset:
@@ -211,11 +211,13 @@ def hot_pixels(master: xr.DataArray, count: int = HOT_PIXELS) -> xr.Dataset:
     return xr.Dataset({"x": ("pixel", x), "y": ("pixel", y)})
 
 
-def _dataset(recipe: Recipe) -> xr.Dataset:
+def _dataset(recipe: Recipe, tolerance: float) -> xr.Dataset:
     variables = {}
     for product in recipe.products:
         array = lazy_array(recipe.graph, product.layer, np.dtype("f8")).astype(product.dtype)
-        header = master_header(product.frames, kind=product.kind, steps=product.steps)
+        header = master_header(
+            product.frames, kind=product.kind, steps=product.steps, tolerance=tolerance
+        )
         dims = ("plane", "y", "x")[-array.ndim :]
         variables[product.name] = xr.Variable(dims, array, attrs=header_attributes(header))
     return xr.Dataset(variables)
