@@ -64,22 +64,20 @@ class Command(_Running, click.Command):
     """A tool. A negative number among its arguments is a number, not an option."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if "--" not in args:
-            numbers = [a for a in args if re.fullmatch(r"-\.?\d.*", a)]
-            options = [a for a in args if a not in numbers]
-            # a number that follows an option taking a value is left in its place
-            if numbers and not self._belongs_to_option(args):
-                args = [*options, "--", *numbers]
-        return super().parse_args(ctx, args)
-
-    def _belongs_to_option(self, args: list[str]) -> bool:
-        takes = {
+        takes_value = {
             name
-            for p in self.params
-            if isinstance(p, click.Option) and not p.is_flag
-            for name in p.opts
+            for param in self.params
+            if isinstance(param, click.Option) and not param.is_flag
+            for name in param.opts
         }
-        return any(a in takes and re.fullmatch(r"-\.?\d.*", b) for a, b in itertools.pairwise(args))
+        plain: list[str] = []
+        numbers: list[str] = []
+        for before, argument in itertools.pairwise(["", *args]):
+            number = re.fullmatch(r"-\.?\d.*", argument) and before not in takes_value
+            (numbers if number else plain).append(argument)
+        if numbers and "--" not in args:
+            args = [*plain, "--", *numbers]
+        return super().parse_args(ctx, args)
 
 
 class Tools(_Running, click.Group):
@@ -209,6 +207,14 @@ _exposures = _options(
     ),
 )
 
+_origin = click.option(
+    "--origin",
+    type=click.Choice(["bottom", "top"]),
+    default="bottom",
+    help="The row that Y counts from in a list: the first in the FITS file (bottom, the "
+    "default), or the top row as Siril reads it.",
+)
+
 _hot_pixels = click.option(
     "--hot-pixels",
     type=click.IntRange(0),
@@ -304,13 +310,18 @@ def makedark(
     metavar="FILE",
     help="The list of hot pixels, instead of cosme<exp>.lst in the same places.",
 )
+@_origin
 @_exposures
 @_own_outputs
 @_input_options
 @_execution_options
 @_common_options
 def makeflat(
-    input_spec: tuple[str, ...], dark: str | None, hot_pixels: str | None, **options: Any
+    input_spec: tuple[str, ...],
+    dark: str | None,
+    hot_pixels: str | None,
+    origin: str,
+    **options: Any,
 ) -> None:
     """Make master flats, one for each filter: dark subtracted, hot pixels corrected, each
     frame scaled to TARGET_MEDIAN (5000), then their median.
@@ -321,7 +332,12 @@ def makeflat(
     from pulsar_dask import commands
 
     commands.makeflat(
-        input_spec, target=None, dark=dark, hot_pixels=hot_pixels, options=_settings(options)
+        input_spec,
+        target=None,
+        dark=dark,
+        hot_pixels=hot_pixels,
+        origin_top=origin == "top",
+        options=_settings(options),
     )
 
 
@@ -329,13 +345,7 @@ def makeflat(
 @click.argument("image", metavar="INPUT")
 @click.argument("output", metavar="OUTPUT")
 @_hot_pixels
-@click.option(
-    "--origin",
-    type=click.Choice(["bottom", "top"]),
-    default="bottom",
-    help="The row that Y counts from: the first in the file (bottom, the default), or the top "
-    "row as Siril reads it.",
-)
+@_origin
 @_execution_options
 @_common_options
 def make_cosme(image: str, output: str, hot_pixels: int, origin: str, **options: Any) -> None:

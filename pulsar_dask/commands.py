@@ -131,6 +131,7 @@ def makeflat(
     target: float | None,
     dark: str | None,
     hot_pixels: str | None,
+    origin_top: bool = False,
     options: Options,
 ) -> None:
     """``makeflat input_spec [target_median]``."""
@@ -142,7 +143,9 @@ def makeflat(
     target = TARGET if target is None else target
     if not 0 < target < math.inf:
         raise PulsarError(f"target median {target:g}: give a positive number of ADU, such as 5000")
-    flats = gather_flats(spec, dark=dark, hot_pixels=hot_pixels, search=options.search)
+    flats = gather_flats(
+        spec, dark=dark, hot_pixels=hot_pixels, origin_top=origin_top, search=options.search
+    )
     report.passed_over(flats.passed)
     with options.computer() as computer:
         plan = make_plan(
@@ -315,8 +318,8 @@ def _warn_of_levels(path: str, product: Product, results: dict[str, Any]) -> Non
     stays = sum(part.uncorrected for part in found)
     if stays:
         warn(
-            f"{printable(path)}: {stays} listed pixels have no good neighbour in the frame "
-            "and keep their value"
+            f"{printable(path)}: {stays} values of listed pixels have no good neighbour in "
+            "their frame and stay as they are"
         )
     pixels = product.frames[0].pixels
     if pixels.floating or pixels.scaled:

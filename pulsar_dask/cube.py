@@ -13,6 +13,7 @@ import xarray as xr
 from astropy.io import fits
 from dask._task_spec import Task, TaskRef
 from dask.system import CPU_COUNT
+from dask.tokenize import tokenize
 
 from pulsar_dask import pipelines
 from pulsar_dask.frame import Frame
@@ -237,7 +238,7 @@ def frames_cube(
     )
     grid = _plan(shape, costs, frames, memory, threads)
     graph = TileGraph(grid)
-    token = pipelines.frames_token(frames)
+    token = tokenize(pipelines.frames_token(frames), grid)  # two tilings are not to be mixed
     shared = graph.share(f"frames-{token}", tuple(frames))
     name = graph.add(f"cube-{token}", _cube_tile, shared, graph.share(f"dtype-{token}", dtype))
     array = lazy_array(graph, name, dtype, leading=(n,))

@@ -219,8 +219,8 @@ def _bias_frames(frames: Sequence[Frame]) -> tuple[Frame, ...]:
         if not raw and not masters:
             kinds = ", ".join(f"{n} {reason}" for reason, n in passed.items())
             raise PulsarError(
-                f"No bias frames found for the bias ({kinds}); raw bias frames have "
-                "IMAGETYP = 'Bias Frame', and a list names frames of any type"
+                f"No bias frames found for the bias ({kinds}); "
+                "raw bias frames have IMAGETYP = 'Bias Frame'"
             )
         frames = raw or masters
     odd = [f for f in frames if f.kind not in (None, "bias", "other")]
@@ -240,6 +240,7 @@ def gather_flats(
     *,
     dark: str | os.PathLike[str] | float | None = None,
     hot_pixels: str | os.PathLike[str] | None = None,
+    origin_top: bool = False,
     search: Search = Search(),
 ) -> Flats:
     """Find flats, and for each filter the dark and the list of hot pixels.
@@ -252,6 +253,8 @@ def gather_flats(
         the input's.
     hot_pixels : path, optional
         Taken instead of ``cosme<exp>.lst``, looked for in the same places.
+    origin_top : bool
+        Whether Y in the list counts from the top row.
     search : Search
 
     Raises
@@ -284,7 +287,9 @@ def gather_flats(
         defects = None
         if listed is not None:
             bayer = any(f.bayer for f in frames)
-            defects = find_rings(read_list(listed, shape), shape, bayer=bayer)
+            defects = find_rings(
+                read_list(listed, shape, origin_top=origin_top), shape, bayer=bayer
+            )
             files.append(listed)
             notes[code].append(
                 f"{len(defects.places)} pixels of {os.path.basename(listed)} corrected"

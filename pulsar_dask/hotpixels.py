@@ -40,8 +40,9 @@ class HotPixels:
     def write(self, tile: Tile, values: Array) -> None:
         """Take the values of a tile, shape (height, width)."""
         flat = np.asarray(values, np.float64).ravel()
-        for start in range(0, len(flat), _AT_ONCE):
-            self._take(tile, start, flat[start : start + _AT_ONCE])
+        step = max(_AT_ONCE, self.count)
+        for start in range(0, len(flat), step):
+            self._take(tile, start, flat[start : start + step])
 
     def _take(self, tile: Tile, start: int, values: Array) -> None:
         held = self._planes.get(tile.plane)

@@ -61,4 +61,4 @@ def budget(gigabytes: float | None) -> int:
 
 def process_bytes() -> int:
     """What the process itself takes, to be asked for when its libraries are loaded."""
-    return max(resident() + SLACK, peak_resident())
+    return resident() + SLACK

@@ -9,8 +9,8 @@ import re
 import secrets
 import threading
 import weakref
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import IO, Any
 
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.spec import same_file, sequence_siblings
@@ -67,13 +67,21 @@ def is_ours(path: str) -> bool:
                 return b'"creator": "' + CREATOR.encode() in file.read(1 << 20)
         if not os.path.isfile(path):
             return False
-        if path.lower().endswith(".lst"):
-            with open(path, "rb") as file:
-                return re.fullmatch(rb"(P \d+ \d+\r\n)*", file.read(1 << 26)) is not None
         with open(path, "rb") as file:
-            return _is_created_here(file.read(1 << 20))
+            head = file.read(1 << 23)
+            if path.lower().endswith(".lst") or head.startswith(b"P "):
+                file.seek(0)
+                return all(_LIST_LINE.fullmatch(line) for line in iter(_line_of(file), b""))
+            return _is_created_here(head)
     except OSError:
         return False
+
+
+_LIST_LINE = re.compile(rb"P \d+ \d+\r\n")
+
+
+def _line_of(file: IO[bytes]) -> Callable[[], bytes]:
+    return lambda: file.readline(100)  # a file without lines is not held whole
 
 
 def _is_created_here(head: bytes) -> bool:
