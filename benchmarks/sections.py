@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +97,15 @@ class Bench:
         return path
 
     def tiny(self, *options: str) -> Job:
-        """Our command on a stack so small that all its time is start-up."""
-        name = f"`med` on {TINY[0]} x {TINY[1]} x {TINY[2]} (start-up)"
-        return peers.med(self.darks(*TINY), self.folder("tiny"), *options, name=name)
+        """Our command on a stack so small that all its time is start-up.
+
+        A small stack is combined without the compiled code, so what a large one loads is
+        imported here by hand.
+        """
+        name = f"`med` on {TINY[0]} x {TINY[1]} x {TINY[2]} (start-up, compiled code loaded)"
+        job = peers.med(self.darks(*TINY), self.folder("tiny"), *options, name=name)
+        code = "import pulsar_dask.compiled; from pulsar_dask.cli import med_main; med_main()"
+        return replace(job, argv=[sys.executable, "-c", code, *job.argv[1:]])
 
     def time(self, jobs: Sequence[Job]) -> Measured:
         """Run programs in turn, several rounds, so that a slow minute meets all of them."""
@@ -356,15 +362,21 @@ def unpack(bench: Bench, frames: Stack) -> Job:
     return Job(name, argv, folder, version=peers.package("astropy", python))
 
 
+#: GB that each worker process may take in the benchmark of the cluster.
+WORKER_GB = 0.5
+#: The stack whose graph is measured: frames that are links, and tiles.
+MANY_FRAMES, MANY_TILES = 1000, 2000
+
+
 def cluster(bench: Bench) -> list[Table]:
     """Threads in the process against a cluster of processes on this machine."""
     frames = bench.stack
     us = peers.med(frames, bench.folder("med"), name=f"`med`, {CORES} threads")
     warm(peers.cat(frames, bench.folder("cat")), bench.tiny())
     with local_cluster(bench, CORES) as state:
-        address = ("--scheduler", state["address"])
+        options = ("--scheduler", state["address"], "--memory", str(WORKER_GB))
         name = f"`med --scheduler`, {CORES} worker processes"
-        theirs = peers.med(frames, bench.folder("scheduler"), *address, name=name)
+        theirs = peers.med(frames, bench.folder("scheduler"), *options, name=name)
         jobs = [us, theirs]
         title = f"Threads and a local cluster, {frames}"
         made, _ = table(bench, title, jobs, us=us, check=True)
@@ -372,9 +384,39 @@ def cluster(bench: Bench) -> list[Table]:
     made.notes += [
         f"The start of the cluster, {seconds(state['started'])} s, is not in these times.",
         f"Peak MB of its scheduler: {state.get('scheduler', 0) / MB:.0f}; "
-        f"of its workers: {workers}. The table's peak is the client's.",
+        f"of its workers: {workers}, where `--memory` allows {WORKER_GB * 1000:.0f} MB each. "
+        "The table's peak is the client's.",
     ]
-    return [made]
+    return [made, graph(bench)]
+
+
+def graph(bench: Bench) -> Table:
+    """What many frames in many tiles cost before the first result."""
+    frames = bench.linked(bench.darks(5, 3124, 2088), MANY_FRAMES)
+    folder = bench.folder("graph")
+    with local_cluster(bench, CORES) as state:
+        argv = [sys.executable, str(HERE / "graph.py"), state["address"], str(frames.folder)]
+        done = subprocess.run([*argv, str(MANY_TILES)], cwd=folder, capture_output=True, text=True)
+        if done.returncode:
+            raise Failed(done.stderr.strip().splitlines()[-1])
+    found = json.loads(done.stdout.splitlines()[-1])
+    drop(frames, bench.scratch)
+    made = Table(f"Before the first result: {frames} in {found['tiles']:.0f} tiles", ["", "", ""])
+    for what, seconds_of, size in (
+        ("headers read", "scan", None),
+        ("workers see the frames, kernels loaded", "prepare", None),
+        ("a command: shared values sent, to the first tile taken", "first", "job bytes"),
+        ("a notebook: its graph built", "build", "graph bytes"),
+        ("a notebook: its graph sent, to the first chunk computed", "array", None),
+    ):
+        bytes_of = f"{found[size] / 1000:.0f} kB" if size else ""
+        made.rows.append([what, f"{seconds(found[seconds_of])} s", bytes_of])
+    made.notes.append(
+        f"A command's task: {found['task bytes']:.0f} bytes; {found['window']:.0f} of them are "
+        f"under way at most. Resident in its client: {found['client'] / MB:.0f} MB, in the "
+        f"scheduler at most {state.get('scheduler', 0) / MB:.0f} MB (with the notebook's graph)."
+    )
+    return made
 
 
 @contextlib.contextmanager

@@ -13,7 +13,14 @@ from pulsar_dask._version import __version__
 from pulsar_dask.errors import PulsarError, PulsarWarning
 
 if TYPE_CHECKING:
-    from pulsar_dask.cube import dark_masters, flat_masters, hot_pixels, median, open_frames
+    from pulsar_dask.cube import (
+        dark_masters,
+        flat_masters,
+        hot_pixels,
+        median,
+        open_frames,
+        write_cube,
+    )
     from pulsar_dask.frame import Frame
     from pulsar_dask.gather import Search
     from pulsar_dask.scan import scan_frame
@@ -25,6 +32,7 @@ _PLACES = {
     "dark_masters": "cube",
     "flat_masters": "cube",
     "hot_pixels": "cube",
+    "write_cube": "cube",
     "Search": "gather",
     "find_inputs": "spec",
     "scan_frame": "scan",
@@ -44,6 +52,7 @@ __all__ = [
     "median",
     "open_frames",
     "scan_frame",
+    "write_cube",
 ]
 
 

@@ -364,6 +364,24 @@ def make_cosme(image: str, output: str, hot_pixels: int, origin: str, **options:
 tools.add_command(make_cosme, "find_hot")
 
 
+@tools.command("cube", cls=Command, context_settings=_CONTEXT)
+@click.argument("input_spec", nargs=-1, required=True, metavar="INPUT_SPEC...")
+@click.argument("output", metavar="OUTPUT.zarr")
+@_input_options
+@_execution_options
+@_common_options
+def cube(input_spec: tuple[str, ...], output: str, **options: Any) -> None:
+    """Write frames as one compressed Zarr store, which xarray opens and every tool takes as
+    its INPUT_SPEC.
+
+    A chunk holds a tile of all frames. A run that was interrupted goes on where it was.
+    """
+    from pulsar_dask import commands
+
+    _prefetch(input_spec, options)
+    commands.cube(input_spec, output, options=_settings(options))
+
+
 def _run(command: Any, name: str) -> None:
     command.run(name)
 

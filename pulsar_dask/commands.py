@@ -31,6 +31,7 @@ from pulsar_dask.tiles import Costs, Plan
 TARGET = 5000.0
 #: Shares of full scale between which a flat is well exposed.
 LEVELS = 0.1, 0.8
+INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -85,12 +86,14 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
     )
     with options.computer() as computer:
         costs = pipelines.median_costs(frames, np.dtype(dtype).itemsize)
-        plan = make_plan(costs, frames, computer, options)
+        zarr = output.lower().endswith(".zarr")
+        load = ("zarr",) if zarr else ()
+        plan = make_plan(costs, frames, computer, options, load=load)
         report.plan(frames, plan)
         graph = TileGraph(plan.grid)
         layer = pipelines.median_graph(frames, graph)
         master: Any
-        if output.lower().endswith(".zarr"):
+        if zarr:
             from pulsar_dask.zarrstore import ZarrMaster
 
             master = ZarrMaster(output, plan.grid, dtype, header)
@@ -181,6 +184,51 @@ def make_cosme(
     report.end()
 
 
+def cube(spec: Sequence[str], output: str, *, options: Options) -> None:
+    """``cube input_spec output.zarr``."""
+    from pulsar_dask import cubestore
+
+    report = options.report()
+    frames = scan_frames(options.search.find(spec).paths)
+    store = cubestore.CubeStore(output, frames, overwrite=options.overwrite)
+    if store.complete:
+        report.made(output, f"{len(frames)} frames, complete already")
+        return
+    area = math.prod(store.shape)
+    try:
+        with (
+            options.computer() as computer,
+            Progress(area, quiet=options.quiet) as progress,
+        ):
+            plan = store.plan(computer, options.memory)
+            report.plan(frames, plan)
+            done, of = store.progress() if store.grid else (0, 0)
+            if done:
+                report.say(f"{done} of {of} chunks are there already")
+            chunks = plan.grid.chunks
+
+            def on_done(key: Hashable, result: Any) -> None:
+                if isinstance(key, tuple) and key[0] == "write":
+                    progress.update(math.prod(c[i] for c, i in zip(chunks, key[2:], strict=True)))
+
+            cubestore.write(store, computer, plan, on_done)
+    except BaseException as error:
+        done, of = store.progress() if store.grid else (0, 0)
+        if not done:
+            raise
+        stays = f"{done} of {of} chunks are in it and stay, the same command takes it up again"
+        if isinstance(error, PulsarError):
+            raise PulsarError(f"{error}\n{printable(output)} is not complete: {stays}") from error
+        warn(f"{printable(output)} is not complete: {stays}")
+        if isinstance(error, KeyboardInterrupt):
+            raise SystemExit(INTERRUPTED) from error
+        raise
+    finally:
+        reading.close_files()
+    report.made(output, f"{store.dtype}, {len(frames)} frames")
+    report.end()
+
+
 # --- what they share -----------------------------------------------------------------------
 
 
@@ -192,12 +240,13 @@ def make_plan(
     *,
     kernel_type: PixelType | None = None,
     most_frames: int | None = None,
+    load: Sequence[str] = (),
 ) -> Plan:
     """The tiles of a run. The kernel is loaded first, so that the process is counted whole."""
     kernel = None
     if pipelines.compiled(frames):
         kernel = most_frames or len(frames), kernel_type or pipelines.stack_type(frames)
-    return computer.plan(costs, frames, kernel=kernel, gigabytes=options.memory)
+    return computer.plan(costs, frames, kernel=kernel, gigabytes=options.memory, load=load)
 
 
 def _on_its_way(dtype: str) -> str:

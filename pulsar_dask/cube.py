@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
+import contextlib
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -16,17 +17,19 @@ from dask.system import CPU_COUNT
 from dask.tokenize import tokenize
 
 from pulsar_dask import pipelines
+from pulsar_dask.cubestore import CubeStore
+from pulsar_dask.cubestore import write as write_store
 from pulsar_dask.frame import Frame
 from pulsar_dask.gather import Search, Spec, gather_darks, gather_flats
 from pulsar_dask.graph import TileGraph
 from pulsar_dask.hotpixels import HOT_PIXELS, HotPixels
 from pulsar_dask.master import clean_header, default_dtype, master_header
 from pulsar_dask.memory import SLACK, budget, resident
-from pulsar_dask.reading import read_values
 from pulsar_dask.recipes import Recipe, dark_costs, dark_recipe, flat_costs, flat_recipe
+from pulsar_dask.run import Computer, Threads
 from pulsar_dask.scan import scan_frames
 from pulsar_dask.spec import find_inputs
-from pulsar_dask.tiles import Costs, Grid, Tile, plan_tiles
+from pulsar_dask.tiles import Costs, Grid, plan_tiles
 
 Array = np.ndarray[Any, Any]
 
@@ -70,6 +73,61 @@ def open_frames(
     """
     frames = scan_frames(find_inputs(spec, sequence=sequence, recursive=recursive).paths)
     return frames_cube(frames, memory=memory, threads=threads)
+
+
+def write_cube(
+    spec: Spec,
+    path: str | os.PathLike[str],
+    *,
+    sequence: bool = True,
+    recursive: bool = False,
+    memory: float | None = None,
+    threads: int | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write frames as one compressed Zarr store: what the tool `cube` does.
+
+    On the workers of the active dask client, if there is one, else on threads here. Where a
+    run was interrupted, the same call goes on. `open_frames` and every tool take the store as
+    their input, and ``xarray.open_zarr`` opens it: variable ``frames`` with the dims and
+    coordinates of `open_frames` and each frame's header.
+
+    Parameters
+    ----------
+    spec, sequence, recursive
+        As for `open_frames`.
+    path : path
+        Ends in ``.zarr``.
+    memory : float, optional
+        GB that this process may take, or each worker process.
+    threads : int, optional
+        Threads here, where there is no client.
+    overwrite : bool
+        Whether a cube of other frames is replaced.
+
+    Raises
+    ------
+    PulsarError
+        No file, a damaged file, frames of different shapes, or a store that is in the way.
+    """
+    frames = scan_frames(find_inputs(spec, sequence=sequence, recursive=recursive).paths)
+    store = CubeStore(os.fspath(path), frames, overwrite=overwrite)
+    if not store.complete:
+        computer = _active_computer(threads or CPU_COUNT)
+        write_store(store, computer, store.plan(computer, memory))
+
+
+def _active_computer(threads: int) -> Computer:
+    if "distributed" in sys.modules:
+        from distributed import default_client
+
+        from pulsar_dask.cluster import Cluster
+
+        with contextlib.suppress(ValueError):
+            cluster = Cluster(default_client())
+            cluster.check_workers()
+            return cluster
+    return Threads(threads)
 
 
 def median(
@@ -240,12 +298,14 @@ def frames_cube(
     graph = TileGraph(grid)
     token = tokenize(pipelines.frames_token(frames), grid)  # two tilings are not to be mixed
     shared = graph.share(f"frames-{token}", tuple(frames))
-    name = graph.add(f"cube-{token}", _cube_tile, shared, graph.share(f"dtype-{token}", dtype))
+    name = graph.add(
+        f"cube-{token}", pipelines.cube_tile, shared, graph.share(f"dtype-{token}", dtype)
+    )
     array = lazy_array(graph, name, dtype, leading=(n,))
     return xr.DataArray(
         array,
         dims=("frame", *("plane", "y", "x")[-len(shape) :]),
-        coords=_coordinates(frames),
+        coords=coordinates(frames),
         name="frames",
         attrs=attributes(frames[0]),
     )
@@ -278,12 +338,6 @@ def _with_plane(tile: Array, axis: int) -> Array:
     return np.expand_dims(tile, axis)
 
 
-def _cube_tile(tile: Tile, frames: Sequence[Frame], dtype: np.dtype[Any]) -> Array:
-    if any(f.rice for f in frames):
-        importlib.import_module("pulsar_dask.rice")  # loaded, it decodes on all threads
-    return read_values(frames, tile, dtype)
-
-
 def _plan(
     shape: tuple[int, ...],
     costs: Costs,
@@ -301,7 +355,9 @@ def _plan(
     ).grid
 
 
-def _coordinates(frames: Sequence[Frame]) -> dict[str, Any]:
+def coordinates(frames: Sequence[Frame]) -> dict[str, Any]:
+    """Coordinates along ``frame``."""
+
     def dates() -> Iterable[np.datetime64]:
         for frame in frames:
             try:

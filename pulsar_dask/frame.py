@@ -7,6 +7,7 @@ function of it, so it travels to any thread, process or machine.
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-Storage = Literal["plain", "tiled", "gzip"]
+Storage = Literal["plain", "tiled", "gzip", "zarr"]
 
 #: BZERO that turns FITS's signed (and unsigned 8-bit) integers into the other sign
 #: (FITS standard 4.0, section 5.2.5, table 11).
@@ -107,11 +108,12 @@ class Frame:
     """(y, x) or (plane, y, x), in pixels."""
     pixels: PixelType
     storage: Storage
-    """"plain": pixels lie in the file as they are; "tiled": tile-compressed; "gzip": in a .gz."""
+    """"plain": pixels lie in the file as they are; "tiled": tile-compressed; "gzip": in a .gz;
+    "zarr": in a Zarr store."""
     offset: int
     """Byte at which the pixels begin (in the expanded file for "gzip"; unused for "tiled")."""
     block: tuple[int, int]
-    """Rows and columns of a compression tile; (1, 1) where the storage is not tiled."""
+    """Rows and columns of a compression tile or chunk; (1, 1) where pixels lie as they are."""
     rice: RiceTable | None
     """How to decode the tiles, where they are Rice-coded integers."""
     size: int
@@ -137,6 +139,18 @@ class Frame:
     bayer: str | None
     problem: str | None = None
     """What is wrong with a keyword that a pipeline would need, in words."""
+    index: int = 0
+    """Place among the frames of a Zarr store."""
+    depth: int = 1
+    """Frames in its Zarr store, which are read together."""
+
+    @property
+    def file(self) -> str:
+        """The file whose size and time tell whether the frame is as it was scanned."""
+        if self.storage != "zarr":
+            return self.path
+        # the path is store/place/name, so that each frame has its own
+        return os.path.join(os.path.dirname(os.path.dirname(self.path)), "zarr.json")
 
     @property
     def kind(self) -> str | None:
@@ -151,7 +165,9 @@ class Frame:
     def expanded(self) -> bool:
         """Whether its pixels have to be expanded into a scratch file before a tile is read:
         a .gz cannot be entered in the middle, nor can a compression tile of many rows."""
-        return self.storage == "gzip" or self.block[0] > MOST_BLOCK_ROWS
+        return self.storage == "gzip" or (
+            self.storage == "tiled" and self.block[0] > MOST_BLOCK_ROWS
+        )
 
     @property
     def nbytes(self) -> int:

@@ -8,7 +8,7 @@ by a command tile by tile (`run.run`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,12 @@ class TileGraph:
     shared: dict[str, Any] = field(default_factory=dict)
     singles: dict[str, Layer] = field(default_factory=dict)
     layers: dict[str, Layer] = field(default_factory=dict)
+    done: frozenset[tuple[int, ...]] = frozenset()
+    """Indices of tiles that a run before this one has made already."""
+
+    def tiles(self) -> Iterator[tuple[tuple[int, ...], Tile]]:
+        """(index, tile) of those that are to be made."""
+        return ((index, tile) for index, tile in self.grid if index not in self.done)
 
     def share(self, name: str, value: Any) -> str:
         """Put a small value in the graph; returns its name."""
@@ -73,6 +79,6 @@ class TileGraph:
     def tasks(self) -> Mapping[Hashable, Any]:
         """The whole graph."""
         graph = self.shared_nodes()
-        for index, tile in self.grid:
+        for index, tile in self.tiles():
             graph |= self.tile_tasks(index, tile)
         return graph

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -77,9 +78,16 @@ def median_tile(tile: Tile, frames: Sequence[Frame]) -> Array:
     return values.reshape(tile.shape)
 
 
+def cube_tile(tile: Tile, frames: Sequence[Frame], dtype: np.dtype[Any]) -> Array:
+    """One tile of all frames as values, shape (frames, tile height, tile width)."""
+    if any(f.rice for f in frames):
+        importlib.import_module("pulsar_dask.rice")  # loaded, it decodes on all threads
+    return read_values(frames, tile, dtype)
+
+
 def median_graph(frames: Sequence[Frame], graph: TileGraph) -> str:
     """Add the median of a stack to a graph; returns the name of its layer."""
-    token = frames_token(frames)
+    token = tokenize(frames_token(frames), graph.grid)  # two tilings are not to be mixed
     shared = graph.share(f"frames-{token}", tuple(frames))
     return graph.add(f"median-{token}", median_tile, shared)
 
@@ -94,6 +102,7 @@ def median_costs(frames: Sequence[Frame], itemsize_out: int) -> Costs:
     }
     if not stored_alike(frames):
         per_pixel["conversion"] = 3 * 8
+    per_pixel |= chunk_costs(frames)
     tiled = [f for f in frames if f.storage == "tiled"]
     if tiled:
         per_pixel["decompression"] = 4 * max(f.pixels.stored.itemsize for f in tiled)
@@ -102,6 +111,8 @@ def median_costs(frames: Sequence[Frame], itemsize_out: int) -> Costs:
         block = max(f.block[0] * f.shape[-1] * f.pixels.stored.itemsize for f in tiled)
         slow = sum(f.rice is None for f in tiled)
         fixed["open compressed files"] = 400_000 * min(TILED_OPEN, slow) + 3 * block
+    if any(f.storage == "zarr" for f in frames):
+        fixed["reading a Zarr store"] = 30 * MB  # its threads and codecs
     if any(f.storage == "gzip" for f in frames):
         fixed["expanding"] = 4 * MB
     return Costs(
@@ -110,7 +121,15 @@ def median_costs(frames: Sequence[Frame], itemsize_out: int) -> Costs:
         fixed=fixed,
         stored=n * pixels.stored.itemsize,
         frames=n,
+        results=itemsize_out,
     )
+
+
+def chunk_costs(frames: Sequence[Frame]) -> dict[str, int]:
+    """What reading of a Zarr store holds for each pixel: a window of all its frames, and while
+    that is made the chunks it comes from."""
+    held = [3 * f.depth * f.pixels.stored.itemsize for f in frames if f.storage == "zarr"]
+    return {"chunks of all frames": max(held)} if held else {}
 
 
 def stack_block(frames: Sequence[Frame]) -> tuple[int, int]:

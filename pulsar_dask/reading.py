@@ -126,11 +126,17 @@ def thread_buffer(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Ar
     return held[name][:size].view(dtype).reshape(shape)
 
 
+def drop_buffers() -> None:
+    """Forget the buffers of all threads; those in use live on until they are not."""
+    global _LOCAL
+    _LOCAL = threading.local()
+
+
 def check_unchanged(frames: Sequence[Frame]) -> None:
     """Raise PulsarError if a file is no longer the one that was scanned."""
     for frame in frames:
         try:
-            _check_status(frame, os.stat(frame.path))
+            _check_status(frame, os.stat(frame.file))
         except OSError as error:
             raise PulsarError(f"{printable(frame.path)}: {error.strerror}") from error
 
@@ -407,4 +413,18 @@ def _read_tiled(frame: Frame, tile: Tile, image: Array) -> None:
     (_read_expanded if frame.expanded else _read_section)(frame, tile, image)
 
 
-_READERS = {"plain": _read_plain, "tiled": _read_tiled, "gzip": _read_expanded}
+# --- in a Zarr store -------------------------------------------------------------------
+
+
+def _read_zarr(frame: Frame, tile: Tile, image: Array) -> None:
+    from pulsar_dask import cubestore
+
+    cubestore.read_window(frame, tile, image)
+
+
+_READERS = {
+    "plain": _read_plain,
+    "tiled": _read_tiled,
+    "gzip": _read_expanded,
+    "zarr": _read_zarr,
+}

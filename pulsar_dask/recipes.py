@@ -78,7 +78,8 @@ def dark_costs(groups: Sequence[Sequence[Frame]], bias: Bias) -> Costs:
         stacks.append(pipelines.median_costs(bias.frames, 8))
     costs = most(stacks)
     waiting = {"tiles of other masters": 8 * (len(groups) + 1)}
-    return replace(costs, per_pixel=costs.per_pixel | waiting)
+    results = 4 * len(groups) + (8 if bias.combine else 0)
+    return replace(costs, per_pixel=costs.per_pixel | waiting, results=results)
 
 
 def dark_recipe(groups: dict[float, list[Frame]], bias: Bias, grid: Grid) -> Recipe:
@@ -147,7 +148,8 @@ def _values_tile(tile: Tile, frames: Sequence[Frame]) -> Array:
 
 def flat_costs(groups: Sequence[FlatGroup], threads: int) -> Costs:
     """Memory of `flat_recipe`."""
-    return most([_flat_group_costs(group, threads) for group in groups])
+    costs = most([_flat_group_costs(group, threads) for group in groups])
+    return replace(costs, results=4 * len(groups))
 
 
 def _flat_group_costs(group: FlatGroup, threads: int) -> Costs:
@@ -164,7 +166,8 @@ def _flat_group_costs(group: FlatGroup, threads: int) -> Costs:
             "conversion": 4 * 8,
             "median": kernels.PIXEL_BYTES,
             "output": 8 + 2 * 4,
-        },
+        }
+        | pipelines.chunk_costs(group.frames),
         per_thread={
             "selection": kernels.scratch_bytes(n, 8),
             "rows around a tile": 2 * reach * columns * (8 * n + 32),

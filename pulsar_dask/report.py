@@ -45,9 +45,12 @@ class Report:
             f"{len(frames)} frames of {describe_shape(frames[0].shape)} pixels, "
             f"{' and '.join(kinds)}, {size_text(sum(f.nbytes for f in frames))}"
         )
+        where = f"{plan.workers} workers of " if plan.workers else ""
+        each = " each" if plan.workers else ""
         self.say(
             f"{len(plan.grid)} tiles of {plan.grid.width} x {plan.grid.height} pixels on "
-            f"{plan.threads} threads, {size_text(plan.total)} of at most {size_text(plan.budget)}"
+            f"{where}{plan.threads} threads, "
+            f"{size_text(plan.total)} of at most {size_text(plan.budget)}{each}"
         )
         if self.verbose:
             for frame in frames:

@@ -1,4 +1,5 @@
-"""Running a graph of tiles into files: on threads of this process, or on a dask cluster.
+"""Running a graph of tiles into files: here on threads of this process, in `cluster` on the
+workers of dask.
 
 Either way the result of a tile is written and forgotten before many more are made, so that
 nobody holds a master.
@@ -6,18 +7,23 @@ nobody holds a master.
 
 from __future__ import annotations
 
-from collections import deque
+import importlib
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from dask._task_spec import Task, TaskRef
 from dask.callbacks import Callback
 
-from pulsar_dask.errors import PulsarError
+from pulsar_dask import kernels, memory, pipelines, reading
+from pulsar_dask.frame import Frame, PixelType
 from pulsar_dask.graph import TileGraph
-from pulsar_dask.tiles import Tile
+from pulsar_dask.tiles import Costs, Plan, Tile, plan_tiles
+
+OnDone = Callable[[Hashable, Any], None]
+"""Called with the key and the result of each task that is done: the name of a single task,
+("write", layer, *index) for a tile that was written."""
 
 
 class Writer(Protocol):
@@ -27,115 +33,118 @@ class Writer(Protocol):
         """Take the values of a tile, shape (height, width)."""
 
 
+@runtime_checkable
+class FarWriter(Protocol):
+    """A writer whose tiles can be written where they were computed."""
+
+    def far(self) -> Callable[[Tile, Any], Any]:
+        """What writes a tile there: a small function that travels."""
+
+    def written(self, tile: Tile, result: Any) -> None:
+        """Take what that function returned."""
+
+
 @dataclass(frozen=True)
 class Output:
     """A layer and those who take its tiles."""
 
     layer: str
     writers: tuple[Writer, ...]
+    dtype: str = "float64"
+    """How values come from a worker of a cluster: a type that holds what the writers keep."""
 
     def write(self, tile: Tile, values: Any) -> None:
         for writer in self.writers:
             writer.write(tile, values)
 
 
-def run(
-    graph: TileGraph,
-    outputs: Sequence[Output],
-    *,
-    threads: int,
-    scheduler: str | None = None,
-    on_done: Callable[[Hashable, Any], None] = lambda key, result: None,
-) -> None:
-    """Compute every tile of some layers and hand them to their writers.
+class Computer(Protocol):
+    """Where tiles are computed."""
 
-    Parameters
-    ----------
-    graph : TileGraph
-    outputs : sequence of Output
-    threads : int
-        Threads in this process, where no `scheduler` is given.
-    scheduler : str, optional
-        Address of a dask scheduler (``tcp://host:port``).
-    on_done : callable
-        Called with the key and the result of each task that is done: the name of a single
-        task, ("write", layer, *index) for a tile that was written.
-    """
-    if scheduler:
-        _run_cluster(graph, outputs, scheduler, on_done)
-    else:
-        _run_threads(graph, outputs, threads, on_done)
+    @property
+    def slots(self) -> int:
+        """Threads, over all processes."""
 
+    def plan(
+        self,
+        costs: Costs,
+        frames: Sequence[Frame],
+        *,
+        kernel: tuple[int, PixelType] | None,
+        gigabytes: float | None,
+        block: tuple[int, int] | None = None,
+        load: Sequence[str] = (),
+    ) -> Plan:
+        """The tiles of a run, so that no process takes more than so many gigabytes.
 
-def _run_threads(
-    graph: TileGraph,
-    outputs: Sequence[Output],
-    threads: int,
-    on_done: Callable[[Hashable, Any], None],
-) -> None:
-    from dask.threaded import get
+        `kernel` (frames and their type) and the modules `load` are loaded first, so that the
+        process is counted whole.
+        `block` are rows and columns that a tile is a multiple of, by default as files need it.
+        """
 
-    tasks = dict(graph.tasks())
-    keys: list[Hashable] = []
-    for index, tile in graph.grid:
-        for output in outputs:
-            key = ("write", output.layer, *index)
-            tasks[key] = Task(key, output.write, tile, TaskRef((output.layer, *index)))
-            keys.append(key)
-    # An own pool: an interrupt while it starts a thread can leave that thread out of its books,
-    # and only `shutdown` lets such a thread end.
-    pool = ThreadPoolExecutor(threads)
-    try:
-        with Callback(posttask=lambda key, result, *rest: on_done(key, result)):
-            get(tasks, keys, pool=pool)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    def run(
+        self,
+        graph: TileGraph,
+        outputs: Sequence[Output],
+        frames: Sequence[Frame],
+        plan: Plan,
+        on_done: OnDone,
+    ) -> None:
+        """Compute the tiles of some layers, which read `frames`, and hand them to writers."""
 
 
-def _run_cluster(
-    graph: TileGraph,
-    outputs: Sequence[Output],
-    address: str,
-    on_done: Callable[[Hashable, Any], None],
-) -> None:
-    from distributed import Client
+@dataclass(frozen=True)
+class Threads:
+    """Computing on threads of this process."""
 
-    try:
-        client = Client(address, timeout="10s", set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise PulsarError(
-            f"--scheduler {address}: no dask scheduler answers there; "
-            "start one with `dask scheduler` and workers with `dask worker`"
-        ) from error
-    with client:
-        slots = max(1, sum(client.nthreads().values()))
-        known: dict[str, Any] = {
-            name: client.scatter(value, broadcast=True, hash=False)
-            for name, value in graph.shared.items()
-        }
-        for single in graph.singles.values():
-            known[single.name] = client.submit(
-                single.function, *(known[n] for n in single.inputs), key=single.name, pure=False
-            )
-        pending: deque[tuple[tuple[int, ...], Tile, list[Any]]] = deque()
+    slots: int
 
-        def collect() -> None:
-            index, tile, futures = pending.popleft()
-            for output, value in zip(outputs, client.gather(futures), strict=True):
-                output.write(tile, value)
-                on_done(("write", output.layer, *index), None)
+    def plan(
+        self,
+        costs: Costs,
+        frames: Sequence[Frame],
+        *,
+        kernel: tuple[int, PixelType] | None,
+        gigabytes: float | None,
+        block: tuple[int, int] | None = None,
+        load: Sequence[str] = (),
+    ) -> Plan:
+        for module in load:
+            importlib.import_module(module)
+        if kernel is not None:
+            kernels.warm_up(*kernel)
+        return plan_tiles(
+            frames[0].shape,
+            costs,
+            budget=memory.budget(gigabytes),
+            threads=self.slots,
+            process=memory.process_bytes(),
+            block=block or pipelines.stack_block(frames),
+        )
 
-        for index, tile in graph.grid:
-            made: dict[str, Any] = {}
-            for layer in graph.layers.values():
-                inputs = [made[n] if n in graph.layers else known[n] for n in layer.inputs]
-                made[layer.name] = client.submit(
-                    layer.function, tile, *inputs, key=f"{layer.name}-{index}", pure=False
-                )
-            pending.append((index, tile, [made[o.layer] for o in outputs]))
-            if len(pending) >= 3 * slots:
-                collect()
-        while pending:
-            collect()
-        for name in graph.singles:
-            on_done(name, known[name].result())
+    def run(
+        self,
+        graph: TileGraph,
+        outputs: Sequence[Output],
+        frames: Sequence[Frame],
+        plan: Plan,
+        on_done: OnDone,
+    ) -> None:
+        from dask.threaded import get
+
+        reading.expand(frames, plan.threads)
+        tasks = dict(graph.tasks())
+        keys: list[Hashable] = []
+        for index, tile in graph.tiles():
+            for output in outputs:
+                key = ("write", output.layer, *index)
+                tasks[key] = Task(key, output.write, tile, TaskRef((output.layer, *index)))
+                keys.append(key)
+        # An own pool: an interrupt while it starts a thread can leave that thread out of its
+        # books, and only `shutdown` lets such a thread end.
+        pool = ThreadPoolExecutor(plan.threads)
+        try:
+            with Callback(posttask=lambda key, result, *rest: on_done(key, result)):
+                get(tasks, keys, pool=pool)
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -68,15 +68,27 @@ def scan_frame(path: str | os.PathLike[str]) -> Frame:
 
 
 def scan_frames(paths: Sequence[str]) -> list[Frame]:
-    """`scan_frame` of each path, in order."""
+    """`scan_frame` of each path, in order; of a Zarr store all its frames."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyWarning)
-        return [scan_frame(path) for path in paths]
+        return [frame for path in paths for frame in _frames_of(path)]
+
+
+def _frames_of(path: str) -> list[Frame]:
+    if os.path.isdir(path):  # a Zarr store
+        from pulsar_dask.cubestore import scan_store
+
+        return scan_store(path)
+    return [scan_frame(path)]
 
 
 def read_header(frame: Frame) -> fits.Header:
     """The image header of a frame as it would be were it not compressed, with the cards
     of the primary header that it lacks."""
+    if frame.storage == "zarr":
+        from pulsar_dask.cubestore import header_of
+
+        return header_of(frame)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyWarning)
         with _open(frame.path) as (file, _):
@@ -106,7 +118,7 @@ STRUCTURE = frozenset(
 )
 
 
-class _Keywords:
+class Keywords:
     """Values of an image header, then of the primary; a card that cannot be read gives its text."""
 
     def __init__(self, *headers: fits.Header) -> None:
@@ -150,7 +162,7 @@ def _frame(
         width = _integer(header, "ZTILE1", path, lengths[0])
         height = _integer(header, "ZTILE2", path, 1)
         block = (max(1, height), max(1, width))
-    keywords = _Keywords(header, primary)
+    keywords = Keywords(header, primary)
     try:
         return Frame(
             path=path,
@@ -176,7 +188,7 @@ _COLUMN_BYTES = dict(zip("LBAIJKEDCMPQ", (1, 1, 1, 2, 4, 8, 4, 8, 8, 16, 8, 16),
 def _rice_table(hdu: Hdu, path: str) -> RiceTable | None:
     """How to decode an image's tiles, if they are Rice-coded integers; else None."""
     header = hdu.header
-    keywords = _Keywords(header)
+    keywords = Keywords(header)
     names = {str(keywords.get(f"ZNAME{i}")): keywords.get(f"ZVAL{i}") for i in range(1, 10)}
     block, bytepix = names.get("BLOCKSIZE", 32), names.get("BYTEPIX", 4)
     if (
@@ -310,7 +322,7 @@ def _data_size(header: fits.Header, path: str) -> int:
     lengths = [_integer(header, f"NAXIS{i}", path) for i in range(1, naxis + 1)]
     if any(n < 0 for n in lengths):
         raise PulsarError(f"{printable(path)}: an axis has a negative length")
-    if lengths and lengths[0] == 0 and _Keywords(header).get("GROUPS") is True:
+    if lengths and lengths[0] == 0 and Keywords(header).get("GROUPS") is True:
         lengths[0] = 1  # random groups
     elements = 1 if lengths else 0
     for n in lengths:
@@ -320,18 +332,18 @@ def _data_size(header: fits.Header, path: str) -> int:
 
 
 def _is_tiled(header: fits.Header) -> bool:
-    return _Keywords(header).get("ZIMAGE") is True and _extension(header) == "BINTABLE"
+    return Keywords(header).get("ZIMAGE") is True and _extension(header) == "BINTABLE"
 
 
 def _extension(header: fits.Header) -> str:
     """XTENSION; "IMAGE" for a primary header."""
-    return str(_Keywords(header).get("XTENSION", "IMAGE")).strip()
+    return str(Keywords(header).get("XTENSION", "IMAGE")).strip()
 
 
 def _is_image(header: fits.Header, path: str) -> bool:
     if _is_tiled(header):
         z = "Z"
-    elif _extension(header) == "IMAGE" and _Keywords(header).get("GROUPS") is not True:
+    elif _extension(header) == "IMAGE" and Keywords(header).get("GROUPS") is not True:
         z = ""
     else:
         return False
@@ -348,7 +360,7 @@ _REQUIRED: Any = object()
 
 
 def _integer(header: fits.Header, keyword: str, path: str, default: Any = _REQUIRED) -> Any:
-    value = _Keywords(header).get(keyword)
+    value = Keywords(header).get(keyword)
     if value is None and default is not _REQUIRED:
         return default
     if isinstance(value, bool) or not isinstance(value, int):
@@ -358,7 +370,7 @@ def _integer(header: fits.Header, keyword: str, path: str, default: Any = _REQUI
 
 
 def _real(header: fits.Header, keyword: str, path: str, default: float) -> float:
-    value = _Keywords(header).get(keyword)
+    value = Keywords(header).get(keyword)
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value - value != 0:

@@ -46,8 +46,8 @@ def find_inputs(
     Parameters
     ----------
     spec : path or iterable of paths
-        A folder, a mask (``bias*.fit``), a list (``@list.txt``, ``list.txt``), files, or one
-        numbered file, which stands for its sequence from that number on.
+        A folder, a mask (``bias*.fit``), a list (``@list.txt``, ``list.txt``), files, a cube
+        (``bias.zarr``), or one numbered file, which stands for its sequence from that number on.
     sequence : bool
         Whether one numbered file stands for its sequence.
     recursive : bool
@@ -78,6 +78,10 @@ def resolve(
     explicit: set[str] = set()
     folders: list[str] = []
     for text in texts:
+        if is_store(text):
+            found.append(os.path.abspath(text))
+            folders.append(os.path.dirname(os.path.abspath(text)))
+            continue
         if os.path.isdir(text):
             found += _in_folder(text, recursive)
             folders.append(os.path.abspath(text))
@@ -101,6 +105,13 @@ def resolve(
         frozenset(explicit),
         tuple(dict.fromkeys(folders)),
         tuple(remarks),
+    )
+
+
+def is_store(path: str) -> bool:
+    """Whether an argument is a Zarr store."""
+    return path.lower().rstrip("/\\").endswith(".zarr") and os.path.isfile(
+        os.path.join(path, "zarr.json")
     )
 
 

@@ -87,6 +87,8 @@ class Costs:
     stored: int = 1
     """Bytes of stored pixels that are read for each pixel of a tile (frames x item size)."""
     frames: int = 1
+    results: int = 8
+    """Bytes for each pixel of a tile of what goes back from a worker of a cluster."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,8 @@ class Plan:
     """Bytes that the whole process may hold."""
     parts: dict[str, int]
     """Name of each part of the memory: bytes."""
+    workers: int = 0
+    """Processes of a cluster that hold as much each; 0: this process computes."""
 
     @property
     def total(self) -> int:
@@ -113,6 +117,8 @@ def plan_tiles(
     threads: int,
     process: int,
     block: tuple[int, int] = (1, 1),
+    target: int = TARGET,
+    slots: int | None = None,
 ) -> Plan:
     """Choose the tile: fast if the budget allows, smaller or on fewer threads if not.
 
@@ -130,6 +136,11 @@ def plan_tiles(
         Bytes of the process itself: interpreter, libraries, compiled code, headers.
     block : (int, int)
         Rows and columns that are only read together (a compression tile).
+    target : int
+        Bytes of stored pixels that a tile should have.
+    slots : int, optional
+        Threads of all processes that share the tiles; `threads` are then those of this
+        process, and all of them will compute, whatever the budget.
 
     Raises
     ------
@@ -144,19 +155,21 @@ def plan_tiles(
     if block[1] < columns:  # columns can be cut; 4096 pixels still make a useful read
         low_width = min(columns, -(-4096 // block[1]) * block[1])
     least = low_height * low_width
-    for count in range(max(1, threads), 0, -1):
+    for count in range(max(1, threads), 0 if slots is None else threads - 1, -1):
         room = (budget - base) // count - thread
         if room >= pixel * least:
             break
     else:
-        needed = base + thread + pixel * least
+        each = thread + pixel * least
+        needed = base + (each if slots is None else threads * each)
+        where = "" if slots is None else f" in a process with {threads} threads"
         raise PulsarError(
             f"--memory {budget / GB:.3g} is too little: "
-            f"this needs at least {math.ceil(needed / GB * 100) / 100:.2f} GB"
+            f"this needs at least {math.ceil(needed / GB * 100) / 100:.2f} GB{where}"
         )
     most = room // pixel
     wanted = max(
-        TARGET // costs.stored, READ_RUN * costs.frames // costs.stored, low_height * columns
+        target // costs.stored, READ_RUN * costs.frames // costs.stored, low_height * columns
     )
     pixels = max(least, min(most, wanted))
     if pixels >= low_height * columns:
@@ -167,9 +180,10 @@ def plan_tiles(
         width = min(columns, pixels // height // block[1] * block[1])
     # Not more threads than tiles, and the last round of tiles no lonelier than need be.
     grid = Grid(shape, height, width)
-    if len(grid) < 4 * count and width == columns and rows > low_height:
+    shared = 4 * (slots or count)
+    if len(grid) < shared and width == columns and rows > low_height:
         planes = shape[0] if len(shape) == 3 else 1
-        share = -(-rows * planes // (4 * count))
+        share = -(-rows * planes // shared)
         height = min(height, max(low_height, -(-share // low_height) * low_height))
         grid = Grid(shape, height, width)
     count = min(count, len(grid))

@@ -7,14 +7,31 @@ import secrets
 import shutil
 import threading
 import warnings
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import zarr
 
+from pulsar_dask.cubestore import MASTER, ChunkWriter, replace_store
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.master import OUTPUT_TYPES, to_dtype
 from pulsar_dask.tiles import Grid, Tile
+
+
+@dataclass(frozen=True)
+class MasterChunk:
+    """Writes the chunks of a master; returns how many pixels were clipped, how many missing."""
+
+    writer: ChunkWriter
+    dtype: str
+
+    def __call__(self, tile: Tile, values: Any) -> tuple[int, int]:
+        data, clipped, missing = to_dtype(values, self.dtype)
+        self.writer(tile, data)
+        return clipped, missing
 
 
 class ZarrMaster:
@@ -30,13 +47,15 @@ class ZarrMaster:
         self._lock = threading.Lock()
         folder, name = os.path.split(self.path)
         self._temporary = os.path.join(folder, f".{name[:100]}.{secrets.token_hex(6)}.part")
+        # From before it exists: an interrupt can come before the caller enters `with`.
+        self._remove = weakref.finalize(self, shutil.rmtree, self._temporary, ignore_errors=True)
         dims = ("plane", "y", "x")[-len(grid.shape) :]
         floating = np.dtype(dtype).kind == "f"
         try:
             group = zarr.open_group(self._temporary, mode="w-", zarr_format=3)
-            group.attrs["creator"] = header["CREATOR"]
-            self._array = group.create_array(
-                "master",
+            group.attrs.update({"creator": header["CREATOR"], "complete": True})
+            group.create_array(
+                MASTER,
                 shape=grid.shape,
                 chunks=(*(1,) * (len(dims) - 2), grid.height, grid.width),
                 dtype=dtype,
@@ -53,40 +72,28 @@ class ZarrMaster:
 
     def write(self, tile: Tile, values: Any) -> None:
         """Write the float64 values of a tile, rounded once."""
-        data, clipped, missing = to_dtype(values, self.dtype)
-        rows, columns = (slice(tile.y, tile.y + tile.height), slice(tile.x, tile.x + tile.width))
-        index = (rows, columns) if len(self._array.shape) == 2 else (tile.plane, rows, columns)
-        try:
-            self._array[index] = data
-        except OSError as error:
-            raise PulsarError(f"{printable(self.path)}: cannot be written ({error})") from error
+        self.written(tile, self.far()(tile, values))
+
+    def far(self) -> Callable[[Tile, Any], tuple[int, int]]:
+        """What writes a tile, in any process that sees the store."""
+        return MasterChunk(ChunkWriter(self._temporary, MASTER, ""), self.dtype)
+
+    def written(self, tile: Tile, result: tuple[int, int]) -> None:
         with self._lock:
-            self.clipped += clipped
-            self.missing += missing
+            self.clipped += result[0]
+            self.missing += result[1]
 
     def commit(self) -> None:
         """Give the store its name; a store of that name goes away only then."""
-        old = f"{self._temporary}.old"
         with (
             warnings.catch_warnings()
         ):  # that consolidated metadata are not in Zarr's specification
             warnings.simplefilter("ignore")
             zarr.consolidate_metadata(self._temporary)
         try:
-            if os.path.lexists(self.path):
-                os.rename(self.path, old)
-            os.rename(self._temporary, self.path)
+            replace_store(self._temporary, self.path)
         except OSError as error:
-            if os.path.lexists(old) and not os.path.lexists(self.path):
-                os.rename(old, self.path)
             raise PulsarError(f"{printable(self.path)}: cannot be written ({error})") from error
-        if os.path.isdir(old) and not os.path.islink(old):
-            shutil.rmtree(old, ignore_errors=True)
-        elif os.path.lexists(old):
-            os.unlink(old)
-
-    def _remove(self) -> None:
-        shutil.rmtree(self._temporary, ignore_errors=True)
 
     def __enter__(self) -> ZarrMaster:
         return self

@@ -1,0 +1,408 @@
+"""Tools on a real cluster: a scheduler and workers as processes, over loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from distributed import Client
+from helpers import command, names, run, same, write_frame
+from night import Night, noted, pixels
+
+import pulsar_dask
+from pulsar_dask.errors import PulsarError
+
+LIMIT = 60
+"""Seconds after which what is waited for has failed."""
+
+
+class Cluster:
+    """A scheduler and workers, each its own process, in a folder of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.file = folder / "scheduler.json"
+        self.processes: list[subprocess.Popen[Any]] = []
+        self.scheduler = self._start(
+            "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
+            "--scheduler-file", self.file, cwd=folder,
+        )  # fmt: skip
+        until(lambda: self.file.exists() and "tcp://" in self.file.read_text())
+        self.address = re.search(r"tcp://[\d.:]+", self.file.read_text())[0]
+
+    def worker(
+        self, *options: Any, cwd: Path | None = None, nanny: bool = False, **kwargs: Any
+    ) -> subprocess.Popen[Any]:
+        """Start a worker of one thread."""
+        here = "--nanny" if nanny else "--no-nanny"
+        return self._start(
+            "worker", self.address, "--nthreads", "1", here, "--no-dashboard", "--host",
+            "127.0.0.1", "--local-directory", self.folder, *options, cwd=cwd or self.folder,
+            **kwargs,
+        )  # fmt: skip
+
+    def wait(self, workers: int) -> None:
+        with Client(self.address, set_as_default=False) as client:
+            client.wait_for_workers(workers, timeout=LIMIT)
+
+    def _start(self, what: str, *options: Any, cwd: Path, **kwargs: Any) -> Any:
+        argv = [sys.executable, "-m", f"distributed.cli.dask_{what}", *map(str, options)]
+        log = open(self.folder / f"log{len(self.processes)}", "wb")  # noqa: SIM115
+        process = subprocess.Popen(argv, cwd=cwd, stdout=log, stderr=log, **kwargs)
+        self.processes.append(process)
+        return process
+
+    def stop(self) -> None:
+        for process in reversed(self.processes):
+            process.kill() if process.poll() is None else None
+        for process in self.processes:
+            process.wait()
+
+
+def until(done: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + LIMIT
+    while not (found := done()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return found
+
+
+@contextlib.contextmanager
+def cluster_in(folder: Path, workers: int = 1, **kwargs: Any) -> Iterator[Cluster]:
+    folder.mkdir(exist_ok=True)
+    made = Cluster(folder)
+    try:
+        for _ in range(workers):
+            made.worker(**kwargs)
+        made.wait(workers) if workers else None
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with cluster_in(tmp_path_factory.mktemp("cluster"), 2) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A night and its masters, made by threads."""
+    folder = tmp_path_factory.mktemp("night")
+    Night(folder)
+    workflow(folder)
+    return folder
+
+
+def workflow(folder: Path, *options: Any) -> None:
+    """All four tools."""
+    where = {"cwd": folder}
+    run("med", "bias*.fit", "master_bias.fit", *options, **where)
+    run("makedark", "darks/", "bias*.fit", *options, **where)
+    run("makedark", "darks/", "0", "--output-dir", "flatdarks", *options, **where)
+    run("makeflat", "flats/", "--dark", "300", "--cosme", "cosme120s.lst", *options, **where)
+    run("make_cosme", "dark300s.fit", "hottest.lst", *options, **where)
+
+
+def copy_of(night: Path, folder: Path) -> Path:
+    """The frames of a night alone."""
+    for part in ("darks", "flats"):
+        shutil.copytree(night / part, folder / part)
+    for path in night.glob("bias0*.fit"):
+        shutil.copy2(path, folder)
+    return folder
+
+
+def same_outputs(made: Path, truth: Path) -> None:
+    """Every list and the pixels of every master."""
+    assert names(made) == names(truth)
+    for path in sorted(truth.rglob("*.lst")):
+        assert (made / path.relative_to(truth)).read_bytes() == path.read_bytes()
+    for path in [*truth.glob("*.fit"), *truth.glob("flatdarks/*.fit")]:
+        ours = pixels(made / path.relative_to(truth))
+        assert ours.tobytes() == pixels(path).tobytes()
+        assert ours.dtype == pixels(path).dtype
+
+
+@pytest.fixture(scope="session")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Frames that take their time, since gzip tiles are expanded by one thread."""
+    folder = tmp_path_factory.mktemp("slow")
+    rng = np.random.default_rng(5)
+    for i in range(6):
+        image = rng.integers(-2000, 2000, (900, 1500)).astype("i2")
+        write_frame(folder / f"f{i}.fit.fz", image, place="tiled", compression="GZIP_1")
+    run("med", "f*.fz", "truth.fit", cwd=folder)
+    return folder
+
+
+@contextlib.contextmanager
+def under_way(slow: Path, folder: Path, address: str, output: str = "m.fit", **kwargs: Any) -> Any:
+    """A run of `med` of which some tiles are done and others are not; and the addresses of the
+    workers that are at it."""
+    words = command("med", slow / "f*.fz", output, "--scheduler", address, "--memory", "0.35")
+    process = subprocess.Popen(
+        words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kwargs
+    )
+    try:
+        with Client(address, set_as_default=False) as client:
+            busy = until(lambda: tile_tasks(client))
+        yield process, busy
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def tile_tasks(client: Client) -> list[str]:
+    """Workers that compute tiles."""
+    return [w for w, keys in client.processing().items() if any("task" in str(k) for k in keys)]
+
+
+def ended(process: subprocess.Popen[str], status: int = 0) -> str:
+    """What a run said on stderr until it ended with that status."""
+    out, err = process.communicate(timeout=LIMIT)
+    assert process.returncode == status, out + err
+    assert "Traceback" not in err
+    return err
+
+
+def one_line(err: str) -> str:
+    (line,) = [line for line in err.splitlines() if not line.startswith("warning: ")]
+    return line
+
+
+# --- the same bits ---------------------------------------------------------------------------
+
+
+def test_all_tools_give_the_same_bits(cluster, night, tmp_path):
+    folder = copy_of(night, tmp_path)
+    workflow(folder, "--scheduler", cluster.address)
+    same_outputs(folder, night)
+
+
+def test_processes_here(night, tmp_path):
+    folder = copy_of(night, tmp_path)
+    before = {p.pid for p in psutil.Process().children(recursive=True)}
+    run("makedark", "darks/", "bias*.fit", "--scheduler", "local:2", "--threads", 2, cwd=folder)
+    for path in folder.glob("dark*.fit"):
+        assert pixels(path).tobytes() == pixels(night / path.name).tobytes()
+    assert {p.pid for p in psutil.Process().children(recursive=True)} <= before
+
+
+def test_a_scheduler_file(cluster, night, tmp_path):
+    run("med", night / "bias0*.fit", "m.fit", "--scheduler", cluster.file, cwd=tmp_path)
+    assert pixels(tmp_path / "m.fit").tobytes() == pixels(night / "master_bias.fit").tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float64"])
+def test_types_of_the_output(cluster, night, tmp_path, dtype):
+    said = [
+        run("med", night / "bias0*.fit", name, "--dtype", dtype, *options, cwd=tmp_path).stderr
+        for name, options in (("t.fit", ()), ("c.fit", ("--scheduler", cluster.address)))
+    ]
+    same(pixels(tmp_path / "t.fit"), pixels(tmp_path / "c.fit"))
+    assert said[0].replace("t.fit", "c.fit") == said[1]
+
+
+def test_a_gzipped_and_a_tiled_stack(cluster, tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(5):
+        image = rng.normal(100, 10, (2, 90, 70)).astype("f4")
+        image[rng.random(image.shape) < 0.1] = np.nan
+        write_frame(tmp_path / f"z{i}.fits.gz", image)
+        write_frame(tmp_path / f"f{i}.fits.fz", image, place="tiled", compression="GZIP_1")
+    for mask in ("z*.gz", "f*.fz"):
+        run("med", mask, "threads.fit", cwd=tmp_path)
+        run("med", mask, "cluster.fit", "--scheduler", cluster.address, cwd=tmp_path)
+        bits = [pixels(tmp_path / f"{n}.fit").tobytes() for n in ("threads", "cluster")]
+        assert bits[0] == bits[1]
+
+
+def test_python_functions_follow_the_client(cluster, night):
+    with noted():
+        darks = pulsar_dask.dark_masters(night / "darks", bias=night / "bias0*.fit")
+        flats = pulsar_dask.flat_masters(
+            night / "flats", dark=300, hot_pixels=night / "cosme120s.lst"
+        )
+    with Client(cluster.address):
+        for name, values in {**darks, **flats}.items():
+            path = night / f"{name}.fit"
+            same(values.compute().values, pixels(path))
+
+
+# --- errors --------------------------------------------------------------------------------------
+
+
+def test_a_workers_error_is_told_as_here(cluster, night, tmp_path):
+    (tmp_path / "flats").mkdir()
+    shutil.copy2(night / "flats" / "fL_0001.fit", tmp_path / "flats")
+    said = [
+        run("makeflat", "flats/", "--dark", 60_000, *options, cwd=tmp_path, status=1).stderr
+        for options in ((), ("--scheduler", cluster.address))
+    ]
+    assert said[0] == said[1]
+    assert "not positive" in said[1]
+    assert names(tmp_path) == ["flats"]
+
+
+def test_memory_too_small(cluster, night, tmp_path):
+    options = ("--scheduler", cluster.address, "--memory", "0.01")
+    said = run("med", night / "bias0*.fit", "m.fit", *options, cwd=tmp_path, status=1).stderr
+    least = float(re.search(r"this needs at least ([\d.]+) GB", said)[1])
+    run("med", night / "bias0*.fit", "m.fit", *options[:3], least, cwd=tmp_path)
+
+
+@pytest.mark.parametrize("address", ["x", "local:0", "local:two", "tcp://"])
+def test_an_address_that_is_none(night, tmp_path, address):
+    run("med", night / "bias0*.fit", "m.fit", "--scheduler", address, cwd=tmp_path, status=2)
+
+
+@pytest.mark.parametrize("content", [None, "{}", "]", '{"address": 3}'])
+def test_a_scheduler_file_that_is_none(night, tmp_path, content):
+    if content:
+        (tmp_path / "s.json").write_text(content)
+    said = run(
+        "med", night / "bias0*.fit", "m.fit", "--scheduler", "s.json", cwd=tmp_path, status=1,
+        env=os.environ | {"DASK_PULSAR_DASK__PATIENCE": "1"},
+    )  # fmt: skip
+    assert "s.json" in said.stderr
+
+
+# --- faults --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("nanny", [False, True])
+def test_a_worker_killed(slow, tmp_path, nanny):
+    with (
+        cluster_in(tmp_path / "cluster", 2, nanny=nanny) as made,
+        under_way(slow, tmp_path, made.address) as (process, _),
+    ):
+        victim = psutil.Process(made.processes[1].pid)
+        if nanny:
+            victim = next(c for c in victim.children(recursive=True) if "spawn" in str(c.cmdline()))
+        victim.send_signal(signal.SIGKILL)
+        ended(process)
+        same(pixels(tmp_path / "m.fit"), pixels(slow / "truth.fit"))
+
+
+def test_a_slow_client_slows_the_workers(slow, tmp_path):
+    def held(dask_scheduler: Any) -> int:
+        return len(dask_scheduler.tasks)
+
+    with (
+        cluster_in(tmp_path / "cluster") as made,
+        under_way(slow, tmp_path, made.address) as (process, _),
+        Client(made.address, set_as_default=False) as client,
+    ):
+        process.send_signal(signal.SIGSTOP)
+        until(lambda: not tile_tasks(client))
+        assert client.run_on_scheduler(held) <= 3 + 1  # three tiles for a thread, and the job
+        process.send_signal(signal.SIGCONT)
+        ended(process)
+        same(pixels(tmp_path / "m.fit"), pixels(slow / "truth.fit"))
+
+
+@pytest.mark.parametrize("output", ["m.fit", "m.zarr"])
+def test_the_scheduler_killed(slow, tmp_path, output):
+    (tmp_path / "out").mkdir()
+    with (
+        cluster_in(tmp_path / "cluster") as made,
+        under_way(slow, tmp_path / "out", made.address, output) as (process, _),
+    ):
+        made.scheduler.kill()
+        assert "scheduler" in one_line(ended(process, 1))
+        assert names(tmp_path / "out") == []
+
+
+def test_all_workers_killed(slow, tmp_path):
+    patience = {"DASK_PULSAR_DASK__PATIENCE": "2"}
+    (tmp_path / "out").mkdir()
+    with (
+        cluster_in(tmp_path / "cluster") as made,
+        under_way(slow, tmp_path / "out", made.address, env=os.environ | patience) as (process, _),
+    ):
+        made.processes[1].kill()
+        assert "no worker" in one_line(ended(process, 1))
+        assert names(tmp_path / "out") == []
+        # a scheduler to which no worker ever comes
+        said = run(
+            "med", slow / "f*.fz", "m.fit", "--scheduler", made.address,
+            cwd=tmp_path / "out", status=1, env=os.environ | patience,
+        )  # fmt: skip
+        assert "no worker" in one_line(said.stderr)
+
+
+def test_interrupted(slow, tmp_path, cluster):
+    (tmp_path / "out").mkdir()
+    with under_way(slow, tmp_path / "out", cluster.address) as (process, _):
+        process.send_signal(signal.SIGINT)
+        ended(process, 130)
+    assert names(tmp_path / "out") == []
+    with Client(cluster.address, set_as_default=False) as client:
+        until(lambda: not client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)))
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/cwd"), reason="no /proc/self/cwd")
+def test_frames_that_a_worker_does_not_see(night, tmp_path):
+    """A path that leads to another place in each process: the worker's has no frames."""
+    for path in night.glob("bias0*.fit"):
+        shutil.copy2(path, tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    with cluster_in(tmp_path / "cluster", cwd=tmp_path) as made:
+        here = ("med", "/proc/self/cwd/bias0*.fit", "m.fit", "--scheduler", made.address)
+        run(*here, cwd=tmp_path)
+        stranger = made.worker("--name", "stranger", cwd=tmp_path / "elsewhere")
+        made.wait(2)
+        said = one_line(run(*here, cwd=tmp_path, status=1).stderr)
+        with Client(made.address, set_as_default=False) as client:
+            workers = client.scheduler_info()["workers"]
+        (address,) = [a for a, w in workers.items() if w["name"] == "stranger"]
+        assert address in said
+        assert "/proc/self/cwd/bias0001.fit" in said
+        assert stranger.poll() is None
+
+
+def test_another_version_on_a_worker(night, tmp_path):
+    package = Path(pulsar_dask.__file__).parent
+    shutil.copytree(package, tmp_path / "other" / "pulsar_dask")
+    (tmp_path / "other" / "pulsar_dask" / "_version.py").write_text('__version__ = "0.0.7"\n')
+    env = os.environ | {"PYTHONPATH": str(tmp_path / "other")}
+    with cluster_in(tmp_path / "cluster", env=env) as made:
+        said = run(
+            "med", night / "bias0*.fit", "m.fit", "--scheduler", made.address,
+            cwd=tmp_path, status=1,
+        )  # fmt: skip
+        assert "0.0.7" in one_line(said.stderr)
+        assert pulsar_dask.__version__ in said.stderr
+
+
+def test_a_limit_of_the_worker(night, tmp_path):
+    with cluster_in(tmp_path / "cluster", 0) as made:
+        made.worker("--memory-limit", "400MB")
+        made.wait(1)
+        words = ("med", night / "bias0*.fit", "m.fit", "--scheduler", made.address)
+        run(*words, cwd=tmp_path)
+        said = run(*words, "--memory", 1, cwd=tmp_path, status=1).stderr
+        assert "0.28 GB" in one_line(said)
+        assert made.address is not None
+
+
+def test_an_error_travels():
+    import pickle
+
+    error = PulsarError("a file: what is wrong")
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
