@@ -30,7 +30,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_shell_example(night: Path) -> None:
-    for line in example("sh", holding="makedark").splitlines():
+    for line in example("sh", holding="make_cosme").splitlines():
         command = [sys.executable, "-m", "pulsar_dask", *shlex.split(line, comments=True)]
         subprocess.run(command, cwd=night, check=True, capture_output=True)
     frames = [fits.getdata(p) for p in sorted(night.glob("bias*.fit"))]
@@ -44,7 +44,7 @@ def test_shell_example(night: Path) -> None:
 def test_notebook_example(night: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(night)
     names: dict[str, object] = {}
-    exec(compile(example("python", holding="open_frames"), "README.md", "exec"), names)
+    exec(compile(example("python", holding="corner"), "README.md", "exec"), names)
     frames = np.array([fits.getdata(p) for p in sorted(night.glob("darks/dark_120s_*.fit"))])
     assert np.array_equal(names["corner"], frames[0, :100])
     assert np.allclose(names["level"], frames.mean(0))
