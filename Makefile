@@ -43,7 +43,7 @@ bench: $(STAMP)
 	$(VENV_PYTHON) benchmarks/bench.py $(ARGS)
 
 soak: $(STAMP)
-	$(VENV_PYTHON) -m pytest -m soak $(ARGS)
+	$(VENV_PYTHON) -m pytest -n auto --maxprocesses 4 --hypothesis-profile=soak $(ARGS)
 
 clean:
 	rm -rf .venv .venv-oldest demo build *.egg-info benchmarks/data

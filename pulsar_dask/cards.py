@@ -39,6 +39,9 @@ _WCS = re.compile(
     r"(?P<axis>CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CROTA|CNAME|CRDER|CSYER)(?P<i>\d+)(?P<alt>[A-Z]?)|"
     r"(CD|PC|PV|PS)\d+_\d+[A-Z]?|(WCSAXES|WCSNAME|LONPOLE|LATPOLE)[A-Z]?"
 )
+#: What readers take for such a keyword although it is none ("PC0_").
+_WCS_LIKE = re.compile(r"(CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CROTA|CNAME|CD|PC|PV|PS)\d.*")
+_MATRIX = re.compile(r"(CD|PC)\d+_\d+[A-Z]?")
 _WCS_TEXT = re.compile(r"CTYPE|CUNIT|CNAME|WCSNAME|PS\d")
 
 
@@ -85,6 +88,8 @@ def standard_card(card: fits.Card) -> fits.Card | None:
 def _standard_value(keyword: str, value: Any) -> Any:
     if _ELSEWHERE.fullmatch(keyword) or keyword == "CONTINUE":
         return None
+    if _WCS_LIKE.fullmatch(keyword) and not _WCS.fullmatch(keyword):
+        return None
     if isinstance(value, str):
         value = ascii_text(value)
     if _DATE.fullmatch(keyword):
@@ -125,6 +130,8 @@ def tidy(header: fits.Header, axes: int) -> None:
 
 
 def _is_whole(header: fits.Header, axes: int) -> bool:
+    if len({k[:2] for k in header if _MATRIX.fullmatch(k)}) > 1:
+        return False  # PCi_j and CDi_j exclude each other
     alternates: dict[str, set[tuple[str, int]]] = {}
     for keyword in header:
         match = _WCS.fullmatch(keyword)
@@ -133,7 +140,9 @@ def _is_whole(header: fits.Header, axes: int) -> bool:
         is_text = isinstance(header[keyword], str)
         if is_text != bool(_WCS_TEXT.match(keyword)) or isinstance(header[keyword], bool):
             return False
-        if any(not 1 <= int(n) <= axes for n in re.findall(r"\d+", keyword.split("_")[0])):
+        # of PVi_m and PSi_m only the first number is an axis
+        axis = keyword if keyword.startswith(("CD", "PC")) else keyword.split("_")[0]
+        if any(not 1 <= int(n) <= axes for n in re.findall(r"\d+", axis)):
             return False
         if match["axis"]:
             alternates.setdefault(match["alt"], set()).add((match["axis"], int(match["i"])))

@@ -248,8 +248,7 @@ def _settings(options: dict[str, Any]) -> Any:
 
 
 @tools.command("med", cls=Command, context_settings=_CONTEXT)
-@click.argument("input_spec", nargs=-1, required=True, metavar="INPUT_SPEC...")
-@click.argument("output", metavar="OUTPUT")
+@click.argument("names", nargs=-1, required=True, metavar="INPUT_SPEC... OUTPUT")
 @click.option(
     "--dtype",
     type=click.Choice(["uint8", "int16", "uint16", "int32", "uint32", "float32", "float64"]),
@@ -259,12 +258,18 @@ def _settings(options: dict[str, Any]) -> Any:
 @_input_options
 @_execution_options
 @_common_options
-def med(input_spec: tuple[str, ...], output: str, dtype: str | None, **options: Any) -> None:
+def med(names: tuple[str, ...], dtype: str | None, **options: Any) -> None:
     """Combine FITS images by their median, pixel by pixel.
 
     INPUT_SPEC is a folder, a mask ("bias*.fit"), files, the first file of a numbered
     sequence (bias0001.fit) or a list (@list.txt). OUTPUT ending in .zarr is a Zarr store.
     """
+    *input_spec, output = names
+    if not input_spec:
+        raise click.UsageError(
+            "the name of the output is missing; it comes last, as in: "
+            'med "bias*.fit" master_bias.fit'
+        )
     _prefetch(input_spec, options)
     from pulsar_dask import commands
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -71,6 +72,10 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
     paths = [p for p in inputs.paths if not (same_file(p, output) and is_ours(output))]
     if not paths:
         raise PulsarError(f"{printable(output)} is the only input, and the output")
+    if not re.search(r"\.(fit|fits|fts|zarr)$", output, re.IGNORECASE):
+        raise PulsarError(
+            f"{printable(output)}: a master is a .fit, .fits, .fts or .zarr; name it so"
+        )
     check_output(output, paths, overwrite=options.overwrite)
     frames = _without_masters(scan_frames(paths), inputs, report)
     if len(frames) == 1:

@@ -222,6 +222,12 @@ def _bias_frames(frames: Sequence[Frame]) -> tuple[Frame, ...]:
                 f"No bias frames found for the bias ({kinds}); "
                 "raw bias frames have IMAGETYP = 'Bias Frame'"
             )
+        labelled = [f for f in raw if f.kind == "bias"]
+        if not labelled and not masters and len(raw) < len(frames):
+            raise PulsarError(
+                f"{len(raw)} frames without IMAGETYP among others cannot be told to be bias "
+                f"(the first is {printable(raw[0].path)}); name them alone, or label them"
+            )
         frames = raw or masters
     odd = [f for f in frames if f.kind not in (None, "bias", "other")]
     if odd:

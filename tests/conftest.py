@@ -11,9 +11,12 @@ settings.register_profile(
     "suite",
     deadline=None,
     max_examples=60,
+    derandomize=True,  # what fails must not pass the next time; `make soak` looks further
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-settings.register_profile("soak", parent=settings.get_profile("suite"), max_examples=5000)
+settings.register_profile(
+    "soak", parent=settings.get_profile("suite"), max_examples=5000, derandomize=False
+)
 settings.load_profile("suite")
 
 

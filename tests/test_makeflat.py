@@ -44,7 +44,7 @@ def make(spec, *, target=None, dark=None, hot_pixels=None, **options):
             target=target,
             dark=dark,
             hot_pixels=hot_pixels,
-            options=Options(search=search, quiet=True, threads=2, **options),
+            options=Options(search=search, quiet=True, **({"threads": 2} | options)),
         )
     return notes
 
@@ -115,9 +115,9 @@ def test_a_target(tmp_path):
 # --- values --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("memory", [None, 0.4])
+@pytest.mark.parametrize("threads", [1, 8])  # 8: tiles of a few rows
 @pytest.mark.parametrize("bayer", [False, True])
-def test_dark_and_list_at_the_borders_of_tiles(here, bayer, memory):
+def test_dark_and_list_at_the_borders_of_tiles(here, bayer, threads):
     """Clusters, columns and corners on a frame that is cut into many tiles."""
     shape = (90, 47)
     images = stack(0, 5, 20000, 300, shape)
@@ -134,7 +134,7 @@ def test_dark_and_list_at_the_borders_of_tiles(here, bayer, memory):
     write_stack(here / "flats", "f", images, "Flat", 3.0, "V", **cards)
     write(here / "dark3s.fit", dark, "Master Dark", 3.0)
     write_list(here / "cosme3s.lst", sorted(listed))
-    make(["flats"], memory=memory)
+    make(["flats"], threads=threads)
     equal(here / "flat_v.fit", flat64(images, dark.astype("f8"), listed, step=2 if bayer else 1))
 
 
