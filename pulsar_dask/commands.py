@@ -14,8 +14,8 @@ import numpy as np
 from dask.system import CPU_COUNT
 
 from pulsar_dask import pipelines, reading
-from pulsar_dask.errors import PulsarError, printable
-from pulsar_dask.flats import FrameLevels
+from pulsar_dask.errors import PulsarError, printable, warn
+from pulsar_dask.flats import TARGET_MEDIAN, FrameLevels
 from pulsar_dask.frame import Frame, PixelType
 from pulsar_dask.gather import Search, as_number, gather_darks, gather_flats
 from pulsar_dask.graph import TileGraph
@@ -23,13 +23,12 @@ from pulsar_dask.hotpixels import HotPixels, write_list
 from pulsar_dask.master import FitsMaster, common, default_dtype, master_header
 from pulsar_dask.outputs import check_output, is_ours
 from pulsar_dask.recipes import Product, Recipe, dark_costs, dark_recipe, flat_costs, flat_recipe
-from pulsar_dask.report import Progress, Report, warn
+from pulsar_dask.report import Progress, Report
 from pulsar_dask.run import Computer, Output, Threads
 from pulsar_dask.scan import scan_frames
 from pulsar_dask.spec import Inputs, same_file
 from pulsar_dask.tiles import Costs, Plan
 
-TARGET = 5000.0
 #: Shares of full scale between which a flat is well exposed.
 LEVELS = 0.1, 0.8
 INTERRUPTED = 130
@@ -148,7 +147,7 @@ def makeflat(
     if target is None and len(spec) > 1 and (number := as_number(spec[-1])) is not None:
         target = number
         spec = spec[:-1]
-    target = TARGET if target is None else target
+    target = TARGET_MEDIAN if target is None else target
     if not 0 < target < math.inf:
         raise PulsarError(f"target median {target:g}: give a positive number of ADU, such as 5000")
     flats = gather_flats(

@@ -19,12 +19,13 @@ from dask.tokenize import tokenize
 from pulsar_dask import pipelines
 from pulsar_dask.cubestore import CubeStore
 from pulsar_dask.cubestore import write as write_store
+from pulsar_dask.flats import TARGET_MEDIAN
 from pulsar_dask.frame import Frame
 from pulsar_dask.gather import Search, Spec, gather_darks, gather_flats
 from pulsar_dask.graph import TileGraph
 from pulsar_dask.hotpixels import HOT_PIXELS, HotPixels
 from pulsar_dask.master import clean_header, default_dtype, master_header
-from pulsar_dask.memory import SLACK, budget, resident
+from pulsar_dask.memory import budget, process_bytes
 from pulsar_dask.recipes import Recipe, dark_costs, dark_recipe, flat_costs, flat_recipe
 from pulsar_dask.run import Computer, Threads
 from pulsar_dask.scan import scan_frames
@@ -205,7 +206,7 @@ def dark_masters(
 
 def flat_masters(
     spec: Spec,
-    target: float = 5000.0,
+    target: float = TARGET_MEDIAN,
     *,
     dark: str | os.PathLike[str] | float | None = None,
     hot_pixels: str | os.PathLike[str] | None = None,
@@ -350,7 +351,7 @@ def _plan(
         costs,
         budget=budget(memory),
         threads=threads or CPU_COUNT,
-        process=resident() + SLACK,
+        process=process_bytes(),
         block=pipelines.stack_block(frames),
     ).grid
 

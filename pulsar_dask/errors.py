@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 
 class PulsarError(Exception):
     """A failure a user can cause or mend; its text names the file and the way out."""
@@ -9,6 +11,11 @@ class PulsarError(Exception):
 
 class PulsarWarning(UserWarning):
     """Something that was worked around; its text says what it means for the result."""
+
+
+def warn(text: str) -> None:
+    """Issue a `PulsarWarning`."""
+    warnings.warn(PulsarWarning(text), stacklevel=3)
 
 
 def printable(text: object) -> str:

@@ -25,6 +25,8 @@ from pulsar_dask.tiles import Tile
 Array = np.ndarray[Any, Any]
 _FLOAT64 = PixelType(-64)
 
+#: ADU to which a flat is scaled if nothing else is asked for.
+TARGET_MEDIAN = 5000.0
 #: Rows of a frame that are looked at first, to know about where its median lies.
 SAMPLE_ROWS = 64
 #: Share of the pixels on either side of the sample's median among which the true one is

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from pulsar_dask.errors import PulsarError, PulsarWarning, printable
+from pulsar_dask.errors import PulsarError, printable, warn
 from pulsar_dask.flats import FlatGroup
 from pulsar_dask.frame import Frame
 from pulsar_dask.groups import (
@@ -232,7 +231,7 @@ def _bias_frames(frames: Sequence[Frame]) -> tuple[Frame, ...]:
     odd = [f for f in frames if f.kind not in (None, "bias", "other")]
     if odd:
         more = f" and {len(odd) - 1} more" if len(odd) > 1 else ""
-        _warn(
+        warn(
             f"{printable(odd[0].path)}{more} is labelled '{printable(odd[0].label)}', taken as bias"
         )
     return tuple(frames)
@@ -342,7 +341,7 @@ def _dark_for(
                 "and the flats; make it again with makedark, or give one with --dark"
             )
         if any(str(h).startswith("minus") for h in read_header(frame).get("HISTORY", [])):
-            _warn(
+            warn(
                 f"{name}: {os.path.basename(path)} is a dark from which the bias was subtracted, "
                 "so the bias stays in the flats; a dark made without bias takes it off"
             )
@@ -361,7 +360,7 @@ def _list_for(
     path = _beside(folders, "cosme", ".lst", exposure, tolerance)
     if path is None:
         wanted = f"cosme{exposure_name(exposure)}.lst"
-        _warn(f"{name}: no {wanted}, so hot pixels stay in the flats")
+        warn(f"{name}: no {wanted}, so hot pixels stay in the flats")
     return path
 
 
@@ -382,7 +381,3 @@ def _beside(
         if near:
             return near[min(near)]
     return None
-
-
-def _warn(text: str) -> None:
-    warnings.warn(PulsarWarning(text), stacklevel=3)

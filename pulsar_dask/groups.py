@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from pulsar_dask.errors import PulsarError, PulsarWarning, printable
+from pulsar_dask.errors import PulsarError, printable, warn
 from pulsar_dask.frame import Frame
 
 EXPOSURE_TOLERANCE = 0.001
@@ -152,19 +151,19 @@ def by_filter(frames: Sequence[Frame]) -> dict[str, list[Frame]]:
         spellings = sorted({str(f.filter) for f in group})
         if len(spellings) > 1:
             names = ", ".join(repr(printable(s)) for s in spellings)
-            _warn(f"flat_{code}.fit: the filters {names} are taken as one")
+            warn(f"flat_{code}.fit: the filters {names} are taken as one")
     return dict(sorted(groups.items()))
 
 
 def check_group(name: str, frames: Sequence[Frame]) -> None:
     """Warn of what makes a master of these frames worse than it could be."""
     if len(frames) == 1:
-        _warn(f"{name}: one frame is its own median, no cleaner than that frame")
+        warn(f"{name}: one frame is its own median, no cleaner than that frame")
     elif len(frames) < FEW_FRAMES:
-        _warn(f"{name}: {len(frames)} frames; with fewer than {FEW_FRAMES} a master is noisy")
+        warn(f"{name}: {len(frames)} frames; with fewer than {FEW_FRAMES} a master is noisy")
     temperatures = [f.temperature for f in frames if f.temperature is not None]
     if temperatures and max(temperatures) - min(temperatures) > TEMPERATURE_SPREAD:
-        _warn(
+        warn(
             f"{name}: CCD-TEMP from {min(temperatures):g} to {max(temperatures):g} degC; "
             "the dark current differs among the frames"
         )
@@ -179,7 +178,7 @@ def check_group(name: str, frames: Sequence[Frame]) -> None:
         found = list(dict.fromkeys(value(f) for f in frames))
         if len(found) > 1:
             some = " and ".join(printable(v) for v in found[:3])
-            _warn(
+            warn(
                 f"{name}: {keyword} differs among the frames ({some}); they do not belong together"
             )
 
@@ -198,7 +197,3 @@ def check_one_exposure(name: str, frames: Sequence[Frame], tolerance: float) -> 
             "Put the flats of each exposure into a folder of their own"
         )
     return next(iter(groups))
-
-
-def _warn(text: str) -> None:
-    warnings.warn(PulsarWarning(text), stacklevel=3)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from pulsar_dask import memory
-from pulsar_dask.errors import PulsarWarning, printable
+from pulsar_dask.errors import printable
 from pulsar_dask.frame import Frame
 from pulsar_dask.pipelines import describe_shape
 from pulsar_dask.tiles import GB, MB, Plan
@@ -70,10 +69,6 @@ class Report:
 
 def size_text(count: float) -> str:
     return f"{count / GB:.2f} GB" if count >= GB / 10 else f"{count / MB:.1f} MB"
-
-
-def warn(text: str) -> None:
-    warnings.warn(PulsarWarning(text), stacklevel=3)
 
 
 class Progress:
