@@ -17,6 +17,7 @@ from astropy.utils.exceptions import AstropyWarning
 
 from pulsar_dask._version import __version__
 from pulsar_dask.cards import ascii_text, standard_card, standard_date, tidy
+from pulsar_dask.checksum import encode_checksum, fold, word_sum
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.frame import EXPOSURE_KEYWORDS, TEMPERATURE_KEYWORDS, Frame
 from pulsar_dask.outputs import CREATOR, AtomicFile
@@ -215,7 +216,7 @@ class FitsMaster:
         for i, piece in enumerate(pieces):
             offset = (first + i * columns) * data.itemsize
             self._file.write_at(piece.view(np.uint8), self._data_start + offset)
-            total += _word_sum(piece.view(np.uint8).ravel(), offset)
+            total += word_sum(piece.view(np.uint8).ravel(), offset)
         with self._lock:
             self._sum += total
             self.clipped += clipped
@@ -223,14 +224,14 @@ class FitsMaster:
 
     def commit(self) -> None:
         """Put in the checksums, sync, and give the file its name."""
-        datasum = _fold(self._sum)
+        datasum = fold(self._sum)
         header = self._header
         header["DATASUM"] = str(datasum).ljust(10)
         text = header.tostring().encode("ascii")
         if len(text) != self._data_start:
             raise AssertionError("the header changed its size")
-        total = _word_sum(np.frombuffer(text, np.uint8), 0) + datasum
-        header["CHECKSUM"] = encode_checksum(~_fold(total) & 0xFFFFFFFF)
+        total = word_sum(np.frombuffer(text, np.uint8), 0) + datasum
+        header["CHECKSUM"] = encode_checksum(~fold(total) & 0xFFFFFFFF)
         self._file.write_at(header.tostring().encode("ascii"), 0)
         self._file.commit()
 
@@ -239,45 +240,3 @@ class FitsMaster:
 
     def __exit__(self, *exc: Any) -> None:
         self._file.close()
-
-
-# --- checksums: FITS standard 4.0, section 4.4.2.7 and appendix J -----------------------
-
-
-def _word_sum(data: Array, offset: int) -> int:
-    """Sum of big-endian 32-bit words, modulo 2**32 - 1 up to `_fold`, for bytes that begin
-    anywhere in a file whose words begin at `offset` 0."""
-    before = offset % 4
-    after = -(len(data) + before) % 4
-    if before or after:
-        data = np.concatenate([np.zeros(before, "u1"), data, np.zeros(after, "u1")])
-    return int(data.view(">u4").sum(dtype=np.uint64))
-
-
-def _fold(total: int) -> int:
-    """Ones' complement sum: carries are added back in."""
-    while total >> 32:
-        total = (total & 0xFFFFFFFF) + (total >> 32)
-    return total
-
-
-def encode_checksum(value: int) -> str:
-    """16 letters and digits that stand for a 32-bit checksum (appendix J.2).
-
-    >>> encode_checksum(868229149)
-    '7Bf889Z87Af877Z8'
-    """
-    excluded = b":;<=>?@[\\]^_`"
-    letters = bytearray(16)
-    for i in range(4):
-        byte = (value >> (24 - 8 * i)) & 0xFF
-        quarters = [byte // 4 + 48] * 4
-        quarters[0] += byte % 4
-        while any(q in excluded for q in quarters):
-            for j in (0, 2):
-                if quarters[j] in excluded or quarters[j + 1] in excluded:
-                    quarters[j] += 1
-                    quarters[j + 1] -= 1
-        for j in range(4):
-            letters[4 * j + i] = quarters[j]
-    return (letters[-1:] + letters[:-1]).decode("ascii")

@@ -19,8 +19,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from pulsar_dask.checksum import encode_checksum
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.master import OUTPUT_TYPES, FitsMaster, encode_checksum, master_header, to_dtype
+from pulsar_dask.master import OUTPUT_TYPES, FitsMaster, master_header, to_dtype
 from pulsar_dask.outputs import AtomicFile, check_output, is_ours
 from pulsar_dask.scan import scan_frames
 from pulsar_dask.tiles import Grid
