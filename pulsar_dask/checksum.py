@@ -6,6 +6,9 @@ file are summed where they are read or written and added up.
 
 from __future__ import annotations
 
+import sys
+import threading
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,18 +16,79 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 
-def word_sum(data: Array, offset: int) -> int:
-    """Sum of big-endian 32-bit words, modulo 2**32 - 1 up to `fold`, for bytes that begin
-    anywhere in a file whose words begin at `offset` 0."""
-    before = offset % 4
-    after = -(len(data) + before) % 4
-    if before or after:
-        data = np.concatenate([np.zeros(before, "u1"), data, np.zeros(after, "u1")])
-    return int(data.view(">u4").sum(dtype=np.uint64))
+def word_sum(data: Array, offset: int = 0) -> int:
+    """Sum of big-endian 32-bit words.
+
+    Parameters
+    ----------
+    data : ndarray of uint8, contiguous
+    offset : int
+        Where the bytes lie in a data unit, whose words begin at 0.
+
+    Returns
+    -------
+    int
+        Modulo 2**32 - 1, as `fold` makes it.
+    """
+    whole = len(data) // 4 * 4
+    words = data[:whole].view(">u4")
+    # where compiled code is loaded it is three times as fast
+    compiled = getattr(sys.modules.get("pulsar_dask.compiled"), "word_sum", None)
+    if compiled is not None and words.flags.aligned:
+        total = int(compiled(words.view("u4"), sys.byteorder == "little"))
+    else:
+        total = int(words.sum(dtype=np.uint64))
+    total = fold(total + int.from_bytes(data[whole:].tobytes().ljust(4, b"\0"), "big"))
+    # Bytes that begin within a word: a rotation in ones' complement is a multiplication.
+    turn = 8 * (offset % 4)
+    return (total >> turn) | (total << (32 - turn) & 0xFFFFFFFF)
+
+
+def file_sum(path: str) -> int:
+    """`word_sum` of a small file."""
+    with open(path, "rb") as file:
+        return word_sum(np.frombuffer(file.read(), np.uint8))
+
+
+class Ledger:
+    """Sums of data units, added up from parts as they are read, in any order and any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sums: dict[str, int] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, name: str, total: int, count: int) -> None:
+        """Add the sum of `count` bytes."""
+        with self._lock:
+            self._sums[name] = self._sums.get(name, 0) + total
+            self._counts[name] = self._counts.get(name, 0) + count
+
+    def sum(self, name: str, length: int) -> int | None:
+        """The sum of a data unit; None unless just its bytes were counted, each once."""
+        return fold(self._sums[name]) if self._counts.get(name) == length else None
+
+    def pack(self, names: Sequence[str]) -> tuple[Array, Array]:
+        """Sums and counts as small arrays, to send; one count where all are equal."""
+        counts = np.array([self._counts.get(name, 0) for name in names], np.int64)
+        if len(counts) and (counts == counts[0]).all():
+            counts = counts[:1]
+        return np.array([fold(self._sums.get(name, 0)) for name in names], np.uint32), counts
+
+    def unpack(self, names: Sequence[str], packed: tuple[Array, Array]) -> None:
+        """Add what another ledger packed."""
+        sums, counts = packed
+        counts = np.broadcast_to(counts, len(sums))
+        for name, total, count in zip(names, sums.tolist(), counts.tolist(), strict=True):
+            self.add(name, total, count)
 
 
 def fold(total: int) -> int:
-    """Ones' complement sum: carries are added back in."""
+    """Ones' complement sum: carries are added back in.
+
+    >>> hex(fold(0x1_FFFFFFFF))
+    '0x1'
+    """
     while total >> 32:
         total = (total & 0xFFFFFFFF) + (total >> 32)
     return total

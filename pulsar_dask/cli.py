@@ -387,6 +387,48 @@ def cube(input_spec: tuple[str, ...], output: str, **options: Any) -> None:
     commands.cube(input_spec, output, options=_settings(options))
 
 
+@tools.command("verify", cls=Command, context_settings=_CONTEXT)
+@click.argument("masters", nargs=-1, required=True, metavar="MASTER...")
+@click.option(
+    "--tiles",
+    type=click.IntRange(0),
+    default=16,
+    metavar="N",
+    help="How many tiles to compute again, spread over the image. [default: 16]",
+)
+@click.option("--all", "all_tiles", is_flag=True, help="Compute all of them again.")
+@click.option(
+    "--inputs",
+    "folders",
+    multiple=True,
+    metavar="DIR",
+    type=click.Path(file_okay=False, exists=True),
+    help="Where the files are that it was made of, if not where they were; may be repeated.",
+)
+@_execution_options
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but what is wrong.")
+@click.option("-v", "--verbose", is_flag=True, help="Say more.")
+@click.option("--debug", is_flag=True, help="Show where an error comes from.")
+def verify(
+    masters: tuple[str, ...],
+    tiles: int,
+    all_tiles: bool,
+    folders: tuple[str, ...],
+    **options: Any,
+) -> int:
+    """Check masters: whether each one is whole, whether the files that it was made of are still
+    the same, and whether they give the same pixels again.
+
+    Exit status 1 if anything is not.
+    """
+    from pulsar_dask import verify as work
+
+    count = None if all_tiles else tiles
+    settings = _settings(options)
+    good = [work.verify(path, tiles=count, folders=folders, options=settings) for path in masters]
+    return 0 if all(good) else 1
+
+
 def _run(command: Any, name: str) -> None:
     command.run(name)
 

@@ -44,6 +44,7 @@ from distributed.comm.registry import backends
 
 from pulsar_dask import kernels, memory, pipelines, reading
 from pulsar_dask._version import __version__
+from pulsar_dask.checksum import Ledger
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.frame import Frame, PixelType
 from pulsar_dask.graph import Layer, TileGraph
@@ -341,6 +342,7 @@ class Cluster:
         frames: Sequence[Frame],
         plan: Plan,
         on_done: OnDone,
+        ledger: Ledger | None = None,
     ) -> None:
         """See `run.Computer`."""
         values = dict(graph.shared)
@@ -359,7 +361,9 @@ class Cluster:
             tuple(Part.of(output) for output in outputs),
             frames,
             plan.threads,
+            counts=ledger is not None,
         )
+        paths = [frame.path for frame in job.frames]
         tiles = (
             (
                 (index, tile),
@@ -368,7 +372,9 @@ class Cluster:
             for index, tile in graph.tiles()
         )
         try:
-            for (index, tile), results in self._stream(job, tiles):
+            for (index, tile), (results, sums) in self._stream(job, tiles):
+                if ledger is not None:
+                    ledger.unpack(paths, sums)
                 for output, result in zip(outputs, results, strict=True):
                     _write(output, tile, result)
                     on_done(("write", output.layer, *index), None)
@@ -610,18 +616,23 @@ class Job:
     parts: tuple[Part, ...] = ()
     frames: Sequence[Frame] = ()
     threads: int = 1
+    counts: bool = False
+    """Whether sums of what is read go back with each tile."""
     version: str = __version__
     _begun: bool = field(default=False, init=False)
 
-    def tile(self, plane: int, y: int, x: int, height: int, width: int) -> list[Any]:
-        """What the outputs' writers take of one tile."""
+    def tile(self, plane: int, y: int, x: int, height: int, width: int) -> tuple[list[Any], Any]:
+        """What the outputs' writers take of one tile, and the sums of what was read."""
         tile = Tile(plane, y, x, height, width)
-        with self._reported():
+        ledger = Ledger()
+        with self._reported(), reading.counting(ledger if self.counts else None):
             made: dict[str, Any] = {}
             for layer in self.layers:
                 inputs = [made[n] if n in made else self.values[n] for n in layer.inputs]
                 made[layer.name] = layer.function(tile, *inputs)
-            return [part.take(tile, made[part.layer]) for part in self.parts]
+            results = [part.take(tile, made[part.layer]) for part in self.parts]
+        sums = ledger.pack([frame.path for frame in self.frames]) if self.counts else None
+        return results, sums
 
     def single(self, name: str) -> Any:
         """The result of a task that is no tile's."""

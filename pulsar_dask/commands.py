@@ -14,6 +14,7 @@ import numpy as np
 from dask.system import CPU_COUNT
 
 from pulsar_dask import pipelines, reading
+from pulsar_dask.checksum import Ledger
 from pulsar_dask.errors import PulsarError, printable, warn
 from pulsar_dask.flats import TARGET_MEDIAN, FrameLevels
 from pulsar_dask.frame import Frame, PixelType
@@ -28,6 +29,7 @@ from pulsar_dask.run import Computer, Output, Threads
 from pulsar_dask.scan import scan_frames
 from pulsar_dask.spec import Inputs, same_file
 from pulsar_dask.tiles import Costs, Plan
+from pulsar_dask.trace import Source, Trace
 
 #: Shares of full scale between which a flat is well exposed.
 LEVELS = 0.1, 0.8
@@ -83,11 +85,9 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
     dtype = dtype or default_dtype(frames)
     kind = common([f.kind for f in frames])
 
-    header = master_header(
-        frames,
-        kind=None if kind == "other" else kind,
-        steps=[f"median of {len(frames)} frames"],
-    )
+    header = master_header(frames, kind=None if kind == "other" else kind)
+    inputs_of = tuple(Source.of("input", frame) for frame in frames)
+    trace = Trace(inputs_of, (f"median of {len(frames)} frames",))
     with options.computer() as computer:
         costs = pipelines.median_costs(frames, np.dtype(dtype).itemsize)
         zarr = output.lower().endswith(".zarr")
@@ -100,13 +100,13 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
         if zarr:
             from pulsar_dask.zarrstore import ZarrMaster
 
-            master = ZarrMaster(output, plan.grid, dtype, header)
+            master = ZarrMaster(output, plan.grid, dtype, header, trace)
         else:
-            master = FitsMaster(output, shape, dtype, header)
+            master = FitsMaster(output, shape, dtype, header, trace)
         with master:
             made = Output(layer, (master,), _on_its_way(dtype))
-            execute(graph, [made], {layer: frames}, {}, plan, computer, options)
-            master.commit()
+            sums = execute(graph, [made], {layer: frames}, {}, plan, computer, options)
+            master.commit(sums)
     _warn_of_pixels(output, dtype, master)
     report.made(output, f"{dtype}, median of {len(frames)} frames")
     report.end()
@@ -165,10 +165,16 @@ def makeflat(
         )
         report.plan(flats.frames, plan)
         recipe = flat_recipe(
-            flats.groups, plan.grid, target=target, threads=computer.slots, notes=flats.notes
+            flats.groups,
+            plan.grid,
+            target=target,
+            threads=computer.slots,
+            calibration=flats.calibration,
         )
-        paths = [f.path for f in flats.frames] + flats.files
-        _make(recipe, flats.frames, paths, 0, plan, computer, options, report)
+        frames = flats.frames + flats.darks
+        lists = [s.path for trace in flats.calibration.values() for s in trace.sources]
+        paths = [f.path for f in frames] + lists
+        _make(recipe, frames, paths, 0, plan, computer, options, report)
 
 
 def make_cosme(
@@ -283,14 +289,12 @@ def _make(
         masters, hot = {}, {}
         for product in recipe.products:
             header = master_header(
-                product.frames,
-                kind=product.kind,
-                steps=product.steps,
-                tolerance=options.search.tolerance,
+                product.frames, kind=product.kind, tolerance=options.search.tolerance
             )
             shape = product.frames[0].shape
+            path = place(f"{product.name}.fit")
             masters[product.layer] = stack.enter_context(
-                FitsMaster(place(f"{product.name}.fit"), shape, product.dtype, header)
+                FitsMaster(path, shape, product.dtype, header, product.trace)
             )
             if product.layer in lists:
                 hot[product.layer] = HotPixels(shape, hot_pixels)
@@ -299,9 +303,9 @@ def _make(
             for layer, master in masters.items()
         ]
         read = {product.layer: product.frames for product in recipe.products}
-        execute(recipe.graph, outputs, read, levels, plan, computer, options)
+        sums = execute(recipe.graph, outputs, read, levels, plan, computer, options, frames)
         for product in recipe.products:
-            masters[product.layer].commit()
+            masters[product.layer].commit(sums)
             path = place(f"{product.name}.fit")
             what = f"{product.dtype}, " + ", ".join(product.steps)
             report.made(path, what)
@@ -321,11 +325,12 @@ def execute(
     plan: Plan,
     computer: Computer,
     options: Options,
-) -> None:
+    also: Sequence[Frame] = (),
+) -> dict[str, int]:
     """Run a graph with a progress bar, then make sure that no input changed meanwhile.
 
     `read` names the frames of each output's layer; what single tasks return is put into
-    `results`.
+    `results`. Returns the sums of the frames and of those that are read `also`, by path.
     """
     frames = list({f.path: f for stack in read.values() for f in stack}.values())
     stored = {name: sum(f.pixels.stored.itemsize for f in stack) for name, stack in read.items()}
@@ -341,11 +346,17 @@ def execute(
             results[str(key)] = result
             progress.update(share if key in singles else 0)
 
+    ledger = Ledger()
     try:
         total = sum(f.nbytes for stack in read.values() for f in stack) + share * len(singles)
         with Progress(total, quiet=options.quiet) as progress:
-            computer.run(graph, outputs, frames, plan, on_done)
-        reading.check_unchanged(frames)
+            computer.run(graph, outputs, frames, plan, on_done, ledger)
+        everything = list(dict.fromkeys([*frames, *also]))
+        sums, remarks = reading.check_sums(everything, ledger, options.threads or CPU_COUNT)
+        reading.check_unchanged(everything)
+        for remark in remarks:
+            warn(remark)
+        return sums
     finally:
         reading.close_files()
 

@@ -287,3 +287,16 @@ def bracket(values, low, high, inside):  # type: ignore[no-untyped-def]
                 elif v == high:
                     at_high += 1
     return total, below, at_low, at_high, within
+
+
+@jit
+def word_sum(words, swap):  # type: ignore[no-untyped-def]
+    """Sum of 32-bit words; see `checksum.word_sum`."""
+    total = np.uint64(0)
+    if swap:
+        for i in range(words.shape[0]):
+            total += np.uint64(byteswap(words[i]))
+    else:
+        for i in range(words.shape[0]):
+            total += np.uint64(words[i])
+    return total

@@ -31,6 +31,7 @@ from pulsar_dask.run import Computer, Threads
 from pulsar_dask.scan import scan_frames
 from pulsar_dask.spec import find_inputs
 from pulsar_dask.tiles import Costs, Grid, plan_tiles
+from pulsar_dask.trace import plain_texts
 
 Array = np.ndarray[Any, Any]
 
@@ -242,7 +243,9 @@ def flat_masters(
     count = threads or CPU_COUNT
     costs = flat_costs(list(flats.groups.values()), count)
     grid = _plan(flats.frames[0].shape, costs, flats.frames, memory, threads)
-    recipe = flat_recipe(flats.groups, grid, target=target, threads=count, notes=flats.notes)
+    recipe = flat_recipe(
+        flats.groups, grid, target=target, threads=count, calibration=flats.calibration
+    )
     return _dataset(recipe, search.tolerance)
 
 
@@ -275,9 +278,9 @@ def _dataset(recipe: Recipe, tolerance: float) -> xr.Dataset:
     variables = {}
     for product in recipe.products:
         array = lazy_array(recipe.graph, product.layer, np.dtype("f8")).astype(product.dtype)
-        header = master_header(
-            product.frames, kind=product.kind, steps=product.steps, tolerance=tolerance
-        )
+        header = master_header(product.frames, kind=product.kind, tolerance=tolerance)
+        for text in plain_texts(product.trace):
+            header.add_history(text)
         dims = ("plane", "y", "x")[-array.ndim :]
         variables[product.name] = xr.Variable(dims, array, attrs=header_attributes(header))
     return xr.Dataset(variables)

@@ -70,8 +70,10 @@ class FrameLevels:
     """Listed pixels (over all frames) that have no good neighbour and stay."""
 
 
-def calibrated(tile: Tile, group: FlatGroup, frames: Sequence[Frame]) -> tuple[Array, int]:
-    """Values of a tile minus the dark, listed pixels replaced.
+def calibrated(
+    tile: Tile, group: FlatGroup, frames: Sequence[Frame], *, counted: Tile | None = None
+) -> tuple[Array, int]:
+    """Values of a tile minus the dark, listed pixels replaced; `counted` is as for `read_tile`.
 
     Returns
     -------
@@ -82,7 +84,7 @@ def calibrated(tile: Tile, group: FlatGroup, frames: Sequence[Frame]) -> tuple[A
     """
     reach = group.defects.reach if group.defects is not None else 0
     window = _around(tile, reach, group.shape)
-    values = _minus_dark(window, group, frames, "calibrated")
+    values = _minus_dark(window, group, frames, "calibrated", counted)
     stays = 0
     if group.defects is not None:
         stuck = correct(values, (window.y, window.x), group.defects, tile)
@@ -108,7 +110,7 @@ def flat_tile(tile: Tile, group: FlatGroup, scales: Array) -> Array:
     -------
     ndarray of float64, shape (tile height, tile width)
     """
-    values, _ = calibrated(tile, group, group.frames)
+    values, _ = calibrated(tile, group, group.frames, counted=tile)
     scaled = thread_buffer("scaled", values.shape, np.dtype("f8"))
     np.multiply(values, scales[:, tile.plane, None, None], out=scaled)
     return kernels.median(
@@ -174,16 +176,22 @@ def _around(tile: Tile, reach: int, shape: tuple[int, ...]) -> Tile:
     return Tile(tile.plane, y, x, height, width)
 
 
-def _minus_dark(window: Tile, group: FlatGroup, frames: Sequence[Frame], buffer: str) -> Array:
+def _minus_dark(
+    window: Tile,
+    group: FlatGroup,
+    frames: Sequence[Frame],
+    buffer: str,
+    counted: Tile | None = None,
+) -> Array:
     values = thread_buffer(buffer, (len(frames), *window.shape), np.dtype("f8"))
     pixels = frames[0].pixels
     if pixels.bitpix not in (8, 16, 32) or not stored_alike(frames) or not compiled(group.frames):
-        read_values(frames, window, np.dtype("f8"), out=values)
+        read_values(frames, window, np.dtype("f8"), out=values, counted=counted)
         values -= _dark(window, group)
         return values
     stored = thread_buffer("stack", values.shape, pixels.stored)
     kernels.subtract(
-        read_tile(frames, window, stored),
+        read_tile(frames, window, stored, counted=counted),
         pixels,
         np.broadcast_to(_dark(window, group), window.shape),
         out=values,
@@ -193,7 +201,7 @@ def _minus_dark(window: Tile, group: FlatGroup, frames: Sequence[Frame], buffer:
 
 def _dark(window: Tile, group: FlatGroup) -> Array | float:
     if isinstance(group.dark, Frame):
-        dark: Array = read_values([group.dark], window, np.dtype("f8"))[0]
+        dark: Array = read_values([group.dark], window, np.dtype("f8"), counted=None)[0]
         return dark
     return group.dark
 
@@ -236,7 +244,7 @@ def _sample(plane: int, group: FlatGroup, frames: Sequence[Frame]) -> tuple[Arra
     raw = np.empty((len(frames), len(chosen[::LEVEL_STEP]), wide))
     for i, y in enumerate(chosen):
         tile = Tile(plane, int(y), (columns - wide) // 2, 1, wide)
-        values = read_values(frames, tile, np.dtype("f8"))[:, 0]
+        values = read_values(frames, tile, np.dtype("f8"), counted=None)[:, 0]
         if i % LEVEL_STEP == 0:
             raw[:, i // LEVEL_STEP] = values
         net[:, i] = values - _dark(tile, group)

@@ -97,6 +97,18 @@ class RiceTable:
 
 
 @dataclass(frozen=True, slots=True)
+class Stated:
+    """The checksums that a frame's header states (FITS standard 4.0, section 4.4.2.7)."""
+
+    data: int | None
+    """DATASUM of the HDU."""
+    header: int | None
+    """Where there is a CHECKSUM, the sum of the header: with that of the data it is -0."""
+    pixels: int | None
+    """What DATASUM was before the image was compressed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """One image in one file, as its headers describe it. No pixel has been read."""
 
@@ -111,7 +123,7 @@ class Frame:
     """"plain": pixels lie in the file as they are; "tiled": tile-compressed; "gzip": in a .gz;
     "zarr": in a Zarr store."""
     offset: int
-    """Byte at which the pixels begin (in the expanded file for "gzip"; unused for "tiled")."""
+    """Byte at which the data of its HDU begin (in the expanded file for "gzip")."""
     block: tuple[int, int]
     """Rows and columns of a compression tile or chunk; (1, 1) where pixels lie as they are."""
     rice: RiceTable | None
@@ -143,6 +155,10 @@ class Frame:
     """Place among the frames of a Zarr store."""
     depth: int = 1
     """Frames in its Zarr store, which are read together."""
+    length: int = 0
+    """Bytes of data in its HDU, without padding."""
+    stated: Stated | None = None
+    """Checksums in its header, where there are any."""
 
     @property
     def file(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pulsar_dask.checksum import file_sum
 from pulsar_dask.errors import PulsarError, printable, warn
 from pulsar_dask.flats import FlatGroup
 from pulsar_dask.frame import Frame
@@ -26,9 +27,10 @@ from pulsar_dask.groups import (
 )
 from pulsar_dask.hotpixels import find_rings, read_list
 from pulsar_dask.pipelines import check_shapes, describe_shape
-from pulsar_dask.recipes import Bias
+from pulsar_dask.recipes import FROM_TOP, MINUS, Bias
 from pulsar_dask.scan import read_header, scan_frame, scan_frames
 from pulsar_dask.spec import Inputs, find_inputs, has_mask, is_list
+from pulsar_dask.trace import Source, Trace, number_text
 
 _NUMBER = (int, float, np.integer, np.floating)
 Spec = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -67,15 +69,18 @@ class Flats:
     """Flats by code of their filter, with what calibrates them."""
 
     groups: dict[str, FlatGroup]
-    notes: dict[str, list[str]]
-    """How each group is calibrated, in words."""
-    files: list[str]
-    """Darks and lists that are read."""
+    calibration: dict[str, Trace]
+    """How each group is calibrated: files that are read, steps in words."""
     passed: dict[str, int] = field(default_factory=dict)
 
     @property
     def frames(self) -> list[Frame]:
         return [f for group in self.groups.values() for f in group.frames]
+
+    @property
+    def darks(self) -> list[Frame]:
+        darks = (group.dark for group in self.groups.values())
+        return list(dict.fromkeys(dark for dark in darks if isinstance(dark, Frame)))
 
 
 def as_texts(spec: Spec) -> list[str]:
@@ -275,7 +280,7 @@ def gather_flats(
         raise PulsarError(_none_found("flat", "Flat Frame", args, passed))
     shape = check_shapes(found)
     folders = list(dict.fromkeys([os.getcwd(), *inputs.folders]))
-    groups, notes, files = {}, {}, []
+    groups, calibrations = {}, {}
     filters = by_filter(found)
     exposures = {
         code: check_one_exposure(f"flat_{code}.fit", frames, search.tolerance)
@@ -285,9 +290,8 @@ def gather_flats(
         name, exposure = f"flat_{code}.fit", exposures[code]
         check_group(name, frames)
         calibration, note = _dark_for(name, exposure, dark, shape, folders, search.tolerance)
-        notes[code] = [note] if note else []
-        if isinstance(calibration, Frame):
-            files.append(calibration.path)
+        steps = [note] if note else []
+        sources = [Source.of("dark", calibration)] if isinstance(calibration, Frame) else []
         listed = _list_for(name, exposure, hot_pixels, folders, search.tolerance)
         defects = None
         if listed is not None:
@@ -295,12 +299,14 @@ def gather_flats(
             defects = find_rings(
                 read_list(listed, shape, origin_top=origin_top), shape, bayer=bayer
             )
-            files.append(listed)
-            notes[code].append(
-                f"{len(defects.places)} pixels of {os.path.basename(listed)} corrected"
-            )
+            sources.append(Source("list", os.path.abspath(listed), sum=file_sum(listed)))
+            name = os.path.basename(listed)
+            steps.append(f"{len(defects.places)} pixels of {name} corrected")
+            if origin_top:
+                steps.append(FROM_TOP)
         groups[code] = FlatGroup(tuple(frames), calibration, defects)
-    return Flats(groups, notes, files, passed)
+        calibrations[code] = Trace(tuple(sources), tuple(steps))
+    return Flats(groups, calibrations, passed)
 
 
 def _dark_for(
@@ -318,7 +324,7 @@ def _dark_for(
     else:
         number = _finite(given) if isinstance(given, _NUMBER) else as_number(os.fspath(given))
         if number is not None:
-            return number, f"minus the constant {number:g}" if number else ""
+            return number, f"{MINUS}{number_text(number)}" if number else ""
         path = os.fspath(given)  # type: ignore[arg-type]
     if path is None:
         where = " nor in ".join(printable(f) for f in folders)

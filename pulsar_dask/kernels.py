@@ -102,7 +102,10 @@ def worth_compiling(nbytes: int) -> bool:
 
 
 def warm_up(frames: int, pixels: PixelType) -> None:
-    """Load (or, the first time, compile) the kernel that a stack will need."""
+    """Load (or, the first time, compile) what a stack will need."""
+    from pulsar_dask import compiled
+
+    compiled.word_sum(np.zeros(1, np.uint32), _SWAP)
     median(np.zeros((frames, 1), pixels.stored), pixels)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from statistics import median
 from typing import Any
@@ -16,13 +17,14 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
 from pulsar_dask._version import __version__
-from pulsar_dask.cards import ascii_text, standard_card, standard_date, tidy
+from pulsar_dask.cards import standard_card, standard_date, tidy
 from pulsar_dask.checksum import encode_checksum, fold, word_sum
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.frame import EXPOSURE_KEYWORDS, TEMPERATURE_KEYWORDS, Frame
 from pulsar_dask.outputs import CREATOR, AtomicFile
 from pulsar_dask.scan import BLOCK, STRUCTURE, read_header
 from pulsar_dask.tiles import Tile
+from pulsar_dask.trace import Trace, history_cards
 
 Array = np.ndarray[Any, Any]
 
@@ -55,11 +57,10 @@ def master_header(
     frames: Sequence[Frame],
     *,
     kind: str | None,
-    steps: Sequence[str] = (),
     method: str = "median",
     tolerance: float = 0.001,
 ) -> fits.Header:
-    """The header of the master of some frames, without the cards of its structure.
+    """The header of the master of some frames, without the cards of its structure and its trace.
 
     It begins as the first frame's and then tells the truth about the whole.
 
@@ -68,8 +69,6 @@ def master_header(
     frames : sequence of Frame
     kind : str or None
         "bias", "dark", "flat", …: IMAGETYP becomes 'Master Dark'; None: 'Master'.
-    steps : sequence of str
-        What was done, a HISTORY card each.
     method : str
         COMBMETH.
     tolerance : float
@@ -94,10 +93,6 @@ def master_header(
                 header[keyword] = value
     header["CREATOR"] = (f"{CREATOR} {__version__}", "program that wrote this file")
     header["DATE"] = (datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"), "[UTC] when it was written")
-    for frame in frames:
-        header.add_history(ascii_text(f"input {_base(frame.path)}"))
-    for step in steps:
-        header.add_history(ascii_text(step))
     return header
 
 
@@ -136,10 +131,6 @@ def _set(header: fits.Header, keywords: Sequence[str], value: Any, comment: str)
         header[keywords[0]] = (value, comment)
 
 
-def _base(path: str) -> str:
-    return path.replace("\\", "/").rsplit("/", 1)[-1]
-
-
 def to_dtype(values: Array, dtype: str) -> tuple[Array, int, int]:
     """float64 values as an output type.
 
@@ -171,7 +162,14 @@ class FitsMaster:
     a context manager: `commit` makes the file appear, else nothing is left of it.
     """
 
-    def __init__(self, path: str, shape: tuple[int, ...], dtype: str, header: fits.Header) -> None:
+    def __init__(
+        self,
+        path: str,
+        shape: tuple[int, ...],
+        dtype: str,
+        header: fits.Header,
+        trace: Trace = Trace(),  # noqa: B008
+    ) -> None:
         if dtype not in OUTPUT_TYPES:
             raise PulsarError(f"--dtype {dtype}: not one of {', '.join(OUTPUT_TYPES)}")
         self.shape, self.dtype = shape, dtype
@@ -181,7 +179,8 @@ class FitsMaster:
         self.missing = 0
         """Pixels without any value."""
         self._header = self._complete(header)
-        self._data_start = len(self._header.tostring())
+        self._trace, self._home = trace, os.path.dirname(os.path.abspath(path))
+        self._data_start = len(self._text({}))
         self._size = int(np.prod(shape, dtype=object)) * abs(self.bitpix) // 8
         self._sum = 0
         self._lock = threading.Lock()
@@ -203,6 +202,12 @@ class FitsMaster:
         header.extend(cards.cards, unique=False, update=False)
         return header
 
+    def _text(self, sums: Mapping[str, int]) -> bytes:
+        """The whole header."""
+        text: str = self._header.tostring(endcard=False, padding=False)
+        text += history_cards(self._trace.texts(self._home, sums)) + "END".ljust(80)
+        return text.ljust(-(-len(text) // BLOCK) * BLOCK).encode("ascii")
+
     def write(self, tile: Tile, values: Array) -> None:
         """Write the float64 values of a tile, shape (height, width), rounded once."""
         native, clipped, missing = to_dtype(values, self.dtype)
@@ -222,17 +227,19 @@ class FitsMaster:
             self.clipped += clipped
             self.missing += missing
 
-    def commit(self) -> None:
-        """Put in the checksums, sync, and give the file its name."""
+    def commit(self, sums: Mapping[str, int] = {}) -> None:
+        """Put in the checksums, sync, and give the file its name.
+
+        `sums` are those of the inputs by path, for the trace.
+        """
         datasum = fold(self._sum)
-        header = self._header
-        header["DATASUM"] = str(datasum).ljust(10)
-        text = header.tostring().encode("ascii")
+        self._header["DATASUM"] = str(datasum).ljust(10)
+        text = self._text(sums)
         if len(text) != self._data_start:
             raise AssertionError("the header changed its size")
-        total = word_sum(np.frombuffer(text, np.uint8), 0) + datasum
-        header["CHECKSUM"] = encode_checksum(~fold(total) & 0xFFFFFFFF)
-        self._file.write_at(header.tostring().encode("ascii"), 0)
+        total = word_sum(np.frombuffer(text, np.uint8)) + datasum
+        self._header["CHECKSUM"] = encode_checksum(~fold(total) & 0xFFFFFFFF)
+        self._file.write_at(self._text(sums), 0)
         self._file.commit()
 
     def __enter__(self) -> FitsMaster:

@@ -9,6 +9,7 @@ in order.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import gzip
@@ -23,15 +24,21 @@ from typing import Any, cast
 import numpy as np
 from astropy.io import fits
 
+from pulsar_dask.checksum import Ledger, fold, word_sum
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.frame import Frame, PixelType, RiceTable
 from pulsar_dask.kernels import worth_compiling
+from pulsar_dask.scan import BLOCK
 from pulsar_dask.tiles import Grid, Tile
 
 Array = np.ndarray[Any, Any]
+#: Of a tile, all of it.
+WHOLE = Tile(0, 0, 0, 0, 0)
 
 
-def read_tile(frames: Sequence[Frame], tile: Tile, out: Array) -> Array:
+def read_tile(
+    frames: Sequence[Frame], tile: Tile, out: Array, *, counted: Tile | None = WHOLE
+) -> Array:
     """Read one tile of all frames, as the pixels are stored.
 
     Parameters
@@ -41,15 +48,55 @@ def read_tile(frames: Sequence[Frame], tile: Tile, out: Array) -> Array:
     tile : Tile
     out : ndarray, shape (frames, tile height, tile width), dtype of the stored pixels
         Filled and returned; C-contiguous.
+    counted : Tile, optional
+        The part of the tile that this thread's ledger counts (see `counting`), by default all
+        of it; None for what is read more than once.
 
     Raises
     ------
     PulsarError
         A file cannot be read, is damaged, or has changed since it was scanned.
     """
+    ledger = getattr(_COUNTING, "ledger", None) if counted is not None else None
+    part = tile if counted is None or counted is WHOLE else counted
     for frame, image in zip(frames, out, strict=True):
         _guarded(_READERS[frame.storage])(frame, tile, image)
+        if ledger is not None:
+            total, count = _sum_part(frame, tile, part, image)
+            ledger.add(frame.path, total, count)
     return out
+
+
+def _sum_part(frame: Frame, tile: Tile, part: Tile, image: Array) -> tuple[int, int]:
+    """Sum and number of the bytes of a part of a tile, as a FITS image would hold them."""
+    rows, columns = frame.shape[-2:]
+    y, x = part.y - tile.y, part.x - tile.x
+    inner = image[y : y + part.height, x : x + part.width]
+    start = ((part.plane * rows + part.y) * columns + part.x) * image.itemsize
+    if part.width == columns:
+        return word_sum(inner.reshape(-1).view(np.uint8), start), inner.nbytes
+    step = columns * image.itemsize
+    sums = (word_sum(row.view(np.uint8), start + i * step) for i, row in enumerate(inner))
+    return fold(sum(sums)), inner.nbytes
+
+
+_COUNTING = threading.local()
+
+
+def count_into(ledger: Ledger | None) -> None:
+    """From here on a ledger takes the sums of what this thread reads, by path."""
+    _COUNTING.ledger = ledger
+
+
+@contextlib.contextmanager
+def counting(ledger: Ledger | None) -> Iterator[None]:
+    """`count_into` for a while."""
+    before = getattr(_COUNTING, "ledger", None)
+    count_into(ledger)
+    try:
+        yield
+    finally:
+        count_into(before)
 
 
 def _guarded(read: Callable[..., Any]) -> Callable[..., Any]:
@@ -71,9 +118,16 @@ def _guarded(read: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def read_values(
-    frames: Sequence[Frame], tile: Tile, dtype: np.dtype[Any], out: Array | None = None
+    frames: Sequence[Frame],
+    tile: Tile,
+    dtype: np.dtype[Any],
+    out: Array | None = None,
+    *,
+    counted: Tile | None = WHOLE,
 ) -> Array:
     """Read one tile of all frames as values: scaling applied, missing values NaN.
+
+    `counted` is as for `read_tile`.
 
     Returns
     -------
@@ -86,7 +140,7 @@ def read_values(
     for frame, image in zip(frames, out, strict=True):
         if stored.dtype != frame.pixels.stored or not stored.size:
             stored = np.empty((1, *tile.shape), frame.pixels.stored)
-        image[...] = to_values(read_tile([frame], tile, stored)[0], frame.pixels)
+        image[...] = to_values(read_tile([frame], tile, stored, counted=counted)[0], frame.pixels)
     return out
 
 
@@ -143,9 +197,130 @@ def check_unchanged(frames: Sequence[Frame]) -> None:
 
 def close_files() -> None:
     """Close the files kept open for reading, and drop the scratch file."""
-    _open_plain.cache_clear()
+    _open_file.cache_clear()
     _open_tiled.cache_clear()
     _SCRATCH.drop()
+
+
+# --- checksums -------------------------------------------------------------------------
+
+#: Bytes that are read at a time where a file is read for its sum alone.
+_STRETCH = 4_000_000
+
+
+def pixel_sum(frame: Frame) -> int:
+    """DATASUM of the image as a FITS file holds it that is not compressed, from a reading of
+    its own.
+
+    Raises
+    ------
+    PulsarError
+        The file cannot be read, is damaged, or has changed since it was scanned.
+    """
+    rows = max(1, _STRETCH // (frame.shape[-1] * frame.pixels.stored.itemsize))
+    block = 1 if frame.expanded else frame.block[0]
+    rows = -(-rows // block) * block
+    total = 0
+    for _, tile in Grid(frame.shape, min(rows, frame.shape[-2]), frame.shape[-1]):
+        image = np.empty((1, *tile.shape), frame.pixels.stored)
+        read_tile([frame], tile, image, counted=None)
+        total += _sum_part(frame, tile, tile, image[0])[0]
+    return fold(total)
+
+
+def data_sum(frame: Frame) -> int:
+    """DATASUM of a frame's HDU as it lies in its file, padding included; of a gzipped one
+    without it, of a Zarr store as `pixel_sum`.
+
+    Raises
+    ------
+    PulsarError
+        As `pixel_sum`.
+    """
+    if frame.storage not in ("plain", "tiled"):
+        return pixel_sum(frame)
+    return int(_guarded(_data_sum)(frame))
+
+
+def _data_sum(frame: Frame) -> int:
+    end = min(frame.size, frame.offset + -(-frame.length // BLOCK) * BLOCK)
+    file, total = _open_plain(frame), 0
+    part = np.empty(_STRETCH, np.uint8)
+    for start in range(frame.offset, end, _STRETCH):
+        part = part[: end - start]
+        file.read_into(part, start)
+        total += word_sum(part)
+    return fold(total)
+
+
+def check_sums(
+    frames: Sequence[Frame], ledger: Ledger, threads: int
+) -> tuple[dict[str, int], list[str]]:
+    """The sums of frames, and what does not match those that their headers state.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+    ledger : Ledger
+        What was counted while they were read; where that is not all of a frame, it is read
+        again.
+    threads : int
+
+    Returns
+    -------
+    sums : dict
+        `pixel_sum` of each frame by its path.
+    remarks : list of str
+        In words, with the way out.
+    """
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        found = list(pool.map(functools.partial(_check_sum, ledger=ledger), frames))
+    sums = {frame.path: total for frame, (total, _) in zip(frames, found, strict=True)}
+    remarks = []
+    for problem, means in _MISMATCHES.items():
+        odd = [f.path for f, (_, text) in zip(frames, found, strict=True) if text == problem]
+        more = f" (and of {len(odd) - 1} more)" if len(odd) > 1 else ""
+        if odd:
+            remarks.append(f"{printable(odd[0])}{more}: {problem}; {means}")
+    return sums, remarks
+
+
+#: What does not match: what that means.
+_MISMATCHES = {
+    "the data do not match their DATASUM": (
+        "they were changed or damaged after that was written, copy the file again or leave it out"
+    ),
+    "the header does not match its CHECKSUM": "it was edited or damaged after that was written",
+}
+
+
+def _check_sum(frame: Frame, ledger: Ledger) -> tuple[int, str | None]:
+    pixels = ledger.sum(frame.path, frame.nbytes)
+    if pixels is None:
+        pixels = pixel_sum(frame)
+    stated = frame.stated
+    if stated is None:
+        return pixels, None
+    data_problem, header_problem = _MISMATCHES
+    if frame.storage != "tiled":
+        data = pixels
+        if stated.data not in (None, data):  # what is in the padding counts, too
+            data = data_sum(frame)
+    elif stated.pixels == pixels:
+        data = stated.data if stated.data is not None else data_sum(frame)
+    else:
+        data = data_sum(frame)
+    if not _same_sum(stated.data, data):
+        return pixels, data_problem
+    if stated.header is not None and fold(stated.header + data) not in (0, 0xFFFFFFFF):
+        # without a DATASUM it may be either
+        return pixels, header_problem if stated.data is not None else data_problem
+    return pixels, None
+
+
+def _same_sum(stated: int | None, found: int) -> bool:
+    """Whether two sums are the same in ones' complement, where 0 and -0 are."""
+    return stated is None or (stated - found) % 0xFFFFFFFF == 0
 
 
 # --- uncompressed ----------------------------------------------------------------------
@@ -213,19 +388,30 @@ def _open_limit() -> int:
     return max(1, min(512, soft // 2 - 16)) if soft > 0 else 512
 
 
-@functools.lru_cache(maxsize=_open_limit())
 def _open_plain(frame: Frame) -> _File:
-    file = _File(open(frame.path, "rb", buffering=0))  # noqa: SIM115
-    _check_status(frame, file.stat())
+    # by three values: to hash a whole frame for each read would cost as much as the read
+    return _open_file(frame.path, frame.size, frame.mtime_ns)
+
+
+@functools.lru_cache(maxsize=_open_limit())
+def _open_file(path: str, size: int, mtime_ns: int) -> _File:
+    file = _File(open(path, "rb", buffering=0))  # noqa: SIM115
+    status = file.stat()
+    if (status.st_size, status.st_mtime_ns) != (size, mtime_ns):
+        raise _changed(path)
     return file
 
 
 def _check_status(frame: Frame, status: os.stat_result) -> None:
     if (status.st_size, status.st_mtime_ns) != (frame.size, frame.mtime_ns):
-        raise PulsarError(
-            f"{printable(frame.path)}: the file changed after its header was read; "
-            "run again when nothing writes to it"
-        )
+        raise _changed(frame.path)
+
+
+def _changed(path: str) -> PulsarError:
+    return PulsarError(
+        f"{printable(path)}: the file changed after its header was read; "
+        "run again when nothing writes to it"
+    )
 
 
 # --- tile-compressed -------------------------------------------------------------------

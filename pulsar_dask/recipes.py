@@ -20,7 +20,12 @@ from pulsar_dask.master import default_dtype
 from pulsar_dask.pipelines import Array, frames_token
 from pulsar_dask.reading import read_values
 from pulsar_dask.tiles import Costs, Grid, Tile
+from pulsar_dask.trace import Source, Trace, number_text
 
+#: Steps that a trace is read back from.
+MINUS = "minus the constant "
+FROM_TOP = "rows of the list counted from the top"
+SCALED = "each frame scaled to a median of "
 #: Frames whose levels are found in one task: a dark is read once for all of them.
 LEVEL_FRAMES = 8
 
@@ -37,10 +42,17 @@ class Product:
     dtype: str
     steps: tuple[str, ...]
     """What was done, for the header."""
+    calibration: tuple[Source, ...] = ()
+    """What else it is made of."""
     group: Any = None
     """The exposure (s) of a dark; the `FlatGroup` of a flat."""
     levels: tuple[str, ...] = ()
     """Single tasks that find the levels of a flat's frames."""
+
+    @property
+    def trace(self) -> Trace:
+        inputs = tuple(Source.of("input", frame) for frame in self.frames)
+        return Trace((*inputs, *self.calibration), self.steps)
 
 
 @dataclass
@@ -68,7 +80,11 @@ class Bias:
             return f"minus bias.fit, the median of {len(self.frames)} frames"
         if self.frames:
             return f"minus {self.frames[0].path.replace(chr(92), '/').rsplit('/', 1)[-1]}"
-        return f"minus the constant {self.constant:g}" if self.constant else None
+        return f"{MINUS}{number_text(self.constant)}" if self.constant else None
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        return tuple(Source.of("bias", frame) for frame in self.frames)
 
 
 def dark_costs(groups: Sequence[Sequence[Frame]], bias: Bias) -> Costs:
@@ -117,6 +133,7 @@ def dark_recipe(groups: dict[float, list[Frame]], bias: Bias, grid: Grid) -> Rec
                 tuple(frames),
                 "float32",
                 steps,
+                bias.sources,
                 exposure,
             )
         )
@@ -139,7 +156,7 @@ def _rounded(values: Array, dtype: str) -> Array:
 
 
 def _values_tile(tile: Tile, frames: Sequence[Frame]) -> Array:
-    values: Array = read_values(frames, tile, np.dtype("f8"))[0]
+    values: Array = read_values(frames, tile, np.dtype("f8"), counted=None)[0]
     return values
 
 
@@ -191,13 +208,14 @@ def flat_recipe(
     *,
     target: float,
     threads: int,
-    notes: Mapping[str, Sequence[str]] | None = None,
+    calibration: Mapping[str, Trace] | None = None,
 ) -> Recipe:
-    """Masters of flats by the code of their filter."""
+    """Masters of flats by the code of their filter; `calibration` is what headers say of it."""
     graph = TileGraph(grid)
     recipe = Recipe(graph)
     for code, group in groups.items():
         n = len(group.frames)
+        known = (calibration or {}).get(code, Trace())
         token = tokenize(frames_token(group.frames), _calibration_token(group), code, target, grid)
         shared = graph.share(f"flats-{token}", group)
         frames = graph.share(f"frames-{token}", group.frames)
@@ -211,8 +229,8 @@ def flat_recipe(
         scales = graph.once(f"scales-{token}", flats.frame_scales, frames, goal, *levels)
         layer = graph.add(f"flat-{token}", flats.flat_tile, shared, scales)
         steps = (
-            *(notes or {}).get(code, ()),
-            f"each frame scaled to a median of {target:g}",
+            *known.steps,
+            f"{SCALED}{number_text(target)}",
             f"median of {n} frames",
         )
         recipe.products.append(
@@ -223,6 +241,7 @@ def flat_recipe(
                 group.frames,
                 "float32",
                 steps,
+                known.sources,
                 group,
                 tuple(levels),
             )

@@ -23,8 +23,8 @@ class Report:
         self.quiet, self.verbose = quiet, verbose
         self.began = time.perf_counter()
 
-    def say(self, text: str) -> None:
-        if not self.quiet:
+    def say(self, text: str, *, always: bool = False) -> None:
+        if always or not self.quiet:
             click.echo(text)
 
     def passed_over(self, reasons: dict[str, int]) -> None:

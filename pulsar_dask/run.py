@@ -17,6 +17,7 @@ from dask._task_spec import Task, TaskRef
 from dask.callbacks import Callback
 
 from pulsar_dask import kernels, memory, pipelines, reading
+from pulsar_dask.checksum import Ledger
 from pulsar_dask.frame import Frame, PixelType
 from pulsar_dask.graph import TileGraph
 from pulsar_dask.tiles import Costs, Plan, Tile, plan_tiles
@@ -89,8 +90,10 @@ class Computer(Protocol):
         frames: Sequence[Frame],
         plan: Plan,
         on_done: OnDone,
+        ledger: Ledger | None = None,
     ) -> None:
-        """Compute the tiles of some layers, which read `frames`, and hand them to writers."""
+        """Compute the tiles of some layers, which read `frames`, and hand them to writers;
+        `ledger` takes the sums of what is read."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,7 @@ class Threads:
         frames: Sequence[Frame],
         plan: Plan,
         on_done: OnDone,
+        ledger: Ledger | None = None,
     ) -> None:
         from dask.threaded import get
 
@@ -142,7 +146,7 @@ class Threads:
                 keys.append(key)
         # An own pool: an interrupt while it starts a thread can leave that thread out of its
         # books, and only `shutdown` lets such a thread end.
-        pool = ThreadPoolExecutor(plan.threads)
+        pool = ThreadPoolExecutor(plan.threads, initializer=reading.count_into, initargs=(ledger,))
         try:
             with Callback(posttask=lambda key, result, *rest: on_done(key, result)):
                 get(tasks, keys, pool=pool)

@@ -12,11 +12,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
+import numpy as np
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
+from pulsar_dask.checksum import word_sum
 from pulsar_dask.errors import PulsarError, printable
-from pulsar_dask.frame import Frame, PixelType, RiceTable, frame_keywords
+from pulsar_dask.frame import Frame, PixelType, RiceTable, Stated, frame_keywords
 
 BLOCK = 2880
 _CARD = 80
@@ -36,6 +38,8 @@ class Hdu:
     """First byte of the data."""
     size: int
     """Bytes of data, padding not included."""
+    text: bytes
+    """The header as it is in the file, padding included."""
 
 
 def scan_frame(path: str | os.PathLike[str]) -> Frame:
@@ -170,7 +174,9 @@ def _frame(
             shape=tuple(reversed(lengths)),
             pixels=_pixel_type(header, bitpix, tiled, path),
             storage="tiled" if tiled else "gzip" if zipped else "plain",
-            offset=0 if tiled else hdu.offset,
+            offset=hdu.offset,
+            length=hdu.size,
+            stated=_stated(hdu, tiled),
             block=block,
             rice=_rice_table(hdu, path) if tiled else None,
             size=status.st_size,
@@ -179,6 +185,22 @@ def _frame(
         )
     except fits.VerifyError as error:
         raise PulsarError(f"{printable(path)}: {printable(error)}") from error
+
+
+def _stated(hdu: Hdu, tiled: bool) -> Stated | None:
+    keywords = Keywords(hdu.header)
+    checksum = str(keywords.get("CHECKSUM", "")).strip()
+    stated = Stated(
+        _sum_in(keywords.get("DATASUM")),
+        word_sum(np.frombuffer(hdu.text, np.uint8)) if checksum else None,
+        _sum_in(keywords.get("ZDATASUM")) if tiled else None,
+    )
+    return None if stated == Stated(None, None, None) else stated
+
+
+def _sum_in(value: Any) -> int | None:
+    text = str(value).strip()
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 10 else None
 
 
 #: Bytes of a table's column by the letter of its TFORM (FITS standard 4.0, table 18).
@@ -280,17 +302,17 @@ def _hdus(file: IO[bytes], path: str) -> Iterator[Hdu]:
         if text is None:
             return
         try:
-            header = fits.Header.fromstring(text)
+            header = fits.Header.fromstring(text[: _find_end(text, 0) + _CARD])
         except Exception as error:  # astropy has no one class for what can be wrong
             raise PulsarError(f"{printable(path)}: unreadable header ({error})") from error
         size = _data_size(header, path)
-        yield Hdu(index, header, offset, size)
+        yield Hdu(index, header, offset, size, text)
         index += 1
         position = offset + -(-size // BLOCK) * BLOCK
 
 
 def _header_text(file: IO[bytes], position: int, path: str, index: int) -> tuple[bytes | None, int]:
-    """The cards up to END, and the byte after the header's last block."""
+    """The header's blocks, and the byte after them."""
     file.seek(position)
     text, end = b"", -1
     while end < 0:
@@ -303,7 +325,8 @@ def _header_text(file: IO[bytes], position: int, path: str, index: int) -> tuple
         end = _find_end(text, max(0, len(text) - len(part) - _CARD))
         if not part or len(text) > _LONGEST_HEADER:
             raise PulsarError(f"{printable(path)}: the header of HDU {index} has no END card")
-    return text[: end + _CARD], position + -(-(end + _CARD) // BLOCK) * BLOCK
+    length = -(-(end + _CARD) // BLOCK) * BLOCK
+    return text[:length], position + length
 
 
 def _find_end(text: bytes, start: int) -> int:

@@ -8,7 +8,7 @@ import shutil
 import threading
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from pulsar_dask.cubestore import MASTER, ChunkWriter, replace_store
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.master import OUTPUT_TYPES, to_dtype
 from pulsar_dask.tiles import Grid, Tile
+from pulsar_dask.trace import Trace
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,19 @@ class MasterChunk:
 class ZarrMaster:
     """The variable ``master`` of a Zarr group, a tile a chunk; see `master.FitsMaster`."""
 
-    def __init__(self, path: str, grid: Grid, dtype: str, header: Any) -> None:
+    def __init__(
+        self,
+        path: str,
+        grid: Grid,
+        dtype: str,
+        header: Any,
+        trace: Trace = Trace(),  # noqa: B008
+    ) -> None:
         if dtype not in OUTPUT_TYPES:
             raise PulsarError(f"--dtype {dtype}: not one of {', '.join(OUTPUT_TYPES)}")
         self.path = os.path.abspath(path)
         self.dtype = dtype
+        self._header, self._trace = header, trace
         self.clipped = 0
         self.missing = 0
         self._lock = threading.Lock()
@@ -61,10 +70,7 @@ class ZarrMaster:
                 dtype=dtype,
                 fill_value=np.nan if floating else 0,
                 dimension_names=dims,
-                attributes={
-                    "units": str(header.get("BUNIT", "ADU")),
-                    "header": header.tostring(sep="\n", padding=False, endcard=False),
-                },
+                attributes={"units": str(header.get("BUNIT", "ADU"))},
             )
         except OSError as error:
             self._remove()
@@ -83,8 +89,15 @@ class ZarrMaster:
             self.clipped += result[0]
             self.missing += result[1]
 
-    def commit(self) -> None:
-        """Give the store its name; a store of that name goes away only then."""
+    def commit(self, sums: Mapping[str, int] = {}) -> None:
+        """Give the store its name; a store of that name goes away only then.
+
+        `sums` are those of the inputs by path, for the trace.
+        """
+        for text in self._trace.texts(os.path.dirname(self.path), sums):
+            self._header.add_history(text)
+        text = self._header.tostring(sep="\n", padding=False, endcard=False)
+        zarr.open_array(os.path.join(self._temporary, MASTER)).attrs["header"] = text
         with (
             warnings.catch_warnings()
         ):  # that consolidated metadata are not in Zarr's specification

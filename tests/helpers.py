@@ -108,6 +108,15 @@ def _write_tiled(
         hdus[1].header.update(cards)
 
 
+def datasum(stored: np.ndarray) -> int:
+    """DATASUM of pixels as a FITS file holds them, as FITS standard 4.0, appendix J has it."""
+    data = padded(stored.astype(stored.dtype.newbyteorder(">")).tobytes())
+    total = sum(int.from_bytes(data[i : i + 4], "big") for i in range(0, len(data), 4))
+    while total >> 32:
+        total = (total & 0xFFFFFFFF) + (total >> 32)
+    return total
+
+
 # --- what is right -----------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
-from helpers import names, run, same
+from helpers import datasum, names, run, same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from night import Night, hottest, median64, noted, pixels, points, stack, tool, write, write_stack
@@ -87,6 +87,10 @@ def test_the_examples_of_the_guide(night, tmp_path):
     assert (tmp_path / "cosme.lst").read_bytes() == (tmp_path / "cosme120s.lst").read_bytes()
 
 
+def sum_of(path):
+    return datasum(fits.open(path, do_not_scale_image_data=True)[0].data)
+
+
 def test_a_master_dark_says_what_it_is(night, tmp_path):
     tool("makedark", "darks/", "bias*.fit", cwd=tmp_path)
     with fits.open(tmp_path / "dark300s.fit", checksum=True) as hdus:
@@ -99,7 +103,8 @@ def test_a_master_dark_says_what_it_is(night, tmp_path):
         assert header["CREATOR"].startswith("pulsar-dask")
         history = list(header["HISTORY"])
     assert [h for h in history if h.startswith("input")] == [
-        f"input d300_{i:04d}.fit" for i in range(1, 6)
+        f"input d300_{i:04d}.fit DATASUM {sum_of(tmp_path / 'darks' / f'd300_{i:04d}.fit'):010}"
+        for i in range(1, 6)
     ]
     assert "minus bias.fit, the median of 5 frames" in history
     bias = fits.getheader(tmp_path / "bias.fit")

@@ -25,6 +25,7 @@ from pulsar_dask.master import OUTPUT_TYPES, FitsMaster, master_header, to_dtype
 from pulsar_dask.outputs import AtomicFile, check_output, is_ours
 from pulsar_dask.scan import scan_frames
 from pulsar_dask.tiles import Grid
+from pulsar_dask.trace import Source, Trace, read_trace
 from pulsar_dask.zarrstore import ZarrMaster
 
 DTYPES = sorted(OUTPUT_TYPES)
@@ -40,12 +41,21 @@ def read(path):
             return np.array(hdus[0].data), hdus[0].header.copy()
 
 
-def write_master(path, values, dtype, *, header=None, tile=(1000, 1000), order=1):
+def write_master(
+    path,
+    values,
+    dtype,
+    *,
+    header=None,
+    tile=(1000, 1000),
+    order=1,
+    trace=Trace(),  # noqa: B008
+):
     """Write float64 values tile by tile, in the order of the file or against it."""
     grid = Grid(values.shape, *tile)
     if header is None:
         header = fits.Header({"CREATOR": "pulsar-dask 0"})
-    with FitsMaster(str(path), values.shape, dtype, header) as master:
+    with FitsMaster(str(path), values.shape, dtype, header, trace) as master:
         for _, t in list(grid)[::order]:
             plane = values[t.plane] if values.ndim == 3 else values
             master.write(t, np.ascontiguousarray(plane[t.y : t.y + t.height, t.x : t.x + t.width]))
@@ -166,8 +176,10 @@ def frames_with(folder, *cards, **kwargs):
 
 def header_of(folder, *cards, kind="dark", steps=("median",), **kwargs):
     """The header of a master of frames with such cards, as it stands in the file."""
-    header = master_header(frames_with(folder, *cards, **kwargs), kind=kind, steps=steps)
-    write_master(folder / "master.fit", np.zeros((4, 6)), "float32", header=header)
+    frames = frames_with(folder, *cards, **kwargs)
+    header = master_header(frames, kind=kind)
+    trace = Trace(tuple(Source.of("input", frame) for frame in frames), tuple(steps))
+    write_master(folder / "master.fit", np.zeros((4, 6)), "float32", header=header, trace=trace)
     return read(folder / "master.fit")[1]
 
 
@@ -190,7 +202,7 @@ def test_header_tells_the_truth(tmp_path):
     assert (header["OBJECT"], header["GAIN"]) == ("M 31", 100)
     history = list(header["HISTORY"])
     assert [h for h in history if h.startswith("input")] == [
-        f"input f{i:02}.fit" for i in (1, 2, 3)
+        f"input f{i:02}.fit DATASUM 0000000000" for i in (1, 2, 3)
     ]
     assert history[-2:] == ["bias subtracted", "median of 3 frames"]
 
@@ -339,12 +351,16 @@ def test_odd_file_names_in_history(tmp_path):
     files = ["naïve °.fit", "x" * 150 + ".fit", "two\nlines.fit", "tab\t.fit", "it's.fit"]
     for name in files:
         write_frame(tmp_path / name, np.zeros((4, 6), "i2"))
-    header = master_header(scan_frames([str(tmp_path / n) for n in files]), kind="bias")
-    write_master(tmp_path / "master.fit", np.zeros((4, 6)), "float32", header=header)
+    frames = scan_frames([str(tmp_path / n) for n in files])
+    trace = Trace(tuple(Source.of("input", frame) for frame in frames), ("median",))
+    header = master_header(frames, kind="bias")
+    write_master(tmp_path / "master.fit", np.zeros((4, 6)), "float32", header=header, trace=trace)
     fitsverify_clean(tmp_path / "master.fit")
-    text = "".join(read(tmp_path / "master.fit")[1]["HISTORY"])
-    assert "x" * 150 in text
-    assert "it's.fit" in text
+    found = read_trace(read(tmp_path / "master.fit")[1]["HISTORY"], str(tmp_path))
+    assert [os.path.basename(s.path) for s in found.sources] == [
+        os.path.basename(f.path) for f in frames
+    ]
+    assert found.steps == ("median",)
 
 
 # --- whole or not at all -----------------------------------------------------------------------

@@ -507,8 +507,13 @@ def test_real_frames(real, tmp_path, fitsverify):
     temperatures = [fits.getheader(p, 1)["CCD-TEMP"] for p in files]
     assert header["CCD-TEMP"] == pytest.approx(np.median(temperatures), abs=1e-6)
     assert [h for h in header["HISTORY"] if h.startswith("input")] == [
-        f"input {p.name}" for p in files
+        f"input {p.name} DATASUM {datasum_before_compression(p):010}" for p in files
     ]
+
+
+def datasum_before_compression(path):
+    with fits.open(path, disable_image_compression=True) as hdus:
+        return int(hdus[1].header["ZDATASUM"])
 
 
 def test_siril_loads_a_master_of_real_frames(real, tmp_path):

@@ -1,0 +1,160 @@
+"""What a master was made of: HISTORY cards that name each input with the sum of its pixels.
+
+A card is ``input dark_0001.fit DATASUM 3021345678``; ``folder ../darks`` before it says where,
+from the master's folder. The sum is the DATASUM that the image has in a FITS file that is not
+compressed, so it stays the same when an archive compresses the frames.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pulsar_dask._version import __version__
+from pulsar_dask.frame import Frame
+
+Role = Literal["input", "bias", "dark", "list"]
+_WIDTH = 72
+_RECORD = re.compile(r"(input|bias|dark|list) (.*) DATASUM (\d{10})", re.DOTALL)
+_FOLDER = "folder "
+_BEGIN = "pulsar-dask {} made this of"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file that a master was made of."""
+
+    role: Role
+    path: str
+    """As it was read; of a frame in a Zarr store, store/place/name."""
+    store: bool = False
+    """Whether it lies in a Zarr store."""
+    sum: int | None = None
+    """Sum of its pixels; of a list that of its bytes."""
+
+    @staticmethod
+    def of(role: Role, source: Frame) -> Source:
+        return Source(role, source.path, source.storage == "zarr")
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Folder and name; the name of a frame in a store begins with the store's."""
+        folder, name = os.path.split(self.path)
+        for _ in range(2 if self.store else 0):
+            folder, part = os.path.split(folder)
+            name = f"{part}/{name}"
+        return folder, name
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a master was made of, and how."""
+
+    sources: tuple[Source, ...] = ()
+    steps: tuple[str, ...] = ()
+    """What was done, in words."""
+
+    def texts(self, home: str, sums: Mapping[str, int]) -> list[str]:
+        """Texts of HISTORY cards, up to 72 characters each.
+
+        Parameters
+        ----------
+        home : str
+            The master's folder.
+        sums : mapping
+            Sums by path; one that is missing is 0 and takes the same room.
+        """
+        records, last = [_BEGIN.format(__version__)], None
+        for source in self.sources:
+            folder, name = source.place
+            if folder != last:
+                records.append(_FOLDER + _escape(_from(folder, home)))
+                last = folder
+            known = sums.get(source.path, 0) if source.sum is None else source.sum
+            records.append(f"{source.role} {_escape(name)} DATASUM {known:010}")
+        return [part for text in (*records, *map(_escape, self.steps)) for part in _split(text)]
+
+
+def read_trace(history: Iterable[str], home: str) -> Trace:
+    """The trace in the HISTORY of a master, whose folder is `home`."""
+    sources, steps, folder = [], [], home
+    texts = _join(history)
+    # before that come the cards of the first frame, which may be a master itself
+    begins = [i for i, text in enumerate(texts) if re.fullmatch(_BEGIN.format(r"\S+"), text)]
+    for text in texts[begins[-1] + 1 :] if begins else []:
+        if match := _RECORD.fullmatch(text):
+            path = os.path.join(folder, _unescape(match[2]))
+            store = bool(re.search(r"\.zarr/\d+/[^/]*$", match[2], re.IGNORECASE))
+            sources.append(Source(match[1], path, store, int(match[3])))  # type: ignore[arg-type]
+        elif text.startswith(_FOLDER):
+            folder = os.path.normpath(os.path.join(home, _unescape(text[len(_FOLDER) :])))
+        else:
+            steps.append(text)
+    return Trace(tuple(sources), tuple(steps))
+
+
+def number_text(number: float) -> str:
+    """A number as short as it can be and be read back exactly.
+
+    >>> number_text(100.0), number_text(0.1)
+    ('100', '0.1')
+    """
+    return repr(float(number)).removesuffix(".0")
+
+
+def _from(folder: str, home: str) -> str:
+    try:
+        path = os.path.relpath(folder, home)
+    except ValueError:  # another drive of Windows
+        path = folder
+    return path.replace("\\", "/") if os.sep == "\\" else path
+
+
+def _escape(text: str) -> str:
+    """Printable ASCII that `_unescape` turns back, whatever the text.
+
+    >>> _escape("Größe"), _unescape(_escape("a\\\\b\\n")) == "a\\\\b\\n"
+    ('Gr\\\\xf6\\\\xdfe', True)
+    """
+    text = "".join(
+        c if " " <= c <= "~" and c != "\\" else c.encode("unicode_escape").decode() for c in text
+    )
+    return text[:-1] + "\\x20" if text.endswith(" ") else text  # a card does not keep it
+
+
+def _unescape(text: str) -> str:
+    return text.encode("ascii", "replace").decode("unicode_escape", "replace")
+
+
+def _split(text: str) -> list[str]:
+    """A text in pieces that fit a card; "&" ends those that the next one continues."""
+    if len(text) < _WIDTH or (len(text) == _WIDTH and not text.endswith("&")):
+        return [text]
+    step = _WIDTH - 1
+    pieces = [text[i : i + step] for i in range(0, len(text), step)]
+    return [piece + "&" for piece in pieces[:-1]] + pieces[-1:]
+
+
+def _join(cards: Iterable[str]) -> list[str]:
+    texts, open_ = [], ""
+    for card in cards:
+        if len(card) == _WIDTH and card.endswith("&"):
+            open_ += card[:-1]
+        else:
+            texts.append(open_ + card)
+            open_ = ""
+    return texts
+
+
+def plain_texts(trace: Trace) -> list[str]:
+    """Inputs and steps without sums and folders, where nothing has been read yet."""
+    names = [f"{source.role} {_escape(source.place[1])}" for source in trace.sources]
+    return [part for text in (*names, *map(_escape, trace.steps)) for part in _split(text)]
+
+
+def history_cards(texts: Sequence[str]) -> str:
+    """HISTORY cards, 80 characters each."""
+    return "".join(f"HISTORY {text:<{_WIDTH}}" for text in texts)

@@ -1,0 +1,295 @@
+"""``python -m pulsar_dask verify``: whether a master is whole, whether the files it was made of
+are still those, and whether they give the same pixels again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from dask.system import CPU_COUNT
+
+from pulsar_dask import pipelines, reading
+from pulsar_dask.checksum import Ledger, file_sum
+from pulsar_dask.commands import Options, make_plan
+from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.flats import FlatGroup
+from pulsar_dask.frame import Frame, PixelType
+from pulsar_dask.graph import TileGraph
+from pulsar_dask.hotpixels import find_rings, read_list
+from pulsar_dask.master import to_dtype
+from pulsar_dask.recipes import (
+    FROM_TOP,
+    MINUS,
+    SCALED,
+    Bias,
+    dark_costs,
+    dark_recipe,
+    flat_costs,
+    flat_recipe,
+)
+from pulsar_dask.run import Computer, Output
+from pulsar_dask.scan import read_header, scan_frame, scan_frames
+from pulsar_dask.tiles import Costs, Grid, Plan, Tile
+from pulsar_dask.trace import Source, Trace, read_trace
+
+#: Tiles that are computed again, spread over the image.
+SAMPLE = 16
+
+
+def verify(
+    path: str, *, tiles: int | None = SAMPLE, folders: Sequence[str] = (), options: Options
+) -> bool:
+    """``verify master.fit``.
+
+    Parameters
+    ----------
+    path : str
+        A master that this program wrote.
+    tiles : int or None
+        How many tiles to compute again; None: all.
+    folders : sequence of str
+        Where its inputs are now, if not where they were.
+    options : Options
+
+    Returns
+    -------
+    bool
+        Whether nothing is wrong.
+
+    Raises
+    ------
+    PulsarError
+        The master cannot be read, or says nothing of how it was made.
+    """
+    report = options.report()
+    name = printable(path)
+    (master,) = scan_frames([path])
+    good = True
+
+    def say(text: str, *, wrong: bool = False) -> None:
+        nonlocal good
+        good = good and not wrong
+        report.say(f"{name}: {text}", always=wrong)
+
+    threads = options.threads or CPU_COUNT
+    _, remarks = reading.check_sums([master], Ledger(), threads)
+    for remark in remarks:
+        say(remark.split(": ", 1)[1], wrong=True)
+    if master.stated is not None and not remarks:
+        say("whole, its CHECKSUM and DATASUM match")
+    trace = read_trace(map(str, read_header(master).get("HISTORY", [])), _home(master))
+    if not any(source.role == "input" for source in trace.sources):
+        raise PulsarError(
+            f"{name}: its HISTORY does not say what it was made of; "
+            "only masters that this version or a later one made do"
+        )
+    found, problems = _find(trace, folders)
+    for text in problems:
+        say(text, wrong=True)
+    with contextlib.ExitStack() as stack:
+        stack.callback(reading.close_files)
+        changed = _changed(found, threads)
+        for text in changed:
+            say(text, wrong=True)
+        there = len(trace.sources) - len(problems) - len(changed)
+        say(f"{there} of {len(trace.sources)} files that it was made of are as they were")
+        if problems or tiles == 0:
+            return good
+        differing, compared = _again(master, trace, found, tiles, options)
+    if differing:
+        say(f"{differing} of {compared} pixels that were computed again differ", wrong=True)
+    else:
+        say(f"{compared} pixels computed again are the same")
+    report.end()
+    return good
+
+
+def _home(master: Frame) -> str:
+    folder = os.path.dirname(master.path)
+    # of a Zarr store the path goes on with place and name
+    return os.path.dirname(os.path.dirname(folder)) if master.storage == "zarr" else folder
+
+
+# --- the inputs --------------------------------------------------------------------------
+
+
+def _find(trace: Trace, folders: Sequence[str]) -> tuple[dict[Source, Frame | str], list[str]]:
+    """The sources that are there, and what is wrong with the others."""
+    found: dict[Source, Frame | str] = {}
+    problems = []
+    for source in trace.sources:
+        try:
+            found[source] = _open(source, folders)
+        except PulsarError as error:
+            problems.append(f"{source.role} {error}")
+    return found, problems
+
+
+def _open(source: Source, folders: Sequence[str]) -> Frame | str:
+    folder, name = source.place
+    for place in (*folders, folder):
+        path = os.path.join(place, name)
+        if source.role == "list":
+            if os.path.isfile(path):
+                return path
+        elif source.store:
+            store, number, _ = name.rsplit("/", 2)
+            if os.path.isdir(os.path.join(place, store)):
+                frames = scan_frames([os.path.join(place, store)])
+                if int(number) < len(frames):
+                    return frames[int(number)]
+        elif other := next(_also_compressed(path), None):
+            return scan_frame(other)
+    raise PulsarError(f"{printable(os.path.join(folder, name))}: not there")
+
+
+def _also_compressed(path: str) -> Iterator[str]:
+    """A file, or what an archive has made of it."""
+    plain = re.sub(r"\.(fz|gz)$", "", path, flags=re.IGNORECASE)
+    return filter(os.path.isfile, (path, plain, plain + ".fz", plain + ".gz"))
+
+
+def _changed(found: Mapping[Source, Frame | str], threads: int) -> list[str]:
+    """The sources whose sum is another one now."""
+    sums: dict[Source, int] = {}
+    alone = {s: f for s, f in found.items() if not isinstance(f, Frame) or f.storage != "zarr"}
+    with ThreadPoolExecutor(threads) as pool:
+        for source, total in zip(alone, pool.map(_sum, alone.values()), strict=True):
+            sums[source] = total
+    stored = [(s, f) for s, f in found.items() if s not in alone and isinstance(f, Frame)]
+    for _, together in groupby(stored, key=lambda pair: pair[1].file):  # chunks hold all frames
+        pairs = list(together)
+        ledger = Ledger()
+        _count([frame for _, frame in pairs], ledger)
+        for source, frame in pairs:
+            sums[source] = ledger.sum(frame.path, frame.nbytes) or 0
+    return [
+        f"{source.role} {printable(_path(found[source]))}: its pixels are not those any more "
+        f"(DATASUM {total}, was {source.sum})"
+        for source, total in sums.items()
+        if total != source.sum
+    ]
+
+
+def _path(source: Frame | str) -> str:
+    return source if isinstance(source, str) else source.path
+
+
+def _sum(source: Frame | str) -> int:
+    return file_sum(source) if isinstance(source, str) else reading.pixel_sum(source)
+
+
+def _count(frames: Sequence[Frame], ledger: Ledger) -> None:
+    first = frames[0]
+    with reading.counting(ledger):
+        for _, tile in Grid(first.shape, *first.block):
+            image = np.empty((1, *tile.shape), first.pixels.stored)
+            for frame in frames:
+                reading.read_tile([frame], tile, image)
+
+
+# --- the pixels --------------------------------------------------------------------------
+
+
+class _Compare:
+    """A `run.Writer` that compares tiles with those of a master."""
+
+    def __init__(self, master: Frame) -> None:
+        self.master = master
+        native = master.pixels.native
+        self.dtype = str(native)
+        self.differing = self.compared = 0
+        self._lock = threading.Lock()
+
+    def write(self, tile: Tile, values: Any) -> None:
+        again = to_dtype(np.asarray(values, np.float64), self.dtype)[0].astype(np.float64)
+        there = reading.read_values([self.master], tile, np.dtype("f8"), counted=None)[0]
+        # an infinite value is one that did not fit; read back, it counts as missing
+        again[np.isinf(again)] = np.nan
+        differing = int(np.count_nonzero((again != there) & ~(np.isnan(again) & np.isnan(there))))
+        with self._lock:
+            self.differing += differing
+            self.compared += there.size
+
+
+def _again(
+    master: Frame,
+    trace: Trace,
+    found: Mapping[Source, Frame | str],
+    tiles: int | None,
+    options: Options,
+) -> tuple[int, int]:
+    """Compute some tiles again: pixels that differ, pixels compared."""
+    by_role: dict[str, list[Any]] = {"input": [], "bias": [], "dark": [], "list": []}
+    for source in trace.sources:
+        by_role[source.role].append(found[source])
+    frames: list[Frame] = by_role["input"]
+    pipelines.check_shapes([master, *frames, *by_role["bias"], *by_role["dark"]])
+    compare = _Compare(master)
+    with options.computer() as computer:
+        maker = _flat if any(s.startswith(SCALED) for s in trace.steps) else _median
+        graph, layer, plan = maker(frames, by_role, trace.steps, computer, options)
+        indices = [index for index, _ in plan.grid]
+        if tiles is not None and tiles < len(indices):
+            chosen = np.linspace(0, len(indices) - 1, tiles).round().astype(int)
+            graph.done = frozenset(indices) - {indices[i] for i in chosen}
+        computer.run(graph, [Output(layer, (compare,))], frames, plan, lambda key, result: None)
+    return compare.differing, compare.compared
+
+
+def _constant(steps: Sequence[str]) -> float:
+    given = [step.removeprefix(MINUS) for step in steps if step.startswith(MINUS)]
+    return float(given[0]) if given else 0.0
+
+
+def _median(
+    frames: Sequence[Frame],
+    others: Mapping[str, Any],
+    steps: Sequence[str],
+    computer: Computer,
+    options: Options,
+) -> tuple[TileGraph, str, Plan]:
+    biases = tuple(others["bias"])
+    constant = _constant(steps)
+    if not biases and not constant:
+        plan = make_plan(pipelines.median_costs(frames, 8), frames, computer, options)
+        graph = TileGraph(plan.grid)
+        return graph, pipelines.median_graph(frames, graph), plan
+    bias = Bias(biases, constant, combine=len(biases) > 1)
+    costs: Costs = dark_costs([frames], bias)
+    plan = make_plan(costs, [*frames, *biases], computer, options)
+    recipe = dark_recipe({0.0: list(frames)}, bias, plan.grid)
+    return recipe.graph, recipe.products[-1].layer, plan
+
+
+def _flat(
+    frames: Sequence[Frame],
+    others: Mapping[str, Any],
+    steps: Sequence[str],
+    computer: Computer,
+    options: Options,
+) -> tuple[TileGraph, str, Plan]:
+    shape = frames[0].shape
+    defects = None
+    for path in others["list"]:
+        places = read_list(path, shape, origin_top=FROM_TOP in steps)
+        defects = find_rings(places, shape, bayer=any(f.bayer for f in frames))
+    dark = others["dark"][0] if others["dark"] else _constant(steps)
+    group = FlatGroup(tuple(frames), dark, defects)
+    plan = make_plan(
+        flat_costs([group], computer.slots),
+        frames,
+        computer,
+        options,
+        kernel_type=PixelType(-64),
+    )
+    (target,) = (float(s.removeprefix(SCALED)) for s in steps if s.startswith(SCALED))
+    recipe = flat_recipe({"": group}, plan.grid, target=target, threads=computer.slots)
+    return recipe.graph, recipe.products[0].layer, plan
