@@ -41,6 +41,8 @@ from pulsar_dask.trace import Source, Trace, read_trace
 
 #: Tiles that are computed again, spread over the image.
 SAMPLE = 16
+#: Problems of one kind that are told one by one.
+MOST_SAID = 20
 
 
 def verify(
@@ -78,6 +80,12 @@ def verify(
         good = good and not wrong
         report.say(f"{name}: {text}", always=wrong)
 
+    def say_all(texts: Sequence[str]) -> None:
+        for text in texts[:MOST_SAID]:
+            say(text, wrong=True)
+        if len(texts) > MOST_SAID:
+            say(f"and {len(texts) - MOST_SAID} more like these", wrong=True)
+
     threads = options.threads or CPU_COUNT
     _, remarks = reading.check_sums([master], Ledger(), threads)
     for remark in remarks:
@@ -91,13 +99,11 @@ def verify(
             "only masters that this version or a later one made do"
         )
     found, problems = _find(trace, folders)
-    for text in problems:
-        say(text, wrong=True)
+    say_all(problems)
     with contextlib.ExitStack() as stack:
         stack.callback(reading.close_files)
         changed = _changed(found, threads)
-        for text in changed:
-            say(text, wrong=True)
+        say_all(changed)
         there = len(trace.sources) - len(problems) - len(changed)
         say(f"{there} of {len(trace.sources)} files that it was made of are as they were")
         if problems or tiles == 0:
