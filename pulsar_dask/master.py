@@ -6,7 +6,7 @@ import itertools
 import threading
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from statistics import median
 from typing import Any
@@ -184,6 +184,7 @@ class FitsMaster:
         self._data_start = len(self._header.tostring())
         self._size = int(np.prod(shape, dtype=object)) * abs(self.bitpix) // 8
         self._sum = 0
+        self._sealed = False
         self._lock = threading.Lock()
         padded = -(-self._size // BLOCK) * BLOCK
         self._file = AtomicFile(path, self._data_start + padded)
@@ -222,8 +223,8 @@ class FitsMaster:
             self.clipped += clipped
             self.missing += missing
 
-    def commit(self) -> None:
-        """Put in the checksums, sync, and give the file its name."""
+    def seal(self, *, verify: bool = True) -> None:
+        """Put in the checksums and bring the file to the disk; `verify` reads it back."""
         datasum = fold(self._sum)
         header = self._header
         header["DATASUM"] = str(datasum).ljust(10)
@@ -232,8 +233,17 @@ class FitsMaster:
             raise AssertionError("the header changed its size")
         total = word_sum(np.frombuffer(text, np.uint8), 0) + datasum
         header["CHECKSUM"] = encode_checksum(~fold(total) & 0xFFFFFFFF)
-        self._file.write_at(header.tostring().encode("ascii"), 0)
-        self._file.commit()
+        text = header.tostring().encode("ascii")
+        self._file.write_at(text, 0)
+        total = word_sum(np.frombuffer(text, np.uint8), 0) + datasum
+        self._file.seal(fold(total) if verify else None)
+        self._sealed = True
+
+    def commit(self, check: Callable[[], None] | None = None) -> None:
+        """Give the file its name, after `seal`; see `outputs.AtomicFile.commit`."""
+        if not self._sealed:
+            self.seal()
+        self._file.commit(check)
 
     def __enter__(self) -> FitsMaster:
         return self
