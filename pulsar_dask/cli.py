@@ -175,6 +175,15 @@ _common_options = _options(
     click.version_option(__version__, prog_name="pulsar-dask", message="%(prog)s %(version)s"),
 )
 
+_verify = click.option(
+    "--no-verify",
+    "verify",
+    is_flag=True,
+    flag_value=False,
+    default=True,
+    help="Do not read the outputs back from the disk before they take their names.",
+)
+
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -257,6 +266,7 @@ def _settings(options: dict[str, Any]) -> Any:
 )
 @_input_options
 @_execution_options
+@_verify
 @_common_options
 def med(names: tuple[str, ...], dtype: str | None, **options: Any) -> None:
     """Combine FITS images by their median, pixel by pixel.
@@ -286,6 +296,7 @@ def med(names: tuple[str, ...], dtype: str | None, **options: Any) -> None:
 @_own_outputs
 @_input_options
 @_execution_options
+@_verify
 @_common_options
 def makedark(
     input_spec: tuple[str, ...], bias: str | None, hot_pixels: int, **options: Any
@@ -320,6 +331,7 @@ def makedark(
 @_own_outputs
 @_input_options
 @_execution_options
+@_verify
 @_common_options
 def makeflat(
     input_spec: tuple[str, ...],
@@ -352,6 +364,7 @@ def makeflat(
 @_hot_pixels
 @_origin
 @_execution_options
+@_verify
 @_common_options
 def make_cosme(image: str, output: str, hot_pixels: int, origin: str, **options: Any) -> None:
     """List the hottest pixels of a FITS image, in IRIS's format (P X Y, from zero)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import os
 import re
@@ -20,9 +21,15 @@ from pulsar_dask.flats import TARGET_MEDIAN, FrameLevels
 from pulsar_dask.frame import Frame, PixelType
 from pulsar_dask.gather import Search, as_number, gather_darks, gather_flats
 from pulsar_dask.graph import TileGraph
-from pulsar_dask.hotpixels import HotPixels, write_list
+from pulsar_dask.hotpixels import HotPixels, sealed_list
 from pulsar_dask.master import FitsMaster, common, default_dtype, master_header
-from pulsar_dask.outputs import check_output, is_ours
+from pulsar_dask.outputs import (
+    AtomicFile,
+    check_output,
+    is_ours,
+    remove_stale,
+    uninterrupted,
+)
 from pulsar_dask.recipes import Product, Recipe, dark_costs, dark_recipe, flat_costs, flat_recipe
 from pulsar_dask.report import Progress, Report
 from pulsar_dask.run import Computer, Output, Threads
@@ -45,6 +52,8 @@ class Options:
     threads: int | None = None
     scheduler: str | None = None
     overwrite: bool = False
+    verify: bool = True
+    """Whether outputs are read back before they take their names."""
     output_dir: str = "."
     quiet: bool = False
     verbose: bool = False
@@ -77,7 +86,9 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
         raise PulsarError(
             f"{printable(output)}: a master is a .fit, .fits, .fts or .zarr; name it so"
         )
-    check_output(output, paths, overwrite=options.overwrite)
+    check = functools.partial(check_output, output, paths, overwrite=options.overwrite)
+    check()
+    remove_stale(os.path.dirname(os.path.abspath(output)))
     frames = _without_masters(scan_frames(paths), inputs, report)
     if len(frames) == 1:
         warn("one frame is its own median: the result is no cleaner than that frame")
@@ -106,7 +117,8 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
         with master:
             made = Output(layer, (master,), _on_its_way(dtype))
             sums = execute(graph, [made], {layer: frames}, {}, plan, computer, options)
-            master.commit(sums)
+            master.seal(sums, verify=options.verify)
+            master.commit(check)
     _warn_of_pixels(output, dtype, master)
     report.made(output, f"{dtype}, median of {len(frames)} frames")
     report.end()
@@ -182,7 +194,9 @@ def make_cosme(
 ) -> None:
     """``make_cosme input.fit output.lst``."""
     report = options.report()
-    check_output(output, [image], overwrite=options.overwrite)
+    check = functools.partial(check_output, output, [image], overwrite=options.overwrite)
+    check()
+    remove_stale(os.path.dirname(os.path.abspath(output)))
     frames = scan_frames([image])
     hot = HotPixels(frames[0].shape, hot_pixels)
     with options.computer() as computer:
@@ -190,7 +204,11 @@ def make_cosme(
         graph = TileGraph(plan.grid)
         layer = pipelines.median_graph(frames, graph)
         execute(graph, [Output(layer, (hot,))], {layer: frames}, {}, plan, computer, options)
-    report.made(output, _write_hot(output, hot, frames[0].shape[-2] if origin_top else None))
+    x, y = hot.positions()
+    rows = frames[0].shape[-2] if origin_top else None
+    with sealed_list(output, x, y, rows=rows, verify=options.verify) as file:
+        file.commit(check)
+    report.made(output, _hottest(len(x)) + (", Y from the top row" if origin_top else ""))
     report.end()
 
 
@@ -275,15 +293,21 @@ def _make(
     options: Options,
     report: Report,
 ) -> None:
-    """Compute all masters of a recipe side by side; they appear when all are done."""
+    """Compute all masters of a recipe side by side; they appear when all are done and on the
+    disk, so that what is in the way of one leaves all as they were."""
 
     def place(name: str) -> str:
         return os.path.normpath(os.path.join(options.output_dir, name))
 
     os.makedirs(options.output_dir, exist_ok=True)
     lists = {p.layer: place(f"cosme{p.name[4:]}.lst") for p in recipe.products if p.kind == "dark"}
-    for path in [place(f"{p.name}.fit") for p in recipe.products] + list(lists.values()):
-        check_output(path, inputs, overwrite=options.overwrite)
+    checks = {
+        path: functools.partial(check_output, path, inputs, overwrite=options.overwrite)
+        for path in [place(f"{p.name}.fit") for p in recipe.products] + list(lists.values())
+    }
+    for check in checks.values():
+        check()
+    remove_stale(options.output_dir)
     levels: dict[str, FrameLevels] = {}
     with contextlib.ExitStack() as stack:
         masters, hot = {}, {}
@@ -304,16 +328,28 @@ def _make(
         ]
         read = {product.layer: product.frames for product in recipe.products}
         sums = execute(recipe.graph, outputs, read, levels, plan, computer, options, frames)
+        files: dict[str, FitsMaster | AtomicFile] = {}
+        counts = {}
         for product in recipe.products:
-            masters[product.layer].commit(sums)
-            path = place(f"{product.name}.fit")
-            what = f"{product.dtype}, " + ", ".join(product.steps)
-            report.made(path, what)
-            _warn_of_pixels(path, product.dtype, masters[product.layer])
-            _warn_of_levels(path, product, levels)
+            master = files[place(f"{product.name}.fit")] = masters[product.layer]
+            master.seal(sums, verify=options.verify)
             if product.layer in hot:
                 path = lists[product.layer]
-                report.made(path, _write_hot(path, hot[product.layer], None))
+                x, y = hot[product.layer].positions()
+                counts[product.layer] = len(x)
+                files[path] = stack.enter_context(sealed_list(path, x, y, verify=options.verify))
+        for path in files:
+            checks[path]()
+        with uninterrupted():
+            for path, file in files.items():
+                file.commit(checks[path])
+    for product in recipe.products:
+        path = place(f"{product.name}.fit")
+        report.made(path, f"{product.dtype}, " + ", ".join(product.steps))
+        _warn_of_pixels(path, product.dtype, masters[product.layer])
+        _warn_of_levels(path, product, levels)
+        if product.layer in hot:
+            report.made(lists[product.layer], _hottest(counts[product.layer]))
     report.end()
 
 
@@ -361,10 +397,8 @@ def execute(
         reading.close_files()
 
 
-def _write_hot(path: str, hot: HotPixels, rows: int | None) -> str:
-    x, y = hot.positions()
-    write_list(path, x, y, rows=rows)
-    return f"{len(x)} hottest pixels" + (", Y from the top row" if rows is not None else "")
+def _hottest(count: int) -> str:
+    return f"{count} hottest pixels"
 
 
 def _warn_of_pixels(path: str, dtype: str, master: Any) -> None:

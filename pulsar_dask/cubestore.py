@@ -32,7 +32,15 @@ from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.frame import Frame, PixelType, frame_keywords
 from pulsar_dask.graph import TileGraph
 from pulsar_dask.master import clean_header
-from pulsar_dask.outputs import CREATOR, check_output, is_ours
+from pulsar_dask.outputs import (
+    CREATOR,
+    AtomicFolder,
+    check_output,
+    failure,
+    is_ours,
+    is_temporary,
+    remove_stale,
+)
 from pulsar_dask.reading import check_unchanged
 from pulsar_dask.run import Computer, OnDone, Output
 from pulsar_dask.scan import Keywords
@@ -187,17 +195,14 @@ class CubeStore:
 
     def _create(self, grid: Grid) -> None:
         """All but the chunks, under another name until it is whole."""
-        folder, name = os.path.split(self.path)
-        temporary = os.path.join(folder, f".{name[:100]}.{secrets.token_hex(6)}.part")
-        try:
-            self._write_description(temporary, grid)
-            replace_store(temporary, self.path)
-        except OSError as error:
-            raise PulsarError(
-                f"{printable(self.path)}: cannot be written ({error.strerror or error})"
-            ) from error
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        remove_stale(os.path.dirname(self.path))
+        with AtomicFolder(self.path) as folder:
+            try:
+                self._write_description(folder.store, grid)
+            except OSError as error:
+                raise failure(self.path, error) from error
+            folder.seal()
+            folder.commit()
 
     def _write_description(self, store: str, grid: Grid) -> None:
         import xarray as xr
@@ -273,6 +278,7 @@ class ChunkWriter:
 
     def __call__(self, tile: Tile, values: Any) -> None:
         self._check()
+        folder = os.path.dirname(self.store)
         try:
             array = _open_array(self.store, self.variable, self.identity)
             rows, columns = slices(tile)
@@ -286,18 +292,12 @@ class ChunkWriter:
             )
             _sync(chunk_path(self.store, self.variable, index))
         except OSError as error:
-            raise PulsarError(
-                f"{printable(self.store)}: cannot be written ({error.strerror or error})"
-            ) from error
+            place = os.path.dirname(folder) if is_temporary(folder) else folder
+            raise failure(os.path.join(place, os.path.basename(self.store)), error) from error
         finally:
-            if not os.path.exists(os.path.join(self.store, "zarr.json")) and self._temporary:
+            if not os.path.exists(os.path.join(self.store, "zarr.json")) and is_temporary(folder):
                 # a task that came late has brought back to life what was removed
-                shutil.rmtree(self.store, ignore_errors=True)
-
-    @property
-    def _temporary(self) -> bool:
-        name = os.path.basename(self.store)
-        return name.startswith(".") and name.endswith(".part")
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _check(self) -> None:
         if not os.path.exists(os.path.join(self.store, "zarr.json")):
@@ -338,23 +338,6 @@ def identity(store: str) -> str:
     """What tells a store from another one that has or had its name."""
     status = os.stat(os.path.join(store, "zarr.json"))
     return f"{status.st_ino}-{status.st_mtime_ns}"
-
-
-def replace_store(temporary: str, path: str) -> None:
-    """Give a store its name; a store of that name goes away only then."""
-    old = f"{temporary}.old"
-    if os.path.lexists(path):
-        os.rename(path, old)
-    try:
-        os.rename(temporary, path)
-    except OSError:
-        if os.path.lexists(old):
-            os.rename(old, path)
-        raise
-    if os.path.isdir(old) and not os.path.islink(old):
-        shutil.rmtree(old, ignore_errors=True)
-    elif os.path.lexists(old):
-        os.unlink(old)
 
 
 def set_attribute(store: str, name: str, value: Any) -> None:

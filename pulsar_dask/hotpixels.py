@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from pulsar_dask.checksum import fold, word_sum
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.outputs import AtomicFile
 from pulsar_dask.tiles import Tile
@@ -111,12 +112,26 @@ def write_list(path: str, x: Array, y: Array, *, rows: int | None = None) -> Non
     rows : int, optional
         The image's height: Y is then written from the top row, as Siril reads it.
     """
+    with sealed_list(path, x, y, rows=rows) as file:
+        file.commit()
+
+
+def sealed_list(
+    path: str, x: Array, y: Array, *, rows: int | None = None, verify: bool = True
+) -> AtomicFile:
+    """The file of `write_list`, on the disk but without its name; `verify` reads it back."""
     if rows is not None:
         y = rows - 1 - y
     text = "".join(f"P {a} {b}\r\n" for a, b in zip(x.tolist(), y.tolist(), strict=True))
-    with AtomicFile(path) as file:
-        file.write_at(text.encode("ascii"), 0)
-        file.commit()
+    data = text.encode("ascii")
+    file = AtomicFile(path)
+    try:
+        file.write_at(data, 0)
+        file.seal(fold(word_sum(np.frombuffer(data, np.uint8), 0)) if verify else None)
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 _LINE = re.compile(r"([PCL])\s+(-?\d{1,12})\s+(-?\d{1,12})(?:\s+[A-Z])?", re.IGNORECASE)

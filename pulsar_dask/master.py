@@ -7,7 +7,7 @@ import os
 import threading
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from statistics import median
 from typing import Any
@@ -183,6 +183,7 @@ class FitsMaster:
         self._data_start = len(self._text({}))
         self._size = int(np.prod(shape, dtype=object)) * abs(self.bitpix) // 8
         self._sum = 0
+        self._sealed = False
         self._lock = threading.Lock()
         padded = -(-self._size // BLOCK) * BLOCK
         self._file = AtomicFile(path, self._data_start + padded)
@@ -227,10 +228,15 @@ class FitsMaster:
             self.clipped += clipped
             self.missing += missing
 
-    def commit(self, sums: Mapping[str, int] = {}) -> None:
-        """Put in the checksums, sync, and give the file its name.
+    def seal(self, sums: Mapping[str, int] = {}, *, verify: bool = True) -> None:
+        """Put in the checksums and bring the file to the disk.
 
-        `sums` are those of the inputs by path, for the trace.
+        Parameters
+        ----------
+        sums : mapping
+            Those of the inputs by path, for the trace.
+        verify : bool
+            Whether the file is read back.
         """
         datasum = fold(self._sum)
         self._header["DATASUM"] = str(datasum).ljust(10)
@@ -239,8 +245,17 @@ class FitsMaster:
             raise AssertionError("the header changed its size")
         total = word_sum(np.frombuffer(text, np.uint8)) + datasum
         self._header["CHECKSUM"] = encode_checksum(~fold(total) & 0xFFFFFFFF)
-        self._file.write_at(self._text(sums), 0)
-        self._file.commit()
+        text = self._text(sums)
+        self._file.write_at(text, 0)
+        total = word_sum(np.frombuffer(text, np.uint8)) + datasum
+        self._file.seal(fold(total) if verify else None)
+        self._sealed = True
+
+    def commit(self, check: Callable[[], None] | None = None) -> None:
+        """Give the file its name, after `seal`; see `outputs.AtomicFile.commit`."""
+        if not self._sealed:
+            self.seal()
+        self._file.commit(check)
 
     def __enter__(self) -> FitsMaster:
         return self

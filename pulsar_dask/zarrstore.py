@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 import threading
 import warnings
-import weakref
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,24 +13,31 @@ from typing import Any
 import numpy as np
 import zarr
 
-from pulsar_dask.cubestore import MASTER, ChunkWriter, replace_store
-from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.cubestore import MASTER, ChunkWriter, chunk_path, slices
+from pulsar_dask.errors import PulsarError
 from pulsar_dask.master import OUTPUT_TYPES, to_dtype
+from pulsar_dask.outputs import AtomicFolder, drop_cached, failure, unlike
 from pulsar_dask.tiles import Grid, Tile
 from pulsar_dask.trace import Trace
 
 
 @dataclass(frozen=True)
 class MasterChunk:
-    """Writes the chunks of a master; returns how many pixels were clipped, how many missing."""
+    """Writes the chunks of a master; returns how many pixels were clipped, how many missing,
+    and a checksum of what was to be written."""
 
     writer: ChunkWriter
     dtype: str
 
-    def __call__(self, tile: Tile, values: Any) -> tuple[int, int]:
+    def __call__(self, tile: Tile, values: Any) -> tuple[int, int, int]:
         data, clipped, missing = to_dtype(values, self.dtype)
         self.writer(tile, data)
-        return clipped, missing
+        return clipped, missing, _crc(data)
+
+
+def _crc(values: Any) -> int:
+    contiguous: Any = np.ascontiguousarray(values)
+    return zlib.crc32(contiguous)
 
 
 class ZarrMaster:
@@ -54,14 +59,14 @@ class ZarrMaster:
         self.clipped = 0
         self.missing = 0
         self._lock = threading.Lock()
-        folder, name = os.path.split(self.path)
-        self._temporary = os.path.join(folder, f".{name[:100]}.{secrets.token_hex(6)}.part")
-        # From before it exists: an interrupt can come before the caller enters `with`.
-        self._remove = weakref.finalize(self, shutil.rmtree, self._temporary, ignore_errors=True)
+        self._sums: dict[Tile, int] = {}
+        self._sealed = False
+        self._folder = AtomicFolder(self.path)
+        self._store = self._folder.store
         dims = ("plane", "y", "x")[-len(grid.shape) :]
         floating = np.dtype(dtype).kind == "f"
         try:
-            group = zarr.open_group(self._temporary, mode="w-", zarr_format=3)
+            group = zarr.open_group(self._store, mode="w-", zarr_format=3)
             group.attrs.update({"creator": header["CREATOR"], "complete": True})
             group.create_array(
                 MASTER,
@@ -72,44 +77,72 @@ class ZarrMaster:
                 dimension_names=dims,
                 attributes={"units": str(header.get("BUNIT", "ADU"))},
             )
-        except OSError as error:
-            self._remove()
-            raise PulsarError(f"{printable(path)}: cannot be written ({error.strerror})") from error
+        except BaseException as error:
+            self._folder.close()
+            if isinstance(error, OSError):
+                raise failure(self.path, error) from error
+            raise
 
     def write(self, tile: Tile, values: Any) -> None:
         """Write the float64 values of a tile, rounded once."""
         self.written(tile, self.far()(tile, values))
 
-    def far(self) -> Callable[[Tile, Any], tuple[int, int]]:
+    def far(self) -> Callable[[Tile, Any], tuple[int, int, int]]:
         """What writes a tile, in any process that sees the store."""
-        return MasterChunk(ChunkWriter(self._temporary, MASTER, ""), self.dtype)
+        return MasterChunk(ChunkWriter(self._store, MASTER, ""), self.dtype)
 
-    def written(self, tile: Tile, result: tuple[int, int]) -> None:
+    def written(self, tile: Tile, result: tuple[int, int, int]) -> None:
         with self._lock:
             self.clipped += result[0]
             self.missing += result[1]
+            self._sums[tile] = result[2]
 
-    def commit(self, sums: Mapping[str, int] = {}) -> None:
-        """Give the store its name; a store of that name goes away only then.
-
-        `sums` are those of the inputs by path, for the trace.
-        """
+    def seal(self, sums: Mapping[str, int] = {}, *, verify: bool = True) -> None:
+        """Bring the store to the disk; see `master.FitsMaster.seal`."""
         for text in self._trace.texts(os.path.dirname(self.path), sums):
             self._header.add_history(text)
         text = self._header.tostring(sep="\n", padding=False, endcard=False)
-        zarr.open_array(os.path.join(self._temporary, MASTER)).attrs["header"] = text
+        try:
+            zarr.open_array(os.path.join(self._store, MASTER)).attrs["header"] = text
+        except OSError as error:
+            raise failure(self.path, error) from error
         with (
             warnings.catch_warnings()
         ):  # that consolidated metadata are not in Zarr's specification
             warnings.simplefilter("ignore")
-            zarr.consolidate_metadata(self._temporary)
+            try:
+                zarr.consolidate_metadata(self._store)
+            except OSError as error:
+                raise failure(self.path, error) from error
+        self._folder.seal()
+        if verify:
+            self._verify()
+        self._sealed = True
+
+    def _verify(self) -> None:
         try:
-            replace_store(self._temporary, self.path)
-        except OSError as error:
-            raise PulsarError(f"{printable(self.path)}: cannot be written ({error})") from error
+            array: Any = zarr.open_array(os.path.join(self._store, MASTER), mode="r")
+            for tile, checksum in self._sums.items():
+                planes = (tile.plane,) if array.ndim == 3 else ()
+                rows, columns = array.chunks[-2:]
+                index = (*planes, tile.y // rows, tile.x // columns)
+                with open(chunk_path(self._store, MASTER, index), "rb") as file:
+                    drop_cached(file.fileno())
+                if _crc(array[(*planes, *slices(tile))]) != checksum:
+                    raise unlike(self.path)
+        except PulsarError:
+            raise
+        except Exception as error:  # what a damaged chunk makes its codecs raise
+            raise unlike(self.path, f" ({error})") from error
+
+    def commit(self, check: Callable[[], None] | None = None) -> None:
+        """Give the store its name, after `seal`; a store of that name goes away only then."""
+        if not self._sealed:
+            self.seal()
+        self._folder.commit(check)
 
     def __enter__(self) -> ZarrMaster:
         return self
 
     def __exit__(self, *exc: Any) -> None:
-        self._remove()
+        self._folder.close()

@@ -292,6 +292,12 @@ def slow_stack(tmp_path_factory):
     return folder
 
 
+def at_work(process):
+    """Wait until a tool has made its plan, and works."""
+    assert any(" tiles of " in line for line in process.stdout), process.stderr.read()
+    time.sleep(0.3)
+
+
 def link_stack(folder, count, images, **kwargs):
     """Frames that are hard links to a few files."""
     for i, image in enumerate(images):
@@ -309,10 +315,7 @@ def test_an_interrupt_leaves_what_was_there(slow_stack, tmp_path, number, status
         command("med", slow_stack, "m.fit", "--threads", 1), cwd=tmp_path,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while len(names(tmp_path)) < 2 and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.01)
-    assert len(names(tmp_path)) == 2  # at work on a temporary file
+    at_work(process)
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == status
@@ -476,8 +479,7 @@ def test_a_frame_that_changes_while_it_is_read_is_an_error(slow_stack, tmp_path)
         command("med", "f*.fit", "m.fit", "--threads", 1), cwd=tmp_path,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    while not any(n.endswith(".part") for n in names(tmp_path)) and process.poll() is None:
-        time.sleep(0.01)
+    at_work(process)
     (tmp_path / "f0399.fit").unlink()
     shutil.copy(slow_stack / "f0000.fit", tmp_path / "f0399.fit")
     os.utime(tmp_path / "f0399.fit", ns=(0, 0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -102,7 +103,13 @@ def test_every_tool_takes_a_cube(night, tmp_path):
             assert ours.read_bytes() == truth.read_bytes()
         else:
             assert pixels(ours).tobytes() == pixels(truth).tobytes()
-            assert headers(ours) == headers(truth)
+            assert without_places(headers(ours)) == without_places(headers(truth))
+
+
+def without_places(cards):
+    """Cards without the folders of inputs, and those in a store as they were in a folder."""
+    kept = (card for card in cards if not card.startswith("HISTORY folder "))
+    return [re.sub(r"\S+\.zarr/\d+/", "", card).ljust(80) for card in kept]
 
 
 def test_a_master_in_a_store_is_an_input(night, tmp_path):
