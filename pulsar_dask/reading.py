@@ -23,7 +23,7 @@ from typing import Any, cast
 import numpy as np
 from astropy.io import fits
 
-from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.errors import PulsarError, exhausted, printable
 from pulsar_dask.frame import Frame, PixelType, RiceTable
 from pulsar_dask.kernels import worth_compiling
 from pulsar_dask.tiles import Grid, Tile
@@ -61,6 +61,8 @@ def _guarded(read: Callable[..., Any]) -> Callable[..., Any]:
         except PulsarError:
             raise
         except Exception as error:
+            if text := exhausted(error):
+                raise PulsarError(f"{printable(frame.path)}: {text}") from error
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error
             raise PulsarError(
                 f"{printable(frame.path)}: its pixels cannot be read ({printable(reason)}); "
@@ -133,12 +135,17 @@ def drop_buffers() -> None:
 
 
 def check_unchanged(frames: Sequence[Frame]) -> None:
-    """Raise PulsarError if a file is no longer the one that was scanned."""
+    """Raise PulsarError if a file is no longer the one that was scanned, by this process."""
     for frame in frames:
         try:
-            _check_status(frame, os.stat(frame.file))
+            status = os.stat(frame.file)
         except OSError as error:
             raise PulsarError(f"{printable(frame.path)}: {error.strerror}") from error
+        _check_status(frame, status)
+        # Another file of that size and time. Each of the two alone changes without that: the
+        # number in some network folders, the time with a further link or other permissions.
+        if status.st_ino != frame.inode and status.st_ctime_ns != frame.ctime_ns:
+            raise _changed(frame)
 
 
 def close_files() -> None:
@@ -222,10 +229,14 @@ def _open_plain(frame: Frame) -> _File:
 
 def _check_status(frame: Frame, status: os.stat_result) -> None:
     if (status.st_size, status.st_mtime_ns) != (frame.size, frame.mtime_ns):
-        raise PulsarError(
-            f"{printable(frame.path)}: the file changed after its header was read; "
-            "run again when nothing writes to it"
-        )
+        raise _changed(frame)
+
+
+def _changed(frame: Frame) -> PulsarError:
+    return PulsarError(
+        f"{printable(frame.path)}: the file changed after its header was read; "
+        "run again when nothing writes to it"
+    )
 
 
 # --- tile-compressed -------------------------------------------------------------------
