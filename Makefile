@@ -25,7 +25,7 @@ help:
 	@echo 'make test    the tests'
 	@echo 'make lint    style and types: ruff, mypy'
 	@echo 'make bench   the benchmarks'
-	@echo 'make soak    the property tests with many more examples (long)'
+	@echo 'make soak    the tests with many more examples and moments (long); ends with what was tried'
 	@echo 'make clean   remove .venv and whatever else was made here'
 
 demo: $(STAMP)
@@ -43,7 +43,7 @@ bench: $(STAMP)
 	$(VENV_PYTHON) benchmarks/bench.py $(ARGS)
 
 soak: $(STAMP)
-	$(VENV_PYTHON) -m pytest -n auto --maxprocesses 4 --hypothesis-profile=soak $(ARGS)
+	$(VENV_PYTHON) -m pytest -n auto --maxprocesses 4 --hypothesis-profile=soak -m '' $(ARGS)
 
 clean:
 	rm -rf .venv .venv-oldest demo build *.egg-info benchmarks/data

@@ -1,6 +1,6 @@
 """``python -m pulsar_dask TOOL …``."""
 
-from pulsar_dask.cli import tools
+from pulsar_dask.start import tools
 
 if __name__ == "__main__":
-    tools.run("python -m pulsar_dask")
+    tools()

@@ -14,9 +14,8 @@ from typing import Any
 import click
 
 from pulsar_dask._version import __version__
-from pulsar_dask.errors import PulsarError, PulsarWarning
-
-SIGTERM_STATUS = 143
+from pulsar_dask.errors import PulsarError, PulsarWarning, exhausted, printable
+from pulsar_dask.start import INTERRUPTED, TERMINATED, handle
 
 
 class _Running:
@@ -26,38 +25,39 @@ class _Running:
 
     def run(self, name: str | None = None) -> None:
         """Run as a program: parse `sys.argv`, work, exit."""
-        signal.signal(signal.SIGTERM, _terminate)
         debug = "--debug" in sys.argv
         name = name or self.name or "pulsar-dask"
-        warnings.showwarning = _show_warning
-        warnings.simplefilter("always" if debug else "ignore")
-        warnings.simplefilter("always", PulsarWarning)
+        say = True
         try:
+            handle(_interrupt)
+            warnings.showwarning = _show_warning
+            warnings.simplefilter("always" if debug else "ignore")
+            warnings.simplefilter("always", PulsarWarning)
             status = self.main(prog_name=name, standalone_mode=False)  # type: ignore[attr-defined]
-            _exit(status if isinstance(status, int) else 0)
+            status = status if isinstance(status, int) else 0
+        except SystemExit as error:  # what has to be said was said
+            say = False
+            status = error.code if isinstance(error.code, int) else 1
         except click.ClickException as error:
             error.show()
-            _exit(error.exit_code)
+            status = error.exit_code
         except (KeyboardInterrupt, click.Abort):
-            _say(f"{name}: interrupted; nothing was written")
-            _exit(130)
+            status = INTERRUPTED
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            _exit(1)
-        except PulsarError as error:
-            if debug:
-                raise
-            _say(f"{name}: error: {error}")
-            _exit(1)
+            status = 1
         except Exception as error:
-            if debug:
+            if debug and not _came:
                 raise
-            text = str(error).strip().split("\n")[0]
-            _say(
-                f"{name}: error: {type(error).__name__}: {text}\n"
-                "this should not happen; --debug shows where, for a report"
-            )
-            _exit(1)
+            status = 1
+            if not _came:
+                _say(f"{name}: error: {_in_words(error)}")
+        handle(lambda number, frame: os._exit(_came[0] if _came else status))
+        if _came:  # libraries may have made something else of it, or nothing
+            status = _came[0]
+            if status == INTERRUPTED and say:
+                _say(f"{name}: interrupted; {_what_was_written()}")
+        _exit(status)
 
 
 class Command(_Running, click.Command):
@@ -84,8 +84,31 @@ class Tools(_Running, click.Group):
     """All tools, for ``python -m pulsar_dask``."""
 
 
-def _terminate(number: int, frame: Any) -> None:
-    raise SystemExit(SIGTERM_STATUS)
+_came: list[int] = []
+"""Exit status of the interrupt that came."""
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    _came.append(INTERRUPTED if number == signal.SIGINT else TERMINATED)
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise SystemExit(TERMINATED)
+
+
+def _what_was_written() -> str:
+    done = getattr(sys.modules.get("pulsar_dask.commands"), "DONE", [])
+    names = ", ".join(map(printable, done))
+    return f"whole and in place: {names}" if done else "nothing was written"
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, PulsarError):
+        return str(error)
+    text = str(error).strip().split("\n")[0]
+    return exhausted(error) or (
+        f"{type(error).__name__}: {printable(text)}\n"
+        "this should not happen; --debug shows where, for a report"
+    )
 
 
 def _exit(status: int) -> None:
@@ -440,27 +463,3 @@ def verify(
     settings = _settings(options)
     good = [work.verify(path, tiles=count, folders=folders, options=settings) for path in masters]
     return 0 if all(good) else 1
-
-
-def _run(command: Any, name: str) -> None:
-    command.run(name)
-
-
-def med_main() -> None:
-    _run(med, "med")
-
-
-def makedark_main() -> None:
-    _run(makedark, "makedark")
-
-
-def makeflat_main() -> None:
-    _run(makeflat, "makeflat")
-
-
-def make_cosme_main() -> None:
-    _run(make_cosme, "make_cosme")
-
-
-def find_hot_main() -> None:
-    _run(make_cosme, "find_hot")

@@ -7,14 +7,14 @@ import functools
 import math
 import os
 import re
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from dask.system import CPU_COUNT
 
-from pulsar_dask import pipelines, reading
+from pulsar_dask import memory, pipelines, reading
 from pulsar_dask.checksum import Ledger
 from pulsar_dask.errors import PulsarError, printable, warn
 from pulsar_dask.flats import TARGET_MEDIAN, FrameLevels
@@ -24,7 +24,6 @@ from pulsar_dask.graph import TileGraph
 from pulsar_dask.hotpixels import HotPixels, sealed_list
 from pulsar_dask.master import FitsMaster, common, default_dtype, master_header
 from pulsar_dask.outputs import (
-    AtomicFile,
     check_output,
     is_ours,
     remove_stale,
@@ -35,12 +34,14 @@ from pulsar_dask.report import Progress, Report
 from pulsar_dask.run import Computer, Output, Threads
 from pulsar_dask.scan import scan_frames
 from pulsar_dask.spec import Inputs, same_file
+from pulsar_dask.start import INTERRUPTED
 from pulsar_dask.tiles import Costs, Plan
 from pulsar_dask.trace import Source, Trace
 
 #: Shares of full scale between which a flat is well exposed.
 LEVELS = 0.1, 0.8
-INTERRUPTED = 130
+#: Outputs of this process that have their names, for the message of an interrupt.
+DONE: list[str] = []
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
             made = Output(layer, (master,), _on_its_way(dtype))
             sums = execute(graph, [made], {layer: frames}, {}, plan, computer, options)
             master.seal(sums, verify=options.verify)
-            master.commit(check)
+            _commit({output: master}, {output: check})
     _warn_of_pixels(output, dtype, master)
     report.made(output, f"{dtype}, median of {len(frames)} frames")
     report.end()
@@ -207,7 +208,7 @@ def make_cosme(
     x, y = hot.positions()
     rows = frames[0].shape[-2] if origin_top else None
     with sealed_list(output, x, y, rows=rows, verify=options.verify) as file:
-        file.commit(check)
+        _commit({output: file}, {output: check})
     report.made(output, _hottest(len(x)) + (", Y from the top row" if origin_top else ""))
     report.end()
 
@@ -271,6 +272,7 @@ def make_plan(
     load: Sequence[str] = (),
 ) -> Plan:
     """The tiles of a run. The kernel is loaded first, so that the process is counted whole."""
+    memory.check_address_space()
     kernel = None
     if pipelines.compiled(frames):
         kernel = most_frames or len(frames), kernel_type or pipelines.stack_type(frames)
@@ -327,8 +329,8 @@ def _make(
             for layer, master in masters.items()
         ]
         read = {product.layer: product.frames for product in recipe.products}
-        sums = execute(recipe.graph, outputs, read, levels, plan, computer, options, frames)
-        files: dict[str, FitsMaster | AtomicFile] = {}
+        sums = execute(recipe.graph, outputs, read, levels, plan, computer, options, also=frames)
+        files: dict[str, Any] = {}
         counts = {}
         for product in recipe.products:
             master = files[place(f"{product.name}.fit")] = masters[product.layer]
@@ -338,11 +340,7 @@ def _make(
                 x, y = hot[product.layer].positions()
                 counts[product.layer] = len(x)
                 files[path] = stack.enter_context(sealed_list(path, x, y, verify=options.verify))
-        for path in files:
-            checks[path]()
-        with uninterrupted():
-            for path, file in files.items():
-                file.commit(checks[path])
+        _commit(files, checks)
     for product in recipe.products:
         path = place(f"{product.name}.fit")
         report.made(path, f"{product.dtype}, " + ", ".join(product.steps))
@@ -361,14 +359,15 @@ def execute(
     plan: Plan,
     computer: Computer,
     options: Options,
+    *,
     also: Sequence[Frame] = (),
 ) -> dict[str, int]:
     """Run a graph with a progress bar, then make sure that no input changed meanwhile.
 
-    `read` names the frames of each output's layer; what single tasks return is put into
-    `results`. Returns the sums of the frames and of those that are read `also`, by path.
+    `read` names the frames of each output's layer, `also` those that are read beside them; what
+    single tasks return is put into `results`. Returns the sums of all of them by path.
     """
-    frames = list({f.path: f for stack in read.values() for f in stack}.values())
+    frames = list({f.path: f for stack in (*read.values(), also) for f in stack}.values())
     stored = {name: sum(f.pixels.stored.itemsize for f in stack) for name, stack in read.items()}
     chunks = plan.grid.chunks
     singles = [name for name in graph.singles if name.startswith("levels")]
@@ -387,14 +386,23 @@ def execute(
         total = sum(f.nbytes for stack in read.values() for f in stack) + share * len(singles)
         with Progress(total, quiet=options.quiet) as progress:
             computer.run(graph, outputs, frames, plan, on_done, ledger)
-        everything = list(dict.fromkeys([*frames, *also]))
-        sums, remarks = reading.check_sums(everything, ledger, options.threads or CPU_COUNT)
-        reading.check_unchanged(everything)
+        sums, remarks = reading.check_sums(frames, ledger, options.threads or CPU_COUNT)
+        reading.check_unchanged(frames)
         for remark in remarks:
             warn(remark)
         return sums
     finally:
         reading.close_files()
+
+
+def _commit(files: Mapping[str, Any], checks: Mapping[str, Callable[[], None]]) -> None:
+    """Give sealed outputs their names; all or none, but for a kill in between."""
+    for path in files:
+        checks[path]()
+    with uninterrupted():
+        for path, file in files.items():
+            file.commit(checks[path])
+            DONE.append(path)
 
 
 def _hottest(count: int) -> str:

@@ -418,6 +418,8 @@ def scan_store(path: str) -> list[Frame]:
             rice=None,
             size=status.st_size,
             mtime_ns=status.st_mtime_ns,
+            inode=status.st_ino,
+            ctime_ns=status.st_ctime_ns,
             index=i,
             depth=len(names),
             **frame_keywords(Keywords(_header(text))),  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import warnings
 
 
@@ -11,6 +12,32 @@ class PulsarError(Exception):
 
 class PulsarWarning(UserWarning):
     """Something that was worked around; its text says what it means for the result."""
+
+
+def exhausted(error: BaseException) -> str | None:
+    """What to do about an error that tells that the system gives no more of something."""
+    number = error.errno if isinstance(error, OSError) else None
+    text = str(error).lower()
+    if "can't start new thread" in text:
+        return (
+            "the system gives no further thread; take fewer with --threads, or raise the limits "
+            "(`ulimit -u`, `ulimit -v`)"
+        )
+    if (
+        isinstance(error, MemoryError)
+        or number == errno.ENOMEM
+        or "cannot allocate memory" in text
+        or "failed to map segment" in text
+    ):
+        return (
+            "the system gives no more memory; take less with --memory and --threads, close other "
+            "programs, or raise the limit (`ulimit -v`)"
+        )
+    if number in (errno.EMFILE, errno.ENFILE) or "too many open files" in text:
+        return "too many open files; raise the limit (`ulimit -n`)"
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return f"no space left ({error}); free some"
+    return exhausted(error.__cause__) if error.__cause__ is not None else None
 
 
 def warn(text: str) -> None:

@@ -151,6 +151,10 @@ class Frame:
     bayer: str | None
     problem: str | None = None
     """What is wrong with a keyword that a pipeline would need, in words."""
+    inode: int = 0
+    """Number of the file and time of its status, where it was scanned; see
+    `reading.check_unchanged`."""
+    ctime_ns: int = 0
     index: int = 0
     """Place among the frames of a Zarr store."""
     depth: int = 1

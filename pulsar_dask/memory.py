@@ -14,6 +14,9 @@ DEFAULT_GB = 16.0
 #: What libraries still take after the plan is made: the scheduler's threads, its graph,
 #: file buffers (measured at 10 to 30 MB).
 SLACK = 40 * MB
+#: Addresses that the libraries and a small plan take, mapped but not used for the most part
+#: (measured at 0.45 to 0.6 GB).
+LEAST_ADDRESSES = 700 * MB
 
 
 def available() -> int:
@@ -27,7 +30,31 @@ def available() -> int:
     ):
         with contextlib.suppress(OSError, ValueError), open(limit) as file:
             limits.append(int(file.read()))
+    if (addresses := address_space()) is not None:
+        limits.append(held + max(0, addresses - int(psutil.Process().memory_info().vms)))
     return int(min(limits))
+
+
+def address_space() -> int | None:
+    """Bytes of addresses that this process may use (`ulimit -v`); None where that is not
+    limited."""
+    with contextlib.suppress(ImportError, AttributeError, OSError, ValueError):
+        import resource
+
+        soft = resource.getrlimit(resource.RLIMIT_AS)[0]
+        return None if soft == resource.RLIM_INFINITY else soft
+    return None
+
+
+def check_address_space() -> None:
+    """Raise PulsarError where too little is left to load the compiler, which would end the
+    process without a word of ours."""
+    limit = address_space()
+    if limit is not None and limit < LEAST_ADDRESSES:
+        raise PulsarError(
+            f"the system limits this process to {limit / GB:.2f} GB of addresses and at least "
+            f"{LEAST_ADDRESSES / GB:.2f} GB are needed; raise the limit (`ulimit -v`)"
+        )
 
 
 def resident() -> int:

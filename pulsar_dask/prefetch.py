@@ -6,6 +6,7 @@ not, the second that imports take is worth half a gigabyte of reading.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Sequence
@@ -24,7 +25,8 @@ def prefetch(specs: Sequence[str], *, sequence: bool, recursive: bool) -> None:
     is wrong: the command itself will.
     """
     if hasattr(os, "posix_fadvise"):
-        threading.Thread(target=_ask, args=(specs, sequence, recursive), daemon=True).start()
+        with contextlib.suppress(RuntimeError):  # no further thread is to be had
+            threading.Thread(target=_ask, args=(specs, sequence, recursive), daemon=True).start()
 
 
 def _ask(specs: Sequence[str], sequence: bool, recursive: bool) -> None:

@@ -25,7 +25,7 @@ import numpy as np
 from astropy.io import fits
 
 from pulsar_dask.checksum import Ledger, fold, word_sum
-from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.errors import PulsarError, exhausted, printable
 from pulsar_dask.frame import Frame, PixelType, RiceTable
 from pulsar_dask.kernels import worth_compiling
 from pulsar_dask.scan import BLOCK
@@ -108,6 +108,8 @@ def _guarded(read: Callable[..., Any]) -> Callable[..., Any]:
         except PulsarError:
             raise
         except Exception as error:
+            if text := exhausted(error):
+                raise PulsarError(f"{printable(frame.path)}: {text}") from error
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error
             raise PulsarError(
                 f"{printable(frame.path)}: its pixels cannot be read ({printable(reason)}); "
@@ -187,12 +189,17 @@ def drop_buffers() -> None:
 
 
 def check_unchanged(frames: Sequence[Frame]) -> None:
-    """Raise PulsarError if a file is no longer the one that was scanned."""
+    """Raise PulsarError if a file is no longer the one that was scanned, by this process."""
     for frame in frames:
         try:
-            _check_status(frame, os.stat(frame.file))
+            status = os.stat(frame.file)
         except OSError as error:
             raise PulsarError(f"{printable(frame.path)}: {error.strerror}") from error
+        _check_status(frame, status)
+        # Another file of that size and time. Each of the two alone changes without that: the
+        # number in some network folders, the time with a further link or other permissions.
+        if status.st_ino != frame.inode and status.st_ctime_ns != frame.ctime_ns:
+            raise _changed(frame.path)
 
 
 def close_files() -> None:

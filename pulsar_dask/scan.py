@@ -181,6 +181,8 @@ def _frame(
             rice=_rice_table(hdu, path) if tiled else None,
             size=status.st_size,
             mtime_ns=status.st_mtime_ns,
+            inode=status.st_ino,
+            ctime_ns=status.st_ctime_ns,
             **frame_keywords(keywords),  # type: ignore[arg-type]
         )
     except fits.VerifyError as error:

@@ -39,3 +39,19 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A new folder that is the current one."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """After `make soak`: each fault, how often it was tried, what was left behind."""
+    reports = [r for found in terminalreporter.stats.values() for r in found]
+    rows = {
+        value
+        for report in reports
+        if isinstance(report, pytest.TestReport) and report.passed and report.when == "call"
+        for name, value in report.user_properties
+        if name == "fault"
+    }
+    if rows:
+        terminalreporter.section("faults: tried, left behind, what was found")
+    for fault, tried, left, how in sorted(map(tuple, rows)):
+        terminalreporter.line(f"{fault:60} {tried:6} {left:4}   {how}")
