@@ -72,14 +72,17 @@ def check_output(path: str, inputs: Iterable[str], *, overwrite: bool) -> None:
     if not os.path.lexists(path) or (overwrite and not os.path.isdir(path)):
         return
     if not is_ours(path):
-        raise PulsarError(
-            f"{name} exists and was not written by {CREATOR}; "
-            "name another output or add --overwrite"
-        )
+        what = f"exists and was not written by {CREATOR}"
+        if is_ours(path, changed=True):
+            what = f"was changed after {CREATOR} wrote it"
+        raise PulsarError(f"{name} {what}; name another output or add --overwrite")
 
 
-def is_ours(path: str) -> bool:
-    """Whether a file (or Zarr store) is a master or a list that this program wrote."""
+def is_ours(path: str, *, changed: bool = False) -> bool:
+    """Whether a file (or Zarr store) is a master or a list that this program wrote.
+
+    A FITS master that somebody has changed since is theirs, unless `changed` ones count.
+    """
     try:
         if os.path.isdir(path):
             with open(os.path.join(path, "zarr.json"), "rb") as file:
@@ -91,7 +94,10 @@ def is_ours(path: str) -> bool:
             if path.lower().endswith(".lst") or head.startswith(b"P "):
                 file.seek(0)
                 return all(_LIST_LINE.fullmatch(line) for line in iter(_line_of(file), b""))
-            return _is_created_here(head)
+        if not _is_created_here(head):
+            return False
+        status = os.stat(path)
+        return changed or _is_as_written(path, status.st_ino, status.st_size, status.st_mtime_ns)
     except OSError:
         return False
 
@@ -101,6 +107,18 @@ _LIST_LINE = re.compile(rb"P \d+ \d+\r\n")
 
 def _line_of(file: IO[bytes]) -> Callable[[], bytes]:
     return lambda: file.readline(100)  # a file without lines is not held whole
+
+
+@functools.lru_cache(maxsize=64)
+def _is_as_written(path: str, inode: int, size: int, mtime_ns: int) -> bool:
+    """Whether the words of a FITS file with CHECKSUM, and nothing behind its one HDU, add up."""
+    with open(path, "rb") as file:
+        return fold(_sum_of(file)) == 0xFFFFFFFF
+
+
+def _sum_of(file: IO[bytes]) -> int:
+    parts = iter(lambda: file.read(_READ_AT_ONCE), b"")
+    return sum(word_sum(np.frombuffer(part, np.uint8)) for part in parts)
 
 
 def _is_created_here(head: bytes) -> bool:

@@ -554,20 +554,56 @@ def test_other_names_are_other_sequences(stack, output):
 
 
 @pytest.mark.parametrize(
-    ("content", "ours"),
+    "content",
     [
-        (header_bytes({"SIMPLE": True, "CREATOR": "pulsar-dask 0.1.0"}), True),
-        (header_bytes({"SIMPLE": True, "CREATOR": "siril"}), False),
-        (header_bytes({"SIMPLE": True, "COMMENT": "CREATOR = 'pulsar-dask"}), False),
-        (header_bytes({"SIMPLE": True}) + b"CREATOR = 'pulsar-dask'", False),
-        (b"", False),
-        (b"CREATOR = 'pulsar-dask'", False),
+        header_bytes({"SIMPLE": True, "CREATOR": "pulsar-dask 0.1.0"}),
+        header_bytes({"SIMPLE": True, "CREATOR": "siril"}),
+        header_bytes({"SIMPLE": True, "COMMENT": "CREATOR = 'pulsar-dask"}),
+        header_bytes({"SIMPLE": True}) + b"CREATOR = 'pulsar-dask'",
+        b"",
+        b"CREATOR = 'pulsar-dask'",
     ],
 )
-def test_a_master_of_ours_is_known_by_its_header(tmp_path, content, ours):
+def test_what_is_no_master_of_ours(tmp_path, content):
     path = tmp_path / "m.fit"
     path.write_bytes(content)
-    assert is_ours(str(path)) is ours
+    assert not is_ours(str(path))
+
+
+def edit_header(path):
+    """As a program does that knows nothing of CHECKSUM."""
+    data = path.read_bytes()
+    mine = b"OBJECT  = 'mine'".ljust(80) + b"END".ljust(80)
+    path.write_bytes(data.replace(b"END".ljust(160), mine, 1))
+
+
+def edit_pixel(path):
+    data = bytearray(path.read_bytes())
+    data[2880] ^= 1
+    path.write_bytes(data)
+
+
+def edit_with_checksum(path):
+    with fits.open(path, mode="update", checksum=True) as hdus:
+        hdus[0].header["CREATOR"] = "another program"
+
+
+def append_to(path):
+    path.write_bytes(path.read_bytes() + b"notes of mine")
+
+
+@pytest.mark.parametrize("edit", [edit_header, edit_pixel, edit_with_checksum, append_to])
+def test_a_master_that_was_changed_is_theirs_who_changed_it(tmp_path, edit):
+    path = tmp_path / "m.fit"
+    write_master(path, np.ones((5, 7)), "float32")
+    assert is_ours(str(path))
+    check_output(str(path), [], overwrite=False)
+    edit(path)
+    assert not is_ours(str(path))
+    with pytest.raises(PulsarError, match=r"m.fit .* --overwrite") as told:
+        check_output(str(path), [], overwrite=False)
+    assert ("was changed after" in str(told.value)) is (edit is not edit_with_checksum)
+    check_output(str(path), [], overwrite=True)
 
 
 # --- interrupted ----------------------------------------------------------------------------------
