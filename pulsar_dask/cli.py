@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 import re
@@ -14,7 +15,7 @@ from typing import Any
 import click
 
 from pulsar_dask._version import __version__
-from pulsar_dask.errors import PulsarError, PulsarWarning, exhausted, printable
+from pulsar_dask.errors import PulsarError, PulsarWarning, exhausted, printable, terminal_text
 from pulsar_dask.start import INTERRUPTED, TERMINATED, handle
 
 
@@ -28,6 +29,10 @@ class _Running:
         debug = "--debug" in sys.argv
         name = name or self.name or "pulsar-dask"
         say = True
+        for stream in (sys.stdout, sys.stderr):
+            # a name that a Windows code page lacks is no reason to stop
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
         try:
             handle(_interrupt)
             warnings.showwarning = _show_warning
@@ -39,7 +44,10 @@ class _Running:
             say = False
             status = error.code if isinstance(error.code, int) else 1
         except click.ClickException as error:
-            error.show()
+            _reword(error, printable)  # it repeats arguments as they are
+            shown = io.StringIO()
+            error.show(file=shown)
+            _say(shown.getvalue().removesuffix("\n"))
             status = error.exit_code
         except (KeyboardInterrupt, click.Abort):
             status = INTERRUPTED
@@ -60,6 +68,10 @@ class _Running:
         _exit(status)
 
 
+#: Before an argument that begins as an option and is none; no argument can hold it.
+_MARK = "\0"
+
+
 class Command(_Running, click.Command):
     """A tool. A negative number among its arguments is a number, not an option."""
 
@@ -70,14 +82,26 @@ class Command(_Running, click.Command):
             if isinstance(param, click.Option) and not param.is_flag
             for name in param.opts
         }
-        plain: list[str] = []
-        numbers: list[str] = []
-        for before, argument in itertools.pairwise(["", *args]):
-            number = re.fullmatch(r"-\.?\d.*", argument) and before not in takes_value
-            (numbers if number else plain).append(argument)
-        if numbers and "--" not in args:
-            args = [*plain, "--", *numbers]
-        return super().parse_args(ctx, args)
+        if "" in args:
+            raise click.UsageError('an argument is empty (""): is a variable of the shell not set?')
+        end = args.index("--") if "--" in args else len(args)
+        marked = [
+            _MARK + argument
+            if re.match(r"-\.?[0-9]", argument) and before not in takes_value
+            else argument
+            for before, argument in itertools.pairwise(["", *args[:end]])
+        ]
+        try:
+            rest = super().parse_args(ctx, marked + args[end:])
+        except click.ClickException as error:
+            _reword(error, lambda text: text.replace(_MARK, ""))
+            raise
+        for name, value in ctx.params.items():
+            if isinstance(value, tuple):
+                ctx.params[name] = tuple(v.removeprefix(_MARK) for v in value)
+            elif isinstance(value, str):
+                ctx.params[name] = value.removeprefix(_MARK)
+        return rest
 
 
 class Tools(_Running, click.Group):
@@ -104,11 +128,21 @@ def _what_was_written() -> str:
 def _in_words(error: Exception) -> str:
     if isinstance(error, PulsarError):
         return str(error)
+    if known := exhausted(error):
+        return known
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{printable(error.filename)}: " if error.filename else ""
+        return f"{place}{error.strerror}"
     text = str(error).strip().split("\n")[0]
-    return exhausted(error) or (
+    return (
         f"{type(error).__name__}: {printable(text)}\n"
         "this should not happen; --debug shows where, for a report"
     )
+
+
+def _reword(error: click.ClickException, change: Callable[[str], str]) -> None:
+    if error.message:
+        vars(error)["message"] = change(error.message)
 
 
 def _exit(status: int) -> None:
@@ -118,7 +152,7 @@ def _exit(status: int) -> None:
 
 
 def _say(text: str) -> None:
-    click.echo(text, err=True)
+    click.echo(terminal_text(text), err=True)
 
 
 def _show_warning(message: Any, category: Any, *args: Any, **kwargs: Any) -> None:
@@ -137,15 +171,33 @@ def _options(*decorators: Callable[..., Any]) -> Callable[[Callable[..., Any]], 
     return decorate
 
 
-def _within(limit: float, *, zero: bool = False) -> Callable[..., float | None]:
-    """A callback that refuses what is no number above 0 (or `zero`) and below a limit."""
+class Number(click.ParamType):  # type: ignore[type-arg]
+    """A number from one bound to another, as it is written everywhere: with a point."""
 
-    def check(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
-        if value is not None and not (0 < value < limit or (zero and value == 0)):
-            raise click.BadParameter(f"{value:g} is not a number from 0 to {limit:g}")
-        return value
+    name = "number"
 
-    return check
+    def __init__(
+        self, low: float, high: float, give: str, *, whole: bool = False, above: bool = False
+    ) -> None:
+        self.low, self.high, self.whole, self.above = low, high, whole, above
+        self.give = give
+        """What is to be given, as "gigabytes as a number, such as 2"."""
+
+    def convert(self, value: Any, param: Any, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        from pulsar_dask.spec import number
+
+        try:
+            given = number(value)
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}; give {self.give}", param, ctx)
+        if not self.low <= given <= self.high or (self.above and given == self.low):
+            bounds = f"{'above' if self.above else 'from'} {self.low:.12g} to {self.high:.12g}"
+            self.fail(f"{value!r} is not a number {bounds}; give {self.give}", param, ctx)
+        if self.whole and given != int(given):
+            self.fail(f"{value!r} is not a whole number; give {self.give}", param, ctx)
+        return int(given) if self.whole else given
 
 
 _input_options = _options(
@@ -174,13 +226,17 @@ def _scheduler_address(ctx: click.Context, param: click.Parameter, value: str | 
 _execution_options = _options(
     click.option(
         "--memory",
-        type=float,
-        callback=_within(1e9),
+        type=Number(0, 1e9, "gigabytes as a number, such as 2 or 0.5", above=True),
         metavar="GB",
         help="Most memory the whole process may take, or each worker process of a cluster. "
         "[default: 16, or what there is]",
     ),
-    click.option("--threads", type=click.IntRange(1), metavar="N", help="[default: all cores]"),
+    click.option(
+        "--threads",
+        type=Number(1, 1024, "how many threads, such as 4", whole=True),
+        metavar="N",
+        help="[default: all cores]",
+    ),
     click.option(
         "--scheduler",
         metavar="ADDRESS",
@@ -232,8 +288,7 @@ _exposures = _options(
     ),
     click.option(
         "--exposure-tolerance",
-        type=float,
-        callback=_within(1e6, zero=True),
+        type=Number(0, 1e6, "seconds as a number, such as 0.01"),
         metavar="S",
         help="Seconds within which exposures are the same. [default: 0.001]",
     ),
@@ -249,8 +304,7 @@ _origin = click.option(
 
 _hot_pixels = click.option(
     "--hot-pixels",
-    type=click.IntRange(0),
-    default=10_000,
+    type=Number(0, 1e9, "how many pixels, such as 1000", whole=True),
     metavar="N",
     help="How many of the hottest pixels a list holds. [default: 10000]",
 )
@@ -322,7 +376,7 @@ def med(names: tuple[str, ...], dtype: str | None, **options: Any) -> None:
 @_verify
 @_common_options
 def makedark(
-    input_spec: tuple[str, ...], bias: str | None, hot_pixels: int, **options: Any
+    input_spec: tuple[str, ...], bias: str | None, hot_pixels: int | None, **options: Any
 ) -> None:
     """Make master darks, one for each exposure time, and their lists of hot pixels.
 
@@ -389,7 +443,9 @@ def makeflat(
 @_execution_options
 @_verify
 @_common_options
-def make_cosme(image: str, output: str, hot_pixels: int, origin: str, **options: Any) -> None:
+def make_cosme(
+    image: str, output: str, hot_pixels: int | None, origin: str, **options: Any
+) -> None:
     """List the hottest pixels of a FITS image, in IRIS's format (P X Y, from zero)."""
     from pulsar_dask import commands
 

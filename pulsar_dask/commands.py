@@ -16,12 +16,13 @@ from dask.system import CPU_COUNT
 
 from pulsar_dask import memory, pipelines, reading
 from pulsar_dask.checksum import Ledger
-from pulsar_dask.errors import PulsarError, printable, warn
+from pulsar_dask.errors import PulsarError, count, printable, warn
 from pulsar_dask.flats import TARGET_MEDIAN, FrameLevels
 from pulsar_dask.frame import Frame, PixelType
-from pulsar_dask.gather import Search, as_number, gather_darks, gather_flats
+from pulsar_dask.gather import Darks, Search, gather_darks, gather_flats
 from pulsar_dask.graph import TileGraph
-from pulsar_dask.hotpixels import HotPixels, sealed_list
+from pulsar_dask.groups import check_alike
+from pulsar_dask.hotpixels import HOT_PIXELS, HotPixels, sealed_list
 from pulsar_dask.master import FitsMaster, common, default_dtype, master_header
 from pulsar_dask.outputs import (
     check_output,
@@ -33,7 +34,7 @@ from pulsar_dask.recipes import Product, Recipe, dark_costs, dark_recipe, flat_c
 from pulsar_dask.report import Progress, Report
 from pulsar_dask.run import Computer, Output, Threads
 from pulsar_dask.scan import scan_frames
-from pulsar_dask.spec import Inputs, same_file
+from pulsar_dask.spec import FITS_NAME, MOST_ADU, Inputs, as_number, is_store, same_file
 from pulsar_dask.start import INTERRUPTED
 from pulsar_dask.tiles import Costs, Plan
 from pulsar_dask.trace import Source, Trace
@@ -42,6 +43,8 @@ from pulsar_dask.trace import Source, Trace
 LEVELS = 0.1, 0.8
 #: Outputs of this process that have their names, for the message of an interrupt.
 DONE: list[str] = []
+#: Share of a sensor's pixels beyond which those listed as hot are no longer few.
+HOT_SHARE = 0.01
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,8 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
     paths = [p for p in inputs.paths if not (same_file(p, output) and is_ours(output))]
     if not paths:
         raise PulsarError(f"{printable(output)} is the only input, and the output")
-    if not re.search(r"\.(fit|fits|fts|zarr)$", output, re.IGNORECASE):
+    check_name(output)
+    if not re.search(r"[^/\\]\.(fit|fits|fts|zarr)$", output, re.IGNORECASE):
         raise PulsarError(
             f"{printable(output)}: a master is a .fit, .fits, .fts or .zarr; name it so"
         )
@@ -93,13 +97,14 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
     frames = _without_masters(scan_frames(paths), inputs, report)
     if len(frames) == 1:
         warn("one frame is its own median: the result is no cleaner than that frame")
+    check_alike(os.path.basename(output), frames, options.search.tolerance)
     shape = pipelines.check_shapes(frames)
     dtype = dtype or default_dtype(frames)
     kind = common([f.kind for f in frames])
 
     header = master_header(frames, kind=None if kind == "other" else kind)
     inputs_of = tuple(Source.of("input", frame) for frame in frames)
-    trace = Trace(inputs_of, (f"median of {len(frames)} frames",))
+    trace = Trace(inputs_of, (f"median of {count(len(frames), 'frame')}",))
     with options.computer() as computer:
         costs = pipelines.median_costs(frames, np.dtype(dtype).itemsize)
         zarr = output.lower().endswith(".zarr")
@@ -121,7 +126,7 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
             master.seal(sums, verify=options.verify)
             _commit({output: master}, {output: check})
     _warn_of_pixels(output, dtype, master)
-    report.made(output, f"{dtype}, median of {len(frames)} frames")
+    report.made(output, f"{dtype}, median of {count(len(frames), 'frame')}")
     report.end()
 
 
@@ -129,20 +134,22 @@ def makedark(
     spec: Sequence[str],
     *,
     bias: str | None,
-    hot_pixels: int,
+    hot_pixels: int | None,
     options: Options,
 ) -> None:
     """``makedark input_spec [bias_spec]``."""
     report = options.report()
     darks = gather_darks(spec, bias, options.search)
-    report.passed_over(darks.passed)
+    report.passed_over(darks.passed, darks.unused)
+    wanted = HOT_PIXELS if hot_pixels is None else hot_pixels
     costs = dark_costs(list(darks.groups.values()), darks.bias)
     with options.computer() as computer:
         plan = make_plan(costs, darks.frames, computer, options)
-        report.plan(darks.frames, plan)
+        report.plan(darks.frames, plan, _darks_and_bias(darks))
+        _hint_at_number(hot_pixels, darks.frames[0], report)
         recipe = dark_recipe(darks.groups, darks.bias, plan.grid)
         paths = [f.path for f in darks.frames]
-        _make(recipe, darks.frames, paths, hot_pixels, plan, computer, options, report)
+        _make(recipe, darks.frames, paths, wanted, plan, computer, options, report)
 
 
 def makeflat(
@@ -161,12 +168,12 @@ def makeflat(
         target = number
         spec = spec[:-1]
     target = TARGET_MEDIAN if target is None else target
-    if not 0 < target < math.inf:
+    if not 1 / MOST_ADU < target < MOST_ADU:
         raise PulsarError(f"target median {target:g}: give a positive number of ADU, such as 5000")
     flats = gather_flats(
         spec, dark=dark, hot_pixels=hot_pixels, origin_top=origin_top, search=options.search
     )
-    report.passed_over(flats.passed)
+    report.passed_over(flats.passed, flats.unused)
     with options.computer() as computer:
         plan = make_plan(
             flat_costs(list(flats.groups.values()), computer.slots),
@@ -191,19 +198,26 @@ def makeflat(
 
 
 def make_cosme(
-    image: str, output: str, *, hot_pixels: int, origin_top: bool, options: Options
+    image: str, output: str, *, hot_pixels: int | None, origin_top: bool, options: Options
 ) -> None:
     """``make_cosme input.fit output.lst``."""
     report = options.report()
+    if os.path.isdir(image) and not is_store(image):
+        raise PulsarError(f"{printable(image)}: a folder; name one image, such as dark120s.fit")
+    check_name(output)
     check = functools.partial(check_output, output, [image], overwrite=options.overwrite)
     check()
+    if FITS_NAME.search(output) or _is_store_name(output):
+        raise PulsarError(f"{printable(output)}: a list is no image; name it .lst")
     remove_stale(os.path.dirname(os.path.abspath(output)))
     frames = scan_frames([image])
-    hot = HotPixels(frames[0].shape, hot_pixels)
+    wanted = HOT_PIXELS if hot_pixels is None else hot_pixels
+    hot = HotPixels(frames[0].shape, wanted)
     with options.computer() as computer:
         plan = make_plan(pipelines.median_costs(frames, 8), frames, computer, options)
         graph = TileGraph(plan.grid)
         layer = pipelines.median_graph(frames, graph)
+        _hint_at_number(hot_pixels, frames[0], report)
         execute(graph, [Output(layer, (hot,))], {layer: frames}, {}, plan, computer, options)
     x, y = hot.positions()
     rows = frames[0].shape[-2] if origin_top else None
@@ -221,7 +235,7 @@ def cube(spec: Sequence[str], output: str, *, options: Options) -> None:
     frames = scan_frames(options.search.find(spec).paths)
     store = cubestore.CubeStore(output, frames, overwrite=options.overwrite)
     if store.complete:
-        report.made(output, f"{len(frames)} frames, complete already")
+        report.made(output, f"{count(len(frames), 'frame')}, complete already")
         return
     area = math.prod(store.shape)
     try:
@@ -254,8 +268,45 @@ def cube(spec: Sequence[str], output: str, *, options: Options) -> None:
         raise
     finally:
         reading.close_files()
-    report.made(output, f"{store.dtype}, {len(frames)} frames")
+    report.made(output, f"{store.dtype}, {count(len(frames), 'frame')}")
     report.end()
+
+
+# --- what is named -------------------------------------------------------------------------
+
+
+def check_name(output: str) -> None:
+    """Refuse the name of an output that no file can have, before any work is done for it."""
+    name = printable(output)
+    if os.path.isdir(output) and not _is_store_name(output):
+        raise PulsarError(f"{name} is a folder; the output, which comes last, is a file")
+    try:
+        os.lstat(output)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        short = name if len(name) < 80 else f"{name[:76]}…"
+        raise PulsarError(f"{short}: {error.strerror}; name another output") from error
+
+
+def _is_store_name(path: str) -> bool:
+    return path.lower().rstrip("/\\").endswith(".zarr")
+
+
+def _hint_at_number(hot_pixels: int | None, frame: Frame, report: Report) -> None:
+    """Say where the usual number of hot pixels is too high for a sensor."""
+    share = HOT_PIXELS / math.prod(frame.shape[-2:])
+    if hot_pixels is None and share > HOT_SHARE:
+        report.say(
+            f"{HOT_PIXELS} hot pixels are {min(share, 1):.0%} of this small sensor; "
+            "--hot-pixels N lists fewer"
+        )
+
+
+def _darks_and_bias(darks: Darks) -> str:
+    bias = len(darks.bias.frames)
+    what = count(len(darks.frames) - bias, "dark")
+    return what if not bias else f"{what} and {bias} bias {'frame' if bias == 1 else 'frames'}"
 
 
 # --- what they share -----------------------------------------------------------------------
@@ -444,5 +495,5 @@ def _without_masters(frames: Sequence[Frame], inputs: Inputs, report: Report) ->
     masters = [f for f in frames if f.is_master and f.path not in inputs.explicit]
     if not masters or len(masters) == len(frames):
         return list(frames)
-    report.passed_over({"masters": len(masters)})
+    report.passed_over({"masters": len(masters)}, masters)
     return [f for f in frames if f not in masters]

@@ -249,13 +249,16 @@ def flat_masters(
     return _dataset(recipe, search.tolerance)
 
 
-def hot_pixels(master: xr.DataArray, count: int = HOT_PIXELS) -> xr.Dataset:
+def hot_pixels(
+    master: xr.DataArray | str | os.PathLike[str], count: int = HOT_PIXELS
+) -> xr.Dataset:
     """The highest values of a master: what `makedark` and `make_cosme` list.
 
     Parameters
     ----------
-    master : xarray.DataArray
-        Dims (y, x) or (plane, y, x); computed chunk by chunk, never held whole.
+    master : xarray.DataArray or path
+        Dims (y, x) or (plane, y, x); computed chunk by chunk, never held whole. Or the file
+        that holds it.
     count : int
 
     Returns
@@ -263,6 +266,8 @@ def hot_pixels(master: xr.DataArray, count: int = HOT_PIXELS) -> xr.Dataset:
     xarray.Dataset
         Variables ``x`` and ``y`` along ``pixel``: int64, from zero, highest value first.
     """
+    if isinstance(master, (str, os.PathLike)):
+        master = median(master, sequence=False)
     hot = HotPixels(master.shape, count)
     chunks = master.chunks or tuple((n,) for n in master.shape)
     grid = Grid(master.shape, chunks[-2][0], chunks[-1][0])

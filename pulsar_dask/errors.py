@@ -51,3 +51,17 @@ def printable(text: object) -> str:
         c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode()
         for c in str(text)
     )
+
+
+def terminal_text(text: object) -> str:
+    """Lines fit for a terminal: `printable` but for the ends of lines."""
+    return "\n".join(map(printable, str(text).split("\n")))
+
+
+def count(n: int, noun: str) -> str:
+    """A number of things.
+
+    >>> count(1, "frame"), count(2, "frame")
+    ('1 frame', '2 frames')
+    """
+    return f"{n} {noun}" + ("" if n == 1 else "s")

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from pulsar_dask.checksum import file_sum
-from pulsar_dask.errors import PulsarError, printable, warn
+from pulsar_dask.errors import PulsarError, count, printable, warn
 from pulsar_dask.flats import FlatGroup
 from pulsar_dask.frame import Frame
 from pulsar_dask.groups import (
     EXPOSURE_TOLERANCE,
     by_exposure,
     by_filter,
+    check_calibrator,
     check_group,
     check_one_exposure,
     choose,
@@ -25,11 +24,11 @@ from pulsar_dask.groups import (
     named_exposure,
     why_passed,
 )
-from pulsar_dask.hotpixels import find_rings, read_list
+from pulsar_dask.hotpixels import Array, find_rings, read_list
 from pulsar_dask.pipelines import check_shapes, describe_shape
 from pulsar_dask.recipes import FROM_TOP, MINUS, Bias
 from pulsar_dask.scan import read_header, scan_frame, scan_frames
-from pulsar_dask.spec import Inputs, find_inputs, has_mask, is_list
+from pulsar_dask.spec import Inputs, as_number, find_inputs, finite, has_mask, is_list
 from pulsar_dask.trace import Source, Trace, number_text
 
 _NUMBER = (int, float, np.integer, np.floating)
@@ -58,6 +57,8 @@ class Darks:
     groups: dict[float, list[Frame]]
     bias: Bias
     passed: dict[str, int] = field(default_factory=dict)
+    unused: tuple[Frame, ...] = ()
+    """The frames that were passed over."""
 
     @property
     def frames(self) -> list[Frame]:
@@ -72,6 +73,8 @@ class Flats:
     calibration: dict[str, Trace]
     """How each group is calibrated: files that are read, steps in words."""
     passed: dict[str, int] = field(default_factory=dict)
+    unused: tuple[Frame, ...] = ()
+    """The frames that were passed over."""
 
     @property
     def frames(self) -> list[Frame]:
@@ -87,31 +90,6 @@ def as_texts(spec: Spec) -> list[str]:
     return (
         [os.fspath(spec)] if isinstance(spec, (str, os.PathLike)) else [os.fspath(s) for s in spec]
     )
-
-
-def as_number(text: str) -> float | None:
-    """The number that a text is, unless it is a file's name.
-
-    Raises
-    ------
-    PulsarError
-        It is a number, but not a finite one.
-    """
-    if os.path.lexists(text):
-        return None
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    if not math.isfinite(number):
-        raise PulsarError(f"{printable(text)}: not a finite number")
-    return number
-
-
-def _finite(value: Any) -> float:
-    if not math.isfinite(value):
-        raise PulsarError(f"{value}: not a finite number")
-    return float(value)
 
 
 # --- darks -------------------------------------------------------------------------------
@@ -139,7 +117,7 @@ def gather_darks(spec: Spec, bias: Spec | float | None = None, search: Search = 
     bias_args: list[str] = []
     constant = 0.0
     if isinstance(bias, _NUMBER):
-        constant = _finite(bias)
+        constant = finite(bias)
     elif bias is not None:
         bias_args = as_texts(bias)
     elif len(args) > 1 and (os.path.isdir(args[0]) or is_list(args[0]) or has_mask(args[0])):
@@ -162,11 +140,11 @@ def gather_darks(spec: Spec, bias: Spec | float | None = None, search: Search = 
     if bias_args:
         among = scan_frames(search.find(bias_args).paths)
         frames = _bias_frames(among)
-        used = {f.path for f in (*darks, *frames)}
-        unused = {f.path: f for f in (*found, *among) if f.path not in used}
-        passed = why_passed(unused.values())
     else:
-        frames = ()
+        frames, among = (), []
+    used = {f.path for f in (*darks, *frames)}
+    unused = {f.path: f for f in (*found, *among) if f.path not in used}
+    passed = why_passed(unused.values())
     check_shapes([*darks, *frames])
     groups = by_exposure(darks, search.tolerance)
     names = [exposure_name(e) for e in groups]
@@ -174,9 +152,12 @@ def gather_darks(spec: Spec, bias: Spec | float | None = None, search: Search = 
         raise PulsarError("two exposures would have one name; raise --exposure-tolerance")
     for name, group in zip(names, groups.values(), strict=True):
         check_group(f"dark{name}.fit", group)
+        if frames:
+            check_calibrator(f"dark{name}.fit", group, "bias", frames)
     if len(frames) > 1:
         check_group("bias.fit", frames)
-    return Darks(groups, Bias(tuple(frames), constant, combine=len(frames) > 1), passed)
+    bias_of_all = Bias(tuple(frames), constant, combine=len(frames) > 1)
+    return Darks(groups, bias_of_all, passed, tuple(unused.values()))
 
 
 def _none_found(kind: str, label: str, args: Sequence[str], passed: dict[str, int]) -> str:
@@ -275,12 +256,19 @@ def gather_flats(
     """
     args = as_texts(spec)
     inputs = search.find(args)
-    found, passed = choose(scan_frames(inputs.paths), "flat", assume_type=search.assume_type)
+    scanned = scan_frames(inputs.paths)
+    found, passed = choose(scanned, "flat", assume_type=search.assume_type)
     if not found:
         raise PulsarError(_none_found("flat", "Flat Frame", args, passed))
     shape = check_shapes(found)
     folders = list(dict.fromkeys([os.getcwd(), *inputs.folders]))
+    # a dark that is given may have its list beside it
+    own = isinstance(dark, (str, os.PathLike)) and os.path.isfile(dark)
+    beside = [os.path.dirname(os.path.abspath(dark))] if own else []  # type: ignore[arg-type]
+    list_folders = list(dict.fromkeys([*folders, *beside]))
+    lists: dict[str, tuple[Array, int]] = {}
     groups, calibrations = {}, {}
+    biased: dict[str, list[str]] = {}
     filters = by_filter(found)
     exposures = {
         code: check_one_exposure(f"flat_{code}.fit", frames, search.tolerance)
@@ -291,22 +279,40 @@ def gather_flats(
         check_group(name, frames)
         calibration, note = _dark_for(name, exposure, dark, shape, folders, search.tolerance)
         steps = [note] if note else []
-        sources = [Source.of("dark", calibration)] if isinstance(calibration, Frame) else []
-        listed = _list_for(name, exposure, hot_pixels, folders, search.tolerance)
+        sources = []
+        if isinstance(calibration, Frame):
+            sources.append(Source.of("dark", calibration))
+            check_calibrator(name, frames, "dark", [calibration])
+            if dark is None and _has_no_bias(calibration):
+                biased.setdefault(calibration.path, []).append(name)
+        listed = _list_for(name, exposure, hot_pixels, list_folders, search.tolerance)
         defects = None
         if listed is not None:
+            if listed not in lists:  # what comes through a pipe can be read only once
+                places = read_list(listed, shape, origin_top=origin_top)
+                lists[listed] = places, file_sum(listed) if os.path.isfile(listed) else 0
             bayer = any(f.bayer for f in frames)
-            defects = find_rings(
-                read_list(listed, shape, origin_top=origin_top), shape, bayer=bayer
-            )
-            sources.append(Source("list", os.path.abspath(listed), sum=file_sum(listed)))
-            name = os.path.basename(listed)
-            steps.append(f"{len(defects.places)} pixels of {name} corrected")
+            places, total = lists[listed]
+            defects = find_rings(places, shape, bayer=bayer)
+            sources.append(Source("list", os.path.abspath(listed), sum=total))
+            pixels = count(len(defects.places), "pixel")
+            steps.append(f"{pixels} of {os.path.basename(listed)} corrected")
             if origin_top:
                 steps.append(FROM_TOP)
         groups[code] = FlatGroup(tuple(frames), calibration, defects)
         calibrations[code] = Trace(tuple(sources), tuple(steps))
-    return Flats(groups, calibrations, passed)
+    for path, names in biased.items():
+        warn(
+            f"{', '.join(names)}: {os.path.basename(path)} is a dark from which the bias was "
+            "subtracted, so the bias stays in the flats; a dark made without bias takes it off"
+        )
+    unused = [f for f in scanned if f not in found]
+    return Flats(groups, calibrations, passed, tuple(unused))
+
+
+def _has_no_bias(dark: Frame) -> bool:
+    """Whether a bias was subtracted from a master dark."""
+    return any(str(h).startswith("minus") for h in read_header(dark).get("HISTORY", []))
 
 
 def _dark_for(
@@ -322,7 +328,7 @@ def _dark_for(
     if given is None:
         path = _beside(folders, "dark", ".fit", exposure, tolerance)
     else:
-        number = _finite(given) if isinstance(given, _NUMBER) else as_number(os.fspath(given))
+        number = finite(given) if isinstance(given, _NUMBER) else as_number(os.fspath(given))
         if number is not None:
             return number, f"{MINUS}{number_text(number)}" if number else ""
         path = os.fspath(given)  # type: ignore[arg-type]
@@ -339,18 +345,14 @@ def _dark_for(
             f"{printable(path)} is {describe_shape(frame.shape)}, "
             f"the flats are {describe_shape(shape)}; it is not their dark"
         )
-    if given is None:
-        if frame.exposure is None or abs(frame.exposure - exposure) > tolerance + 1e-9:
-            says = "no EXPTIME" if frame.exposure is None else f"EXPTIME {frame.exposure:g}"
-            raise PulsarError(
-                f"{printable(path)} has {says} in its header, not the {exposure:g} s of its name "
-                "and the flats; make it again with makedark, or give one with --dark"
-            )
-        if any(str(h).startswith("minus") for h in read_header(frame).get("HISTORY", [])):
-            warn(
-                f"{name}: {os.path.basename(path)} is a dark from which the bias was subtracted, "
-                "so the bias stays in the flats; a dark made without bias takes it off"
-            )
+    if given is None and (
+        frame.exposure is None or abs(frame.exposure - exposure) > tolerance + 1e-9
+    ):
+        says = "no EXPTIME" if frame.exposure is None else f"EXPTIME {frame.exposure:g}"
+        raise PulsarError(
+            f"{printable(path)} has {says} in its header, not the {exposure:g} s of its name "
+            "and the flats; make it again with makedark, or give one with --dark"
+        )
     return frame, f"minus {os.path.basename(path)}"
 
 

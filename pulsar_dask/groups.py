@@ -6,6 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from statistics import median
 from typing import Any
 
 from pulsar_dask.errors import PulsarError, printable, warn
@@ -41,17 +42,18 @@ def choose(
 
 def why_passed(frames: Iterable[Frame]) -> dict[str, int]:
     """Why frames are passed over: reason and count."""
+    return dict(Counter(map(why, frames)))
 
-    def reason(frame: Frame) -> str:
-        if frame.is_master:
-            return "masters"
-        if frame.kind is None:
-            return "without IMAGETYP"
-        if frame.kind == "other":
-            return f"of type '{printable(frame.label)[:20]}'"
-        return f"{frame.kind} frames"
 
-    return dict(Counter(map(reason, frames)))
+def why(frame: Frame) -> str:
+    """Why a frame is passed over, as it is said of several."""
+    if frame.is_master:
+        return "masters"
+    if frame.kind is None:
+        return "without IMAGETYP"
+    if frame.kind == "other":
+        return f"of type '{printable(frame.label)[:20]}'"
+    return f"{frame.kind} frames"
 
 
 def by_exposure(
@@ -106,7 +108,7 @@ def exposure_name(seconds: float) -> str:
     return f"{microseconds}us"
 
 
-_EXPOSURE_NAME = re.compile(r"(\d+)(s|ms|us)")
+_EXPOSURE_NAME = re.compile(r"([0-9]+)(s|ms|us)")
 
 
 def named_exposure(text: str) -> float | None:
@@ -167,20 +169,83 @@ def check_group(name: str, frames: Sequence[Frame]) -> None:
             f"{name}: CCD-TEMP from {min(temperatures):g} to {max(temperatures):g} degC; "
             "the dark current differs among the frames"
         )
-    settings: dict[str, Callable[[Frame], Any]] = {
-        "GAIN": lambda f: f.gain,
-        "OFFSET": lambda f: f.bias_level,
-        "INSTRUME": lambda f: f.camera,
-        "READOUTM": lambda f: f.readout,
-        "binning": lambda f: f.binning,
-    }
-    for keyword, value in settings.items():
-        found = list(dict.fromkeys(value(f) for f in frames))
-        if len(found) > 1:
-            some = " and ".join(printable(v) for v in found[:3])
+    for keyword, value in SETTINGS.items():
+        if found := _differing(frames, value):
+            some, odd = found
             warn(
-                f"{name}: {keyword} differs among the frames ({some}); they do not belong together"
+                f"{name}: {keyword} differs among the frames ({some}; the first odd one is "
+                f"{_file(odd)}); they do not belong together"
             )
+
+
+#: What the frames of a stack and of what calibrates them have in common.
+SETTINGS: dict[str, Callable[[Frame], Any]] = {
+    "GAIN": lambda f: f.gain,
+    "OFFSET": lambda f: f.bias_level,
+    "INSTRUME": lambda f: f.camera,
+    "READOUTM": lambda f: f.readout,
+    "binning": lambda f: f.binning,
+}
+
+
+def check_alike(name: str, frames: Sequence[Frame], tolerance: float = EXPOSURE_TOLERANCE) -> None:
+    """Warn, in one line, of frames that hardly belong into one median, whatever they are."""
+    exposures = [f.exposure for f in frames if f.exposure is not None]
+    apart = bool(exposures) and max(exposures) - min(exposures) > tolerance + 1e-9
+    looks: dict[str, Callable[[Frame], Any]] = {
+        "IMAGETYP": lambda f: f.label if f.kind == "other" else f.kind,
+        "EXPTIME": lambda f: f.exposure if apart else None,
+        "FILTER": lambda f: None if f.filter is None else filter_code(f.filter),
+        **SETTINGS,
+    }
+    differ = {k: found for k, look in looks.items() if (found := _differing(frames, look))}
+    if differ:
+        what = ", ".join(f"{keyword} ({some})" for keyword, (some, _) in differ.items())
+        odd = next(iter(differ.values()))[1]
+        warn(
+            f"{printable(name)}: the frames differ in {what}; the first odd one is {_file(odd)}. "
+            "Do they belong into one median?"
+        )
+
+
+def check_calibrator(
+    name: str, frames: Sequence[Frame], kind: str, calibrators: Sequence[Frame]
+) -> None:
+    """Warn of a bias or dark that was not taken as the frames were."""
+    first, other = frames[0], calibrators[0]
+    differ = [
+        f"{keyword} {printable(value(other))}, not {printable(value(first))}"
+        for keyword, value in SETTINGS.items()
+        if None not in (value(other), value(first)) and value(other) != value(first)
+    ]
+    warm, cold = _temperature(calibrators), _temperature(frames)
+    if warm is not None and cold is not None and abs(warm - cold) > TEMPERATURE_SPREAD:
+        differ.append(f"CCD-TEMP {warm:g} degC, not {cold:g}")
+    if differ:
+        warn(
+            f"{name}: the {kind} {_file(other)} has {'; '.join(differ)} as {_file(first)}; "
+            "they do not belong together"
+        )
+
+
+def _temperature(frames: Sequence[Frame]) -> float | None:
+    known = [f.temperature for f in frames if f.temperature is not None]
+    return median(known) if known else None
+
+
+def _differing(frames: Sequence[Frame], value: Callable[[Frame], Any]) -> tuple[str, Frame] | None:
+    """Some of the values that frames have, and the first frame whose value most have not."""
+    counts = Counter(value(f) for f in frames)
+    if len(counts) < 2:
+        return None
+    usual = counts.most_common(1)[0][0]
+    odd = next(f for f in frames if value(f) != usual)
+    some = list(dict.fromkeys((usual, value(odd), *counts)))[:3]
+    return " and ".join("none" if v is None else printable(v) for v in some), odd
+
+
+def _file(frame: Frame) -> str:
+    return printable(os.path.basename(frame.path))
 
 
 def check_one_exposure(name: str, frames: Sequence[Frame], tolerance: float) -> float:

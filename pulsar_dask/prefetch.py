@@ -12,7 +12,7 @@ import threading
 from collections.abc import Sequence
 
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.spec import resolve
+from pulsar_dask.spec import is_list, list_path, resolve
 
 #: Bytes of each file that are asked for in turn: tiles go through all frames at once.
 _STEP = 8_000_000
@@ -32,9 +32,12 @@ def prefetch(specs: Sequence[str], *, sequence: bool, recursive: bool) -> None:
 def _ask(specs: Sequence[str], sequence: bool, recursive: bool) -> None:
     paths: list[str] = []
     for spec in specs:
+        # what comes through a pipe can be read once only, which the command itself will
+        if is_list(spec) and not os.path.isfile(list_path(spec)):
+            continue
         try:
             paths += resolve(spec, sequence=sequence, recursive=recursive).paths
-        except PulsarError:
+        except (PulsarError, OSError, ValueError):
             continue
     try:
         sizes = {path: os.path.getsize(path) for path in paths}

@@ -12,6 +12,7 @@ import numpy as np
 from dask.tokenize import tokenize
 
 from pulsar_dask import flats, kernels, pipelines
+from pulsar_dask.errors import count
 from pulsar_dask.flats import FlatGroup
 from pulsar_dask.frame import Frame
 from pulsar_dask.graph import TileGraph
@@ -77,7 +78,7 @@ class Bias:
     def step(self) -> str | None:
         """What it does to a dark, in words."""
         if self.combine:
-            return f"minus bias.fit, the median of {len(self.frames)} frames"
+            return f"minus bias.fit, the median of {count(len(self.frames), 'frame')}"
         if self.frames:
             return f"minus {self.frames[0].path.replace(chr(92), '/').rsplit('/', 1)[-1]}"
         return f"{MINUS}{number_text(self.constant)}" if self.constant else None
@@ -113,7 +114,7 @@ def dark_recipe(groups: dict[float, list[Frame]], bias: Bias, grid: Grid) -> Rec
         shared = graph.share(f"bias-frames-{source}", bias.frames)
         rounding = graph.share(f"bias-type-{source}", dtype)
         level = graph.add(f"bias-{source}", _master_tile, shared, rounding)
-        steps: tuple[str, ...] = (f"median of {len(bias.frames)} frames",)
+        steps: tuple[str, ...] = (f"median of {count(len(bias.frames), 'frame')}",)
         recipe.products.append(Product("bias", "bias", level, bias.frames, dtype, steps))
     elif bias.frames:
         shared = graph.share(f"bias-frames-{source}", bias.frames)
@@ -124,7 +125,7 @@ def dark_recipe(groups: dict[float, list[Frame]], bias: Bias, grid: Grid) -> Rec
         token = tokenize(frames_token(frames), source)
         shared = graph.share(f"frames-{token}", tuple(frames))
         layer = graph.add(f"dark-{token}", _dark_tile, shared, level)
-        steps = (f"median of {len(frames)} frames", *([bias.step] if bias.step else []))
+        steps = (f"median of {count(len(frames), 'frame')}", *([bias.step] if bias.step else []))
         recipe.products.append(
             Product(
                 f"dark{exposure_name(exposure)}",
@@ -231,7 +232,7 @@ def flat_recipe(
         steps = (
             *known.steps,
             f"{SCALED}{number_text(target)}",
-            f"median of {n} frames",
+            f"median of {count(n, 'frame')}",
         )
         recipe.products.append(
             Product(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
 
 from pulsar_dask import memory
-from pulsar_dask.errors import printable
+from pulsar_dask.errors import count, printable, terminal_text
 from pulsar_dask.frame import Frame
+from pulsar_dask.groups import why
 from pulsar_dask.pipelines import describe_shape
 from pulsar_dask.tiles import GB, MB, Plan
 
@@ -25,10 +26,10 @@ class Report:
 
     def say(self, text: str, *, always: bool = False) -> None:
         if always or not self.quiet:
-            click.echo(text)
+            click.echo(terminal_text(text))
 
-    def passed_over(self, reasons: dict[str, int]) -> None:
-        """One line, counted by reason."""
+    def passed_over(self, reasons: dict[str, int], frames: Iterable[Frame] = ()) -> None:
+        """One line, counted by reason; with --verbose the frames too."""
         if any(reasons.values()):
             counts = (
                 f"{n} {reason.removesuffix('s') if n == 1 else reason}"
@@ -36,19 +37,22 @@ class Report:
                 if n
             )
             self.say(f"passed over: {', '.join(counts)}")
+        if self.verbose:
+            for frame in frames:
+                self.say(f"  {printable(frame.path)}: {why(frame).removesuffix('s')}")
 
-    def plan(self, frames: Sequence[Frame], plan: Plan) -> None:
-        """What is read, and how memory is used."""
+    def plan(self, frames: Sequence[Frame], plan: Plan, what: str | None = None) -> None:
+        """What is read (`what`: the frames counted, in words), and how memory is used."""
         kinds = sorted({str(f.pixels.native) for f in frames})
         self.say(
-            f"{len(frames)} frames of {describe_shape(frames[0].shape)} pixels, "
+            f"{what or count(len(frames), 'frame')} of {describe_shape(frames[0].shape)} pixels, "
             f"{' and '.join(kinds)}, {size_text(sum(f.nbytes for f in frames))}"
         )
-        where = f"{plan.workers} workers of " if plan.workers else ""
+        where = f"{count(plan.workers, 'worker')} of " if plan.workers else ""
         each = " each" if plan.workers else ""
         self.say(
-            f"{len(plan.grid)} tiles of {plan.grid.width} x {plan.grid.height} pixels on "
-            f"{where}{plan.threads} threads, "
+            f"{count(len(plan.grid), 'tile')} of {plan.grid.width} x {plan.grid.height} pixels on "
+            f"{where}{count(plan.threads, 'thread')}, "
             f"{size_text(plan.total)} of at most {size_text(plan.budget)}{each}"
         )
         if self.verbose:
@@ -58,7 +62,7 @@ class Report:
                 self.say(f"  memory: {name} {size_text(size)}")
 
     def made(self, path: str, what: str) -> None:
-        self.say(f"{printable(path)}: {what}")
+        self.say(f"{printable(path)}: {printable(what)}")
 
     def end(self) -> None:
         self.say(

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import glob
+import io
 import itertools
+import math
 import os
 import re
+import select
+import stat
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pulsar_dask.errors import PulsarError, PulsarWarning, printable
@@ -16,9 +20,17 @@ from pulsar_dask.errors import PulsarError, PulsarWarning, printable
 FITS_NAME = re.compile(r"\.(fit|fits|fts)(\.(fz|gz))?$", re.IGNORECASE)
 _LIST_NAME = re.compile(r"\.(txt|lst)$", re.IGNORECASE)
 _NUMBERED = re.compile(
-    r"^(?P<prefix>.*?)(?P<number>\d+)(?P<suffix>\.(?:fit|fits|fts)(?:\.(?:fz|gz))?)$",
+    r"^(?P<prefix>.*?)(?P<number>[0-9]+)(?P<suffix>\.(?:fit|fits|fts)(?:\.(?:fz|gz))?)$",
     re.IGNORECASE | re.DOTALL,
 )
+#: Characters of a line, and lines, beyond which a file is no list of names: the longest path
+#: that a system takes, and more frames than a night has.
+_LONGEST_LINE = 32_767
+_MOST_LINES = 1_000_000
+#: Seconds in which something has to come through a named pipe.
+_PIPE_PATIENCE = 5
+#: Beyond this no pixel is, and single precision ends not far above it.
+MOST_ADU = 1e30
 
 
 @dataclass(frozen=True)
@@ -78,6 +90,8 @@ def resolve(
     explicit: set[str] = set()
     folders: list[str] = []
     for text in texts:
+        if not text:
+            raise PulsarError('a name is empty (""): is a variable of the shell not set?')
         if is_store(text):
             found.append(os.path.abspath(text))
             folders.append(os.path.dirname(os.path.abspath(text)))
@@ -89,7 +103,7 @@ def resolve(
         if has_mask(text):
             named = _in_mask(text)
         elif is_list(text):
-            named = _in_list(text if os.path.exists(text) else text[1:])
+            named = _in_list(list_path(text))
             explicit.update(named)
         elif not os.path.exists(text):
             raise PulsarError(f"{printable(text)}: no such file or folder")
@@ -122,6 +136,11 @@ def is_list(text: str) -> bool:
     return text.startswith("@")
 
 
+def list_path(text: str) -> str:
+    """The file that a list's argument names."""
+    return text if os.path.exists(text) else text[1:]
+
+
 def has_mask(text: str) -> bool:
     """Whether an argument is a mask, not a file whose name happens to look like one."""
     return glob.has_magic(text) and not text.startswith("@") and not os.path.exists(text)
@@ -146,6 +165,71 @@ def sequence_siblings(path: str) -> tuple[str, str, int, str] | None:
 def same_file(a: str, b: str) -> bool:
     """Whether two paths name one file, links resolved."""
     return os.path.normcase(os.path.realpath(a)) == os.path.normcase(os.path.realpath(b))
+
+
+# --- numbers ---------------------------------------------------------------------------
+
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:e[+-]?[0-9]+)?", re.IGNORECASE)
+_NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
+_LIKE_A_NUMBER = re.compile(r"[+-]?[.,]?\d[\w.,']*")
+
+
+def number(text: str) -> float:
+    """The number that a text is; infinite where it is too large for a float.
+
+    Raises
+    ------
+    ValueError
+        It is none; the message says how to write it.
+    """
+    text = text.strip()
+    if _NUMBER.fullmatch(text) or _NOT_FINITE.fullmatch(text):
+        return float(text)
+    plain = re.sub(r"(?<=[0-9])[_'](?=[0-9])", "", text)
+    pointed = plain.replace(",", ".")
+    if plain.count(",") == 1 and _NUMBER.fullmatch(pointed):
+        whole = plain.replace(",", "")
+        also = f" (or {whole})" if re.search(r",[0-9]{3}$", plain) else ""
+        raise ValueError(f"write it with a point: {pointed}{also}")
+    if _NUMBER.fullmatch(plain):
+        raise ValueError(f"write it as {plain}")
+    raise ValueError("not a number")
+
+
+def as_number(text: str) -> float | None:
+    """The number of ADU that an argument is, unless it is a file's name.
+
+    Raises
+    ------
+    PulsarError
+        It is a number that no pixel has, or one that is written in another way.
+    """
+    if os.path.lexists(text):
+        return None
+    try:
+        value = number(text)
+    except ValueError as error:
+        if not _LIKE_A_NUMBER.fullmatch(text) or FITS_NAME.search(text) or _LIST_NAME.search(text):
+            return None
+        why = "" if str(error) == "not a number" else f" ({error})"
+        raise PulsarError(
+            f"{printable(text)}: no such file or folder, and not a number of ADU as 100 or 4.5{why}"
+        ) from None
+    return finite(value, text)
+
+
+def finite(value: float, text: object = None) -> float:
+    """A number of ADU; a PulsarError for one that no pixel can have."""
+    value = float(value)
+    if not math.isfinite(value):
+        raise PulsarError(
+            f"{printable(value if text is None else text)}: not a finite number; give ADU as 100"
+        )
+    if abs(value) > MOST_ADU:
+        raise PulsarError(
+            f"{printable(value if text is None else text)}: more than pixels can have"
+        )
+    return value
 
 
 # --- the forms -----------------------------------------------------------------------
@@ -183,27 +267,84 @@ def _wanted(name: str) -> bool:
 
 
 def _in_list(path: str) -> list[str]:
-    try:
-        with open(path, encoding="utf-8-sig", errors="surrogateescape", newline=None) as file:
-            lines = file.read().split("\n")
-    except OSError as error:
-        raise PulsarError(f"{printable(path)}: {error.strerror}") from error
+    name = printable(path)
+    if not path:
+        raise PulsarError("@: the list's name is missing, as in @list.txt")
+    if os.path.isdir(path):
+        raise PulsarError(f"{name}: a folder, not a list; name it without the @")
+    folder = os.path.dirname(os.path.abspath(path))
     found = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(_list_lines(path), 1):
         entry = line.strip()
         if not entry or entry.startswith("#"):
             continue
-        beside = os.path.join(os.path.dirname(os.path.abspath(path)), entry)
-        existing = next((p for p in (entry, beside) if "\0" not in p and os.path.isfile(p)), None)
+        # a name may end in blanks, and blanks may stand around a name
+        texts = dict.fromkeys((entry, line))
+        places = [p for text in texts for p in (text, os.path.join(folder, text))]
+        existing = next((p for p in places if "\0" not in p and os.path.isfile(p)), None)
+        where = f"{name}, line {number}: {_shortened(entry)}"
         if existing is None:
+            there = next((p for p in places if "\0" not in p and os.path.exists(p)), None)
+            if entry.startswith("@"):
+                raise PulsarError(f"{where} is a list; a list names files, not lists")
+            if there is not None:
+                what = "a folder" if os.path.isdir(there) else "not a regular file"
+                raise PulsarError(f"{where} is {what}; a list names files")
             raise PulsarError(
-                f"{printable(path)}, line {number}: {printable(entry)}: no such file, "
-                "neither from the current folder nor from the list's"
+                f"{where}: no such file, neither from the current folder nor from the list's"
             )
+        if same_file(existing, path):
+            raise PulsarError(f"{where} is this list itself; a list names files, not lists")
+        if _LIST_NAME.search(existing):
+            raise PulsarError(f"{where} is a list; a list names files, not lists")
         found.append(os.path.abspath(existing))
     if not found:
-        raise PulsarError(f"{printable(path)}: the list names no file")
+        raise PulsarError(f"{name}: the list names no file")
     return found
+
+
+def _list_lines(path: str) -> Iterator[str]:
+    """The lines of a list without their ends; what is no list is not held whole."""
+    try:
+        with open(path, "rb", opener=open_text) as raw:
+            # PowerShell writes UTF-16
+            wide = raw.peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff")
+            text = io.TextIOWrapper(
+                raw,
+                encoding="utf-16" if wide else "utf-8-sig",
+                errors="replace" if wide else "surrogateescape",
+                newline=None,
+            )
+            for number in itertools.count(1):
+                line = text.readline(_LONGEST_LINE + 1)
+                if not line:
+                    return
+                if len(line) > _LONGEST_LINE:
+                    raise PulsarError(f"{printable(path)}, line {number}: too long for a name")
+                if number > _MOST_LINES:
+                    raise PulsarError(f"{printable(path)}: over {_MOST_LINES} lines are no list")
+                yield line.removesuffix("\n")
+    except OSError as error:
+        raise PulsarError(f"{printable(path)}: {error.strerror}") from error
+
+
+def open_text(path: str, flags: int) -> int:
+    """An opener for `open`: a named pipe that nobody writes to is not waited for without end."""
+    if not stat.S_ISFIFO(os.lstat(path).st_mode) or not hasattr(select, "poll"):
+        return os.open(path, flags)
+    pipe = os.open(path, flags | os.O_NONBLOCK)
+    waiting = select.poll()
+    waiting.register(pipe, select.POLLIN)
+    if not waiting.poll(_PIPE_PATIENCE * 1000):
+        os.close(pipe)
+        raise PulsarError(f"{printable(path)}: a pipe through which nothing comes")
+    os.set_blocking(pipe, True)
+    return pipe
+
+
+def _shortened(text: str) -> str:
+    shown = printable(text)
+    return shown if len(shown) <= 300 else f"{shown[:300]}…"
 
 
 def _sequence_from(path: str, remarks: list[str]) -> list[str]:
@@ -215,7 +356,14 @@ def _sequence_from(path: str, remarks: list[str]) -> list[str]:
     first = int(match["number"])
     numbers = {}
     # a2.FIT belongs to the sequence of a1.fit, except where there is an a2.fit
-    for name in sorted(os.listdir(folder), key=lambda n: n.endswith(match["suffix"])):
+    try:
+        entries = os.listdir(folder)
+    except OSError as error:
+        raise PulsarError(
+            f"{printable(folder)}: {error.strerror}, so the sequence of {printable(path)} cannot "
+            "be looked for; --no-sequence takes this one file"
+        ) from error
+    for name in sorted(entries, key=lambda n: n.endswith(match["suffix"])):
         other = _NUMBERED.match(name)
         if (
             other
