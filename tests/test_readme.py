@@ -56,7 +56,7 @@ def test_notebook_example(night: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_help_names_every_option_of_the_readme() -> None:
     text = ""
-    for tool in ("med", "makedark", "makeflat", "make_cosme"):
+    for tool in ("med", "makedark", "makeflat", "make_cosme", "verify"):
         run = [sys.executable, "-m", "pulsar_dask", tool, "--help"]
         text += subprocess.run(run, check=True, capture_output=True, text=True).stdout
     for option in set(re.findall(r"`(--[a-z-]+)", README)):
