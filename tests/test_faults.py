@@ -1,5 +1,5 @@
 """Faults while it runs: whatever happens, an output is the old one or the whole new one, and
-nothing else is left. Here each fault comes once; `make soak` runs `soak_faults` at length."""
+nothing else is left. Here each fault comes once; `make soak` runs them at length."""
 
 from __future__ import annotations
 
@@ -247,10 +247,10 @@ def test_long_names_in_any_writing(tmp_path):
 # --- signals -----------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module", params=["med", "makedark", "makeflat"])
-def scene(request, tmp_path_factory):
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
     faults = pytest.importorskip("faults", exc_type=ImportError)  # needs POSIX's resource
-    return faults.make_scene(tmp_path_factory.mktemp(request.param), request.param, (300, 400), 6)
+    return faults.make_scene(tmp_path_factory.mktemp("makedark"), "makedark", (300, 400), 6)
 
 
 @pytest.mark.parametrize("number", ["SIGKILL", "SIGINT", "SIGTERM"])
@@ -282,7 +282,7 @@ RESOURCE = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no su
 
 
 @RESOURCE
-@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.999])
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.9])
 def test_a_limit_of_the_size_of_files(scene, share):
     import resource
 
@@ -470,8 +470,7 @@ def test_a_calibration_frame_that_changes(slow, tmp_path, what):
     assert len(names(tmp_path)) == 13
 
 
-@pytest.mark.parametrize("output", ["m.fit", "m.zarr"])
-@pytest.mark.parametrize("old", [False, True])
+@pytest.mark.parametrize(("output", "old"), [("m.fit", False), ("m.fit", True), ("m.zarr", True)])
 def test_two_runs_write_the_same_output(tmp_path, output, old):
     write_stack(tmp_path, "b", stack(0, 5, 1000, shape=(300, 400)), "Bias")
     if old:
@@ -495,7 +494,7 @@ def test_two_runs_write_the_same_output(tmp_path, output, old):
 
 
 @RESOURCE
-@pytest.mark.parametrize("megabytes", [60, 150, 300, 700])
+@pytest.mark.parametrize("megabytes", [150, 400, 800])
 def test_little_memory_of_the_system(scene, megabytes):
     import resource
 
