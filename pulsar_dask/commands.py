@@ -381,7 +381,11 @@ def execute(
     try:
         total = sum(f.nbytes for stack in read.values() for f in stack) + share * len(singles)
         with Progress(total, quiet=options.quiet) as progress:
-            computer.run(graph, outputs, frames, plan, on_done)
+            try:
+                computer.run(graph, outputs, frames, plan, on_done)
+            except Exception:
+                reading.check_unchanged(frames)  # if an input changed, that explains it
+                raise
         reading.check_unchanged(frames)
     finally:
         reading.close_files()
