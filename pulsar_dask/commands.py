@@ -436,8 +436,12 @@ def execute(
     try:
         total = sum(f.nbytes for stack in read.values() for f in stack) + share * len(singles)
         with Progress(total, quiet=options.quiet) as progress:
-            computer.run(graph, outputs, frames, plan, on_done, ledger)
-        sums, remarks = reading.check_sums(frames, ledger, options.threads or CPU_COUNT)
+            try:
+                computer.run(graph, outputs, frames, plan, on_done, ledger)
+                sums, remarks = reading.check_sums(frames, ledger, options.threads or CPU_COUNT)
+            except Exception:
+                reading.check_unchanged(frames)  # if an input changed, that explains it
+                raise
         reading.check_unchanged(frames)
         for remark in remarks:
             warn(remark)
@@ -447,12 +451,14 @@ def execute(
 
 
 def _commit(files: Mapping[str, Any], checks: Mapping[str, Callable[[], None]]) -> None:
-    """Give sealed outputs their names; all or none, but for a kill in between."""
+    """Give sealed outputs their names, all or none, but for a kill in between: so there is as
+    little in between as can be, and the disk is waited for at the end."""
+    replaced = [path for path in files if os.path.lexists(path)]
     for path in files:
         checks[path]()
     with uninterrupted():
-        for path, file in files.items():
-            file.commit(checks[path])
+        for left, (path, file) in zip(reversed(range(len(files))), files.items(), strict=True):
+            file.commit(None if path in replaced else checks[path], wait=not left)
             DONE.append(path)
 
 

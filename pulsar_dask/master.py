@@ -251,11 +251,11 @@ class FitsMaster:
         self._file.seal(fold(total) if verify else None)
         self._sealed = True
 
-    def commit(self, check: Callable[[], None] | None = None) -> None:
+    def commit(self, check: Callable[[], None] | None = None, *, wait: bool = True) -> None:
         """Give the file its name, after `seal`; see `outputs.AtomicFile.commit`."""
         if not self._sealed:
             self.seal()
-        self._file.commit(check)
+        self._file.commit(check, wait=wait)
 
     def __enter__(self) -> FitsMaster:
         return self

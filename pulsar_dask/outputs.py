@@ -326,7 +326,7 @@ class AtomicFile:
                 raise unlike(self.path)
         self._sealed = True
 
-    def commit(self, check: Callable[[], None] | None = None) -> None:
+    def commit(self, check: Callable[[], None] | None = None, *, wait: bool = True) -> None:
         """Give the file its name, sealed before; from here on the name holds the new file.
 
         Parameters
@@ -334,6 +334,8 @@ class AtomicFile:
         check : callable, optional
             Raises PulsarError if the name may not be taken: something of the user's may have
             come there since the work began.
+        wait : bool
+            Until the disk knows of the name.
         """
         if not self._sealed:
             self.seal()
@@ -346,7 +348,8 @@ class AtomicFile:
             except OSError as error:
                 raise self._failure(error) from error
             self._discard.detach()
-            _sync_folder(os.path.dirname(self.path))
+            if wait:
+                _sync_folder(os.path.dirname(self.path))
 
     def _take_name(self, check: Callable[[], None] | None) -> bool:
         """False if something has come between the check and the naming."""
@@ -473,7 +476,7 @@ class AtomicFolder:
         except OSError as error:
             raise failure(self.path, error) from error
 
-    def commit(self, check: Callable[[], None] | None = None) -> None:
+    def commit(self, check: Callable[[], None] | None = None, *, wait: bool = True) -> None:
         """Give the folder its name; what has that name goes away only then."""
         with uninterrupted():
             try:
@@ -483,7 +486,8 @@ class AtomicFolder:
                     self._rename()
             except OSError as error:
                 raise failure(self.path, error) from error
-            _sync_folder(os.path.dirname(self.path))
+            if wait:
+                _sync_folder(os.path.dirname(self.path))
             self.close()
 
     def _rename(self) -> None:

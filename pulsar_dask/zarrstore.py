@@ -135,11 +135,11 @@ class ZarrMaster:
         except Exception as error:  # what a damaged chunk makes its codecs raise
             raise unlike(self.path, f" ({error})") from error
 
-    def commit(self, check: Callable[[], None] | None = None) -> None:
+    def commit(self, check: Callable[[], None] | None = None, *, wait: bool = True) -> None:
         """Give the store its name, after `seal`; a store of that name goes away only then."""
         if not self._sealed:
             self.seal()
-        self._folder.commit(check)
+        self._folder.commit(check, wait=wait)
 
     def __enter__(self) -> ZarrMaster:
         return self

@@ -117,6 +117,12 @@ def strike(scene: Scene, number: signal.Signals, share: float) -> Counter[str]:
     took = time.monotonic() - began
     found = scene.states(place)
     states = "+".join(sorted(found))
+    if number != signal.SIGKILL and process.returncode == -number and "start.py" not in errors:
+        # Python itself was still starting, and the tool not yet there
+        assert states == "old"
+        assert scene.left(place) == []
+        shutil.rmtree(place)
+        return Counter({"tried": 1, "while Python starts": 1})
     if process.returncode == 0:
         assert found["old"] == 0
         scene.took += (min(took, 2 * scene.took) - scene.took) / 10  # as the machine is busy

@@ -1,18 +1,23 @@
 """Faults while it runs: whatever happens, an output is the old one or the whole new one, and
-nothing else is left. Here each fault comes once; `make soak` runs `soak_faults` at length."""
+nothing else is left. Here each fault comes once; `make soak` runs them at length."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
-from helpers import command, names, run
-from night import write_stack
+from helpers import command, names, run, same, write_frame
+from night import stack, write_stack
 
 from pulsar_dask import outputs
 from pulsar_dask.checksum import fold, word_sum
@@ -237,3 +242,306 @@ def test_long_names_in_any_writing(tmp_path):
     with AtomicFile(str(tmp_path / name), 10) as file:
         file.commit()
     assert names(tmp_path) == [name]
+
+
+# --- signals -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    faults = pytest.importorskip("faults", exc_type=ImportError)  # needs POSIX's resource
+    return faults.make_scene(tmp_path_factory.mktemp("makedark"), "makedark", (300, 400), 6)
+
+
+@pytest.mark.parametrize("number", ["SIGKILL", "SIGINT", "SIGTERM"])
+def test_a_signal_leaves_the_old_or_the_new(scene, number):
+    from faults import strike
+
+    for share in (0.3, 0.9):
+        assert strike(scene, getattr(signal, number), share)["left"] == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells which signals are handled")
+@pytest.mark.parametrize("wait", [0, 0.05, 0.2])
+def test_an_interrupt_while_libraries_load_is_quiet(tmp_path, wait):
+    """From the moment on at which the first line of the command is run."""
+    write_stack(tmp_path, "b", stack(0, 3, 1000), "Bias")
+    process = subprocess.Popen(
+        command("med", "b*.fit", "m.fit"), cwd=tmp_path, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    status = Path("/proc", str(process.pid), "status")
+    while not caught(status) >> (signal.SIGTERM - 1) & 1 and process.poll() is None:
+        time.sleep(0.001)
+    time.sleep(wait)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=100)
+    assert process.returncode == 130
+    assert "interrupted; nothing was written" in errors
+    assert len(errors.splitlines()) == 1, errors
+    assert names(tmp_path) == ["b0001.fit", "b0002.fit", "b0003.fit"]
+
+
+def caught(status):
+    """Signals that a process handles, as bits."""
+    (line,) = (line for line in status.read_text().splitlines() if line.startswith("SigCgt"))
+    return int(line.split()[1], 16)
+
+
+# --- disks -------------------------------------------------------------------------------------
+
+RESOURCE = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limits")
+
+
+@RESOURCE
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.9])
+def test_a_limit_of_the_size_of_files(scene, share):
+    import resource
+
+    from faults import limit
+
+    largest = max(map(len, scene.old.values()))
+    place = scene.place()
+    process = scene.start(place, preexec_fn=limit(resource.RLIMIT_FSIZE, int(largest * share)))
+    _, errors = process.communicate(timeout=100)
+    assert process.returncode == 1
+    assert one_line(errors)
+    assert os.strerror(errno.EFBIG) in errors
+    assert scene.states(place)["new"] == 0
+    assert scene.left(place) == []
+
+
+def one_line(errors):
+    """Whether only one line is there beside warnings."""
+    lines = [line for line in errors.splitlines() if not line.startswith("warning: ")]
+    return len(lines) == 1 and ": error: " in lines[0]
+
+
+@RESOURCE
+def test_a_limit_reached_by_the_last_list_leaves_all_as_they_were(tmp_path):
+    """The masters are smaller than the list of their hot pixels."""
+    import resource
+
+    from faults import limit
+
+    write_stack(tmp_path, "d", np.arange(90000, dtype="u2").reshape(1, 300, 300) // 2, "Dark", 2)
+    run("makedark", "d0001.fit", cwd=tmp_path)
+    before = {n: (tmp_path / n).read_bytes() for n in names(tmp_path)}
+    done = subprocess.run(
+        command("makedark", "d0001.fit", "--hot-pixels", 90000), cwd=tmp_path, text=True,
+        capture_output=True, preexec_fn=limit(resource.RLIMIT_FSIZE, 400_000),
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "cosme2s.lst: cannot be written" in done.stderr
+    assert {n: (tmp_path / n).read_bytes() for n in names(tmp_path)} == before
+
+
+@contextlib.contextmanager
+def mounted(place, *options):
+    if not LINUX_ROOT:
+        pytest.skip("needs Linux and root")
+    line = ["mount", "-t", "tmpfs", *options, "tmpfs", str(place)]
+    if subprocess.run(line, capture_output=True).returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+LINUX_ROOT = sys.platform == "linux" and os.geteuid() == 0
+
+
+@pytest.mark.parametrize("output", ["m.fit", "m.zarr"])
+def test_a_full_disk(tmp_path, output):
+    write_stack(tmp_path, "b", stack(0, 5, 1000, shape=(300, 400)), "Bias")
+    place = tmp_path / "out"
+    place.mkdir()
+    with mounted(place, "-o", "size=100k"):
+        write_frame(place / "m.fit", np.zeros((2, 2), "i2"), cards={"CREATOR": "pulsar-dask 0"})
+        old = (place / "m.fit").read_bytes()
+        done = run("med", tmp_path, f"out/{output}", cwd=tmp_path, status=1)
+        assert one_line(done.stderr)
+        assert os.strerror(errno.ENOSPC) in done.stderr
+        assert names(place) == ["m.fit"]
+        assert (place / "m.fit").read_bytes() == old
+
+
+def test_a_folder_of_scratch_files_that_is_full(tmp_path):
+    for i in range(3):
+        write_frame(tmp_path / f"b{i}.fit.gz", stack(i, 1, 900, shape=(300, 400))[0].astype("i2"))
+    place = tmp_path / "scratch"
+    place.mkdir()
+    with mounted(place, "-o", "size=300k"):
+        environment = os.environ | {"TMPDIR": str(place)}
+        done = run("med", "b*.fit.gz", "m.fit", cwd=tmp_path, status=1, env=environment)
+        assert one_line(done.stderr)
+        assert "TMPDIR" in done.stderr
+        assert names(place) == []
+    assert "m.fit" not in names(tmp_path)
+
+
+@pytest.mark.parametrize("output", ["m.fit", "m.zarr"])
+def test_a_folder_that_cannot_be_written(tmp_path, output):
+    write_stack(tmp_path, "b", stack(0, 3, 1000), "Bias")
+    place = tmp_path / "out"
+    place.mkdir()
+    with mounted(place, "-o", "ro"):
+        done = run("med", tmp_path, f"out/{output}", cwd=tmp_path, status=1)
+        assert one_line(done.stderr)
+        assert os.strerror(errno.EROFS) in done.stderr
+
+
+# --- a folder or an input that changes while a run is at work ----------------------------------
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory):
+    """Frames that take seconds to combine."""
+    folder = tmp_path_factory.mktemp("slow")
+    images = stack(0, 2, 1000, shape=(1500, 2000))
+    for i in range(60):
+        if i < 2:
+            write_frame(folder / f"f{i:02}.fit", images[i].astype("i2"))
+        else:
+            os.link(folder / f"f{i % 2:02}.fit", folder / f"f{i:02}.fit")
+    return folder
+
+
+def begin(*args, cwd):
+    process = subprocess.Popen(
+        command(*args), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert any(" tiles of " in line for line in process.stdout), process.stderr.read()
+    return process
+
+
+@POSIX
+@pytest.mark.parametrize("output", ["m.fit", "m.zarr"])
+def test_a_folder_that_goes_away(slow, tmp_path, output):
+    place = tmp_path / "out"
+    place.mkdir()
+    process = begin("med", slow, f"out/{output}", "--threads", 1, cwd=tmp_path)
+    shutil.rmtree(place)
+    _, errors = process.communicate(timeout=100)
+    assert process.returncode == 1
+    assert one_line(errors)
+    assert "out" in errors
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("how", ["truncated", "removed", "replaced", "rewritten"])
+def test_an_input_that_changes(slow, tmp_path, how):
+    for path in slow.iterdir():
+        (shutil.copy2 if path.name in ("f30.fit", "f59.fit") else os.link)(
+            path, tmp_path / path.name
+        )
+    process = begin("med", "f*.fit", "m.fit", "--threads", 1, cwd=tmp_path)
+    disturb(tmp_path / "f30.fit", how)
+    _, errors = process.communicate(timeout=100)
+    assert process.returncode == 1
+    assert one_line(errors)
+    assert "f30.fit" in errors
+    assert "m.fit" not in names(tmp_path)
+
+
+def disturb(path, how):
+    """Harm an input; what replaces it has its size and time."""
+    status = path.stat()
+    if how == "truncated":
+        os.truncate(path, status.st_size // 2)
+    elif how == "removed":
+        path.unlink()
+    elif how == "replaced":
+        other = path.with_name("other")
+        other.write_bytes(bytes(status.st_size))
+        os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
+        os.replace(other, path)
+    else:
+        with open(path, "r+b") as file:
+            file.seek(10_000)
+            file.write(b"new")
+
+
+@pytest.mark.parametrize("what", ["bias", "dark"])
+def test_a_calibration_frame_that_changes(slow, tmp_path, what):
+    """It is read all the time, too, but is no frame of the stack."""
+    kind = {"bias": "Dark", "dark": "Flat"}[what]
+    write_stack(tmp_path, "f", stack(0, 12, 20000, shape=(1500, 2000)), kind, 1, "L")
+    (other,) = write_stack(tmp_path, "c", stack(1, 1, 1000, shape=(1500, 2000)), what)
+    line = {
+        "bias": ["makedark", "f0001.fit", "c0001.fit"],
+        "dark": ["makeflat", "f0001.fit", "--dark", "c0001.fit"],
+    }[what]
+    process = begin(*line, "--threads", 1, cwd=tmp_path)
+    disturb(other, "replaced")
+    _, errors = process.communicate(timeout=100)
+    assert process.returncode == 1, errors
+    assert one_line(errors)
+    assert "c0001.fit" in errors
+    assert len(names(tmp_path)) == 13
+
+
+@pytest.mark.parametrize(("output", "old"), [("m.fit", False), ("m.fit", True), ("m.zarr", True)])
+def test_two_runs_write_the_same_output(tmp_path, output, old):
+    write_stack(tmp_path, "b", stack(0, 5, 1000, shape=(300, 400)), "Bias")
+    if old:
+        run("med", "b*.fit", output, cwd=tmp_path)
+    there = names(tmp_path)
+    line = command("med", "b*.fit", output)
+    both = [
+        subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    for process in both:
+        assert process.communicate(timeout=100)[1] == b""
+        assert process.returncode == 0
+    assert names(tmp_path) == sorted({*there, output})
+    run("med", output, "again.fit", cwd=tmp_path)
+    run("med", "b*.fit", "alone.fit", cwd=tmp_path)
+    same(fits.getdata(tmp_path / "again.fit"), fits.getdata(tmp_path / "alone.fit"))
+
+
+# --- limits of the system ----------------------------------------------------------------------
+
+
+@RESOURCE
+@pytest.mark.parametrize("megabytes", [150, 400, 800])
+def test_little_memory_of_the_system(scene, megabytes):
+    import resource
+
+    from faults import limit
+
+    place = scene.place()
+    process = scene.start(place, preexec_fn=limit(resource.RLIMIT_AS, megabytes << 20))
+    _, errors = process.communicate(timeout=100)
+    found = scene.states(place)
+    assert scene.left(place) == []
+    if process.returncode == 0:
+        assert found["old"] == 0
+    else:
+        assert process.returncode == 1
+        assert one_line(errors), errors
+        assert "ulimit -v" in errors
+        assert found["new"] == 0
+
+
+@RESOURCE
+@pytest.mark.parametrize("form", ["plain", "fz", "gz"])
+def test_few_open_files(tmp_path, form):
+    import resource
+
+    from faults import limit
+
+    for i in range(60):
+        image = np.full((5, 6), i, "i2")
+        if form == "fz":
+            write_frame(tmp_path / f"f{i:03}.fit.fz", image, place="tiled")
+        else:
+            write_frame(tmp_path / f"f{i:03}.fit{'.gz' * (form == 'gz')}", image)
+    done = subprocess.run(
+        command("med", "f*", "m.fit"), cwd=tmp_path, text=True, capture_output=True,
+        preexec_fn=limit(resource.RLIMIT_NOFILE, 32),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    same(fits.getdata(tmp_path / "m.fit"), np.full((5, 6), 29.5, "f4"))
