@@ -231,11 +231,16 @@ def _check_status(frame: Frame, status: os.stat_result) -> None:
 # --- tile-compressed -------------------------------------------------------------------
 
 
+#: astropy decodes without the GIL, but HCOMPRESS's state and the table of random numbers for
+#: dithered floats are global to the process: two threads would spoil each other's pixels.
+_ONE_AT_A_TIME = threading.Lock()
+
+
 class _TiledFile:
     """A tile-compressed image whose sections astropy decompresses, one thread at a time."""
 
     def __init__(self, frame: Frame) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.Lock() if frame.rice else _ONE_AT_A_TIME
         self.hdus = fits.open(
             frame.path, memmap=False, do_not_scale_image_data=True, lazy_load_hdus=True
         )
