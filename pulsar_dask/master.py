@@ -80,7 +80,8 @@ def master_header(
     header["NCOMBINE"] = (len(frames), "number of frames combined")
     header["COMBMETH"] = (method, "how they were combined")
     _set(header, EXPOSURE_KEYWORDS, _common_exposure(frames, tolerance), "[s] exposure time")
-    _set(header, ("FILTER",), common([f.filter for f in frames]), "filter")
+    name = common([f.filter for f in frames])
+    _set(header, ("FILTER",), name and ascii_text(name), "filter")
     dates = sorted(d for f in frames if f.date and (d := standard_date(f.date)))
     if dates:
         header["DATE-OBS"] = (dates[0], "start of the earliest frame")
