@@ -11,7 +11,7 @@ import threading
 from collections.abc import Sequence
 
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.spec import resolve
+from pulsar_dask.spec import is_list, resolve
 
 #: Bytes of each file that are asked for in turn: tiles go through all frames at once.
 _STEP = 8_000_000
@@ -31,6 +31,8 @@ def _ask(specs: Sequence[str], sequence: bool, recursive: bool) -> None:
     paths: list[str] = []
     for spec in specs:
         try:
+            if is_list(spec) and not os.path.isfile(spec if os.path.exists(spec) else spec[1:]):
+                continue  # what comes through a pipe can be read only once
             paths += resolve(spec, sequence=sequence, recursive=recursive).paths
         except PulsarError:
             continue
@@ -43,7 +45,7 @@ def _ask(specs: Sequence[str], sequence: bool, recursive: bool) -> None:
                 room -= _STEP
                 if room < 0:
                     return
-                file = os.open(path, os.O_RDONLY)
+                file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe is not waited for
                 try:
                     os.posix_fadvise(file, start, _STEP, os.POSIX_FADV_WILLNEED)
                 finally:
