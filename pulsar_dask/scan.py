@@ -125,6 +125,7 @@ def read_header(frame: Frame) -> fits.Header:
                 (c for c in hdus[0].header.cards if c.keyword not in STRUCTURE),
                 unique=True,
                 update=False,
+                useblanks=False,  # to fill blank cards, it would mend damaged ones, or fail
             )
         return header
 
