@@ -59,7 +59,7 @@ for line in sys.stdin:
         for number, name in enumerate(("/dev/null", sys.argv[1] + "/out", sys.argv[1] + "/err")):
             os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC), number)
         sys.argv = ["pulsar_dask", *args]
-        signal.alarm(60)
+        signal.alarm(120)
         try:
             cli.tools.run("python -m pulsar_dask")
         except SystemExit as end:  # as the interpreter ends, but for its modules
