@@ -17,6 +17,7 @@ import pytest
 from astropy.io import fits
 from helpers import (
     BLOCK,
+    command,
     exact_median,
     fitsverify_clean,
     header_bytes,
@@ -85,7 +86,9 @@ def tool(tmp_path_factory):
     if not hasattr(os, "fork"):
 
         def one(*args, cwd, compiled=False, **variables):
-            done = run(*args, cwd=cwd, status=1, env=os.environ | variables)
+            done = subprocess.run(
+                command(*args), cwd=cwd, env=os.environ | variables, capture_output=True, text=True
+            )
             return Done(done.returncode, done.stdout, done.stderr)
 
         yield one
@@ -101,9 +104,9 @@ def tool(tmp_path_factory):
             )  # fmt: skip
         server = servers[compiled]
         server.stdin.write(json.dumps([list(map(str, args)), str(cwd), variables]) + "\n")
-        status, kilobytes = server.stdout.readline().split()
+        status, most = map(int, server.stdout.readline().split())
         out, err = ((told / n).read_bytes().decode(errors="replace") for n in ("out", "err"))
-        return Done(int(status), out, err, int(kilobytes) / 1000)
+        return Done(status, out, err, most / (1e6 if sys.platform == "darwin" else 1e3))
 
     yield some
     for server in servers.values():
