@@ -15,6 +15,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pulsar_dask.errors import printable
+
 Storage = Literal["plain", "tiled", "gzip", "zarr"]
 
 #: BZERO that turns FITS's signed (and unsigned 8-bit) integers into the other sign
@@ -256,7 +258,7 @@ def frame_keywords(header: Mapping[str, Any]) -> dict[str, Any]:
             continue
         number = _number(value)
         if number is None or not 0 <= number < 1e9:
-            problem = f"{keyword} is {value!r}, not a time in seconds"
+            problem = f"{keyword} is {shown(value)}, not a time in seconds"
         else:
             exposure = number
         break
@@ -275,6 +277,12 @@ def frame_keywords(header: Mapping[str, Any]) -> dict[str, Any]:
         "bayer": _text(header.get("BAYERPAT")),
         "problem": problem,
     }
+
+
+def shown(value: Any) -> str:
+    """A value of a header for a message: fit for a terminal, cut where it is long."""
+    text = printable(repr(value))
+    return text if len(text) <= 70 else f"{text[:70]}…"
 
 
 def _first(convert: Any, header: Mapping[str, Any], keywords: tuple[str, ...]) -> Any:

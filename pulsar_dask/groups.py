@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from pulsar_dask.errors import PulsarError, printable, warn
-from pulsar_dask.frame import Frame
+from pulsar_dask.frame import Frame, shown
 
 EXPOSURE_TOLERANCE = 0.001
 FEW_FRAMES = 15
@@ -73,7 +73,8 @@ def by_exposure(
         if frame.exposure is None:
             what = frame.problem or "no EXPTIME (nor EXPOSURE) in its header"
             raise PulsarError(
-                f"{printable(frame.path)}: {printable(what)}; add the exposure time in seconds"
+                f"{printable(frame.path)}: {printable(what)}; write the exposure time in "
+                "seconds into its header"
             )
         timed.append((frame.exposure, frame))
     groups: list[list[Frame]] = []
@@ -129,11 +130,17 @@ def filter_code(name: str) -> str:
     >>> [filter_code(n) for n in ("Luminance", "H-alpha", "OIII", "V", "Sloan g'", "../x")]
     ['l', 'h', 'o', 'v', 'sloan_g_', 'x']
     """
-    known = FILTER_CODES.get(re.sub(r"[\s_-]+", "", name.lower()))
-    if known:
-        return known
+    meaning = _filter_meaning(name)
+    if meaning in FILTER_CODES.values():
+        return meaning
     # never a name that begins with a dot, so neither hidden nor on the way to another folder
     return re.sub(r"[^a-z0-9._-]", "_", name.strip().lower()).lstrip("._")[:80] or "_"
+
+
+def _filter_meaning(name: str) -> str:
+    """What spellings of a filter share: its code, else the name without case, blanks, '-', '_'."""
+    word = re.sub(r"[\s_-]+", "", name.lower())
+    return FILTER_CODES.get(word, word)
 
 
 def by_filter(frames: Sequence[Frame]) -> dict[str, list[Frame]]:
@@ -142,17 +149,25 @@ def by_filter(frames: Sequence[Frame]) -> dict[str, list[Frame]]:
     Raises
     ------
     PulsarError
-        A frame has no FILTER.
+        A frame has no FILTER, or two filters would have one name of a master.
     """
     groups: dict[str, list[Frame]] = {}
     for frame in frames:
         if frame.filter is None:
             raise PulsarError(f"{printable(frame.path)}: no FILTER in its header; add its name")
-        groups.setdefault(filter_code(frame.filter), []).append(frame)
+        group = groups.setdefault(filter_code(frame.filter), [])
+        if group and _filter_meaning(str(group[0].filter)) != _filter_meaning(frame.filter):
+            raise PulsarError(
+                f"{printable(group[0].path)} with the filter {shown(group[0].filter)} and "
+                f"{printable(frame.path)} with {shown(frame.filter)} would both become "
+                f"flat_{filter_code(frame.filter)}.fit; rename one filter in the headers, or make "
+                "the flats of each in a folder of their own"
+            )
+        group.append(frame)
     for code, group in groups.items():
         spellings = sorted({str(f.filter) for f in group})
         if len(spellings) > 1:
-            names = ", ".join(repr(printable(s)) for s in spellings)
+            names = ", ".join(map(shown, spellings))
             warn(f"flat_{code}.fit: the filters {names} are taken as one")
     return dict(sorted(groups.items()))
 

@@ -17,7 +17,7 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
 from pulsar_dask._version import __version__
-from pulsar_dask.cards import standard_card, standard_date, tidy
+from pulsar_dask.cards import ascii_text, standard_card, standard_date, tidy
 from pulsar_dask.checksum import encode_checksum, fold, word_sum
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.frame import EXPOSURE_KEYWORDS, TEMPERATURE_KEYWORDS, Frame
@@ -79,7 +79,8 @@ def master_header(
     header["NCOMBINE"] = (len(frames), "number of frames combined")
     header["COMBMETH"] = (method, "how they were combined")
     _set(header, EXPOSURE_KEYWORDS, _common_exposure(frames, tolerance), "[s] exposure time")
-    _set(header, ("FILTER",), common([f.filter for f in frames]), "filter")
+    name = common([f.filter for f in frames])
+    _set(header, ("FILTER",), name and ascii_text(name), "filter")
     dates = sorted(d for f in frames if f.date and (d := standard_date(f.date)))
     if dates:
         header["DATE-OBS"] = (dates[0], "start of the earliest frame")

@@ -28,7 +28,8 @@ def check_shapes(frames: Sequence[Frame]) -> tuple[int, ...]:
             raise PulsarError(
                 "frames of one stack must have one shape: "
                 f"{printable(first.path)} is {describe_shape(first.shape)}, "
-                f"{printable(frame.path)} is {describe_shape(frame.shape)}"
+                f"{printable(frame.path)} is {describe_shape(frame.shape)}; "
+                "remove one kind from the input"
             )
     return first.shape
 

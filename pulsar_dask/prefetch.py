@@ -48,7 +48,7 @@ def _ask(specs: Sequence[str], sequence: bool, recursive: bool) -> None:
                 room -= _STEP
                 if room < 0:
                     return
-                file = os.open(path, os.O_RDONLY)
+                file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe is not waited for
                 try:
                     os.posix_fadvise(file, start, _STEP, os.POSIX_FADV_WILLNEED)
                 finally:

@@ -15,6 +15,7 @@ import functools
 import gzip
 import math
 import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -28,8 +29,8 @@ from pulsar_dask.checksum import Ledger, fold, word_sum
 from pulsar_dask.errors import PulsarError, exhausted, printable
 from pulsar_dask.frame import Frame, PixelType, RiceTable
 from pulsar_dask.kernels import worth_compiling
-from pulsar_dask.scan import BLOCK
-from pulsar_dask.tiles import Grid, Tile
+from pulsar_dask.scan import BLOCK, most_expanded
+from pulsar_dask.tiles import GB, Grid, Tile
 
 Array = np.ndarray[Any, Any]
 #: Of a tile, all of it.
@@ -424,11 +425,16 @@ def _changed(path: str) -> PulsarError:
 # --- tile-compressed -------------------------------------------------------------------
 
 
+#: astropy decodes without the GIL, but HCOMPRESS's state and the table of random numbers for
+#: dithered floats are global to the process: two threads would spoil each other's pixels.
+_ONE_AT_A_TIME = threading.Lock()
+
+
 class _TiledFile:
     """A tile-compressed image whose sections astropy decompresses, one thread at a time."""
 
     def __init__(self, frame: Frame) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.Lock() if frame.rice else _ONE_AT_A_TIME
         self.hdus = fits.open(
             frame.path, memmap=False, do_not_scale_image_data=True, lazy_load_hdus=True
         )
@@ -539,6 +545,7 @@ class _Scratch:
         with lock:
             if not done:
                 _check_status(frame, os.stat(frame.path))
+                _check_room([frame])
                 self._fill(file, position, frame)
                 done.append(True)
         return file, position
@@ -569,9 +576,24 @@ _SCRATCH = _Scratch()
 
 def expand(frames: Sequence[Frame], threads: int) -> None:
     """Expand those frames that have to be, several at a time."""
+    expanded = [f for f in frames if f.expanded]
+    if expanded:
+        _check_room(expanded)
     with ThreadPoolExecutor(max(1, threads)) as pool:
-        for _ in pool.map(_guarded(_SCRATCH.place), [f for f in frames if f.expanded]):
+        for _ in pool.map(_guarded(_SCRATCH.place), expanded):
             pass
+
+
+def _check_room(frames: Sequence[Frame]) -> None:
+    """Refuse frames that no folder for temporary files can hold expanded."""
+    needed, free = sum(f.nbytes for f in frames), shutil.disk_usage(tempfile.gettempdir()).free
+    if needed > free:
+        more = f" and {len(frames) - 1} more" if len(frames) > 1 else ""
+        raise PulsarError(
+            f"{printable(frames[0].path)}{more}: no space for the pixels in "
+            f"{printable(tempfile.gettempdir())}, {needed / GB:.3g} GB of which {free / GB:.3g} "
+            "are free; point TMPDIR to a folder with more"
+        )
 
 
 def _gzip_parts(frame: Frame) -> Iterator[bytes]:
@@ -581,11 +603,13 @@ def _gzip_parts(frame: Frame) -> Iterator[bytes]:
         while left:
             part = source.read(min(left, 1 << 20))
             if not part:
-                raise EOFError("the compressed data end too early")
+                raise EOFError("truncated, its data end too early")
             yield part
             left -= len(part)
-        while source.read(1 << 20):
-            pass  # to the end, where gzip compares its checksum
+        most = source.tell() + most_expanded(frame.size)
+        while source.read(1 << 20):  # to the end, where gzip compares its checksum
+            if source.tell() > most:
+                raise ValueError("it expands to much more than its image")
 
 
 def _tiled_parts(frame: Frame) -> Iterator[memoryview]:

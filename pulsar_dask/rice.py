@@ -154,6 +154,8 @@ def _decode(data, starts, lengths, out, swap, block, bytepix):  # type: ignore[n
             if spent > np.int64(have):
                 return tile
             i = stop
+        if np.int64(have) - spent + 8 * (end - at) >= 8:  # bytes that no pixel came from
+            return tile
     return -1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import os
 import re
 import stat
@@ -18,13 +19,21 @@ from astropy.utils.exceptions import AstropyWarning
 
 from pulsar_dask.checksum import word_sum
 from pulsar_dask.errors import PulsarError, printable
-from pulsar_dask.frame import Frame, PixelType, RiceTable, Stated, frame_keywords
+from pulsar_dask.frame import Frame, PixelType, RiceTable, Stated, frame_keywords, shown
 
 BLOCK = 2880
 _CARD = 80
 _END = b"END".ljust(_CARD)
 _FIRST_READ = 5 * BLOCK  # holds most headers whole, so that a frame costs one read
-_LONGEST_HEADER = 4096 * BLOCK  # where a file without END is given up
+_LONGEST_HEADER = 1024 * BLOCK  # where a file without END is given up
+_MOST_HDUS = 1000  # among which the image has to be
+_MOST_BYTES = 2**62
+#: gzip makes nothing smaller than this (its longest match in two bits of code).
+_GZIP_RATIO = 1032
+#: Neither do the algorithms for tiles, but for two that code a plain area as one number.
+_TILE_RATIO = 4096
+_PLAIN_RATIO = 10**6
+_PLAIN_CODED = ("HCOMPRESS_1", "PLIO_1")
 _BITPIX = (8, 16, 32, 64, -32, -64)
 
 
@@ -62,13 +71,24 @@ def scan_frame(path: str | os.PathLike[str]) -> Frame:
             primary = primary if primary is not None else hdu.header
             if not _is_image(hdu.header, path):
                 continue
-            if not zipped and hdu.offset + hdu.size > status.st_size:
-                raise PulsarError(
-                    f"{printable(path)}: truncated, {status.st_size} bytes of at least "
-                    f"{hdu.offset + hdu.size}; copy it again or remove it from the input"
-                )
+            least = -(-(hdu.offset + hdu.size) // (_GZIP_RATIO if zipped else 1))
+            if status.st_size < least:
+                raise refusal(path, f"truncated, {status.st_size} bytes of at least {least}")
             return _frame(path, status, hdu, primary, zipped)
-    raise PulsarError(f"{printable(path)}: no image with 2 or 3 axes in this FITS file")
+    raise refusal(path, "no image with 2 or 3 axes in this FITS file")
+
+
+def refusal(path: str, what: str) -> PulsarError:
+    """The error that refuses a file, for a reason in words; both are made fit for a terminal."""
+    return PulsarError(
+        f"{printable(path)}: {printable(what)}; copy it again or remove it from the input"
+    )
+
+
+def most_expanded(size: int) -> int:
+    """Bytes that a .gz of `size` bytes may hold besides its image: raw frames shrink to a half,
+    what shrinks to a hundredth is made to fill a disk."""
+    return max(64_000_000, 100 * size)
 
 
 def scan_frames(paths: Sequence[str]) -> list[Frame]:
@@ -109,6 +129,7 @@ def read_header(frame: Frame) -> fits.Header:
                 (c for c in hdus[0].header.cards if c.keyword not in STRUCTURE),
                 unique=True,
                 update=False,
+                useblanks=False,  # to fill blank cards, it would mend damaged ones, or fail
             )
         return header
 
@@ -142,10 +163,15 @@ class Keywords:
 
 
 def _card_text(card: fits.Card) -> str:
+    """The value of a card that is not in form, as it is written; without the quotes of a text,
+    which programs write in UTF-8 or Latin-1."""
+    written = card._image[10:]  # `image` would refuse to give it
+    if text := re.match(r" *'((?:[^']|'')*)'", written):
+        written = text[1].replace("''", "'")
     try:
-        return str(card.image[10:].strip())
-    except (fits.VerifyError, ValueError):  # control characters, a CONTINUE without its string
-        return "unreadable"
+        return str(written.encode("latin-1").decode()).strip()
+    except UnicodeError:
+        return str(written).strip()
 
 
 def _frame(
@@ -161,11 +187,14 @@ def _frame(
     naxis = _integer(header, z + "NAXIS", path)
     lengths = [_integer(header, f"{z}NAXIS{i}", path) for i in range(1, naxis + 1)]
     bitpix = _integer(header, z + "BITPIX", path)
+    if min(lengths) < 0:
+        raise refusal(path, "an axis has a negative length")
     block = (1, 1)
     if tiled:
         width = _integer(header, "ZTILE1", path, lengths[0])
         height = _integer(header, "ZTILE2", path, 1)
         block = (max(1, height), max(1, width))
+        _check_tiles(hdu, lengths, bitpix, status.st_size, path)
     keywords = Keywords(header, primary)
     try:
         return Frame(
@@ -186,7 +215,22 @@ def _frame(
             **frame_keywords(keywords),  # type: ignore[arg-type]
         )
     except fits.VerifyError as error:
-        raise PulsarError(f"{printable(path)}: {printable(error)}") from error
+        raise refusal(path, str(error)) from error
+
+
+def _check_tiles(hdu: Hdu, lengths: list[int], bitpix: int, size: int, path: str) -> None:
+    """Refuse an image that its table of tiles, or a file so small, cannot hold."""
+    header, tiles = hdu.header, 1
+    for i, length in enumerate(lengths, 1):
+        step = _integer(header, f"ZTILE{i}", path, length if i == 1 else 1)
+        tiles *= -(-length // max(1, step))
+    rows = _integer(header, "NAXIS2", path)
+    if rows < tiles:
+        raise refusal(path, f"damaged, its table has {rows} rows for {tiles} compression tiles")
+    plain = str(Keywords(header).get("ZCMPTYPE")).strip() in _PLAIN_CODED
+    least = math.prod(lengths) * abs(bitpix) // 8 // (_PLAIN_RATIO if plain else _TILE_RATIO)
+    if size < least:
+        raise refusal(path, f"truncated, {size} bytes of at least {least}")
 
 
 def _stated(hdu: Hdu, tiled: bool) -> Stated | None:
@@ -219,9 +263,10 @@ def _rice_table(hdu: Hdu, path: str) -> RiceTable | None:
         str(keywords.get("ZCMPTYPE")).strip() not in ("RICE_1", "RICE_ONE")
         or _integer(header, "ZBITPIX", path) not in (8, 16, 32)
         or _integer(header, "ZTILE3", path, 1) != 1
+        or not isinstance(bytepix, int)
         or bytepix not in (1, 2, 4)
         or not isinstance(block, int)
-        or block < 1
+        or not 1 <= block < 2**31
     ):
         return None
     at, found = 0, None
@@ -242,10 +287,10 @@ def _rice_table(hdu: Hdu, path: str) -> RiceTable | None:
 
 def _pixel_type(header: fits.Header, bitpix: int, tiled: bool, path: str) -> PixelType:
     if bitpix not in _BITPIX:
-        raise PulsarError(f"{printable(path)}: BITPIX is {bitpix}, which no FITS image has")
+        raise refusal(path, f"BITPIX is {bitpix}, which no FITS image has")
     bscale = _real(header, "BSCALE", path, 1.0)
     if bscale == 0:
-        raise PulsarError(f"{printable(path)}: BSCALE is 0, so every pixel has the same value")
+        raise refusal(path, "BSCALE is 0, so every pixel has the same value")
     blank = None
     if bitpix > 0:
         keyword = "ZBLANK" if tiled and "ZBLANK" in header else "BLANK"
@@ -264,11 +309,11 @@ def _stat(path: str) -> os.stat_result:
     try:
         status = os.stat(path)
     except OSError as error:
-        raise PulsarError(f"{printable(path)}: {error.strerror}") from error
+        raise refusal(path, error.strerror or str(error)) from error
     if not stat.S_ISREG(status.st_mode):
-        raise PulsarError(f"{printable(path)}: not a regular file")
+        raise refusal(path, "not a regular file")
     if status.st_size == 0:
-        raise PulsarError(f"{printable(path)}: the file is empty")
+        raise refusal(path, "the file is empty")
     return status
 
 
@@ -284,7 +329,7 @@ class _open:
             zipped = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
         except OSError as error:
-            raise PulsarError(f"{printable(self.path)}: {error.strerror}") from error
+            raise refusal(self.path, error.strerror or str(error)) from error
         self.files = [raw, gzip.GzipFile(fileobj=raw)] if zipped else [raw]
         return self.files[-1], zipped  # type: ignore[return-value]
 
@@ -292,46 +337,49 @@ class _open:
         for file in reversed(self.files):
             file.close()
         if isinstance(error, (zlib.error, EOFError, OSError)):
-            raise PulsarError(
-                f"{printable(self.path)}: cannot be read ({error}); copy it again or remove it"
-            ) from error
+            raise refusal(self.path, f"cannot be read ({error})") from error
 
 
 def _hdus(file: IO[bytes], path: str) -> Iterator[Hdu]:
-    index, position = 0, 0
-    while True:
+    position = 0
+    for index in range(_MOST_HDUS):
+        if isinstance(file, gzip.GzipFile) and position > most_expanded(os.path.getsize(path)):
+            raise refusal(path, f"no image in the first {position} bytes that it expands to")
         text, offset = _header_text(file, position, path, index)
         if text is None:
             return
         try:
             header = fits.Header.fromstring(text[: _find_end(text, 0) + _CARD])
         except Exception as error:  # astropy has no one class for what can be wrong
-            raise PulsarError(f"{printable(path)}: unreadable header ({error})") from error
+            raise refusal(path, f"unreadable header ({error})") from error
         size = _data_size(header, path)
         yield Hdu(index, header, offset, size, text)
-        index += 1
         position = offset + -(-size // BLOCK) * BLOCK
 
 
 def _header_text(file: IO[bytes], position: int, path: str, index: int) -> tuple[bytes | None, int]:
     """The header's blocks, and the byte after them."""
     file.seek(position)
-    text, end = b"", -1
+    # to go back to the data's end, gzip would begin anew
+    step = BLOCK if isinstance(file, gzip.GzipFile) else _FIRST_READ
+    text, end = bytearray(), -1
     while end < 0:
-        part = file.read(_FIRST_READ)
+        part = file.read(step)
         text += part
+        if not text and not index:
+            raise refusal(path, "it holds nothing")
         if not text or (index and not text.startswith(b"XTENSION")):
             return None, 0  # the end of the file, or padding after the last HDU
         if index == 0 and not text.startswith(b"SIMPLE  ="):
-            raise PulsarError(f"{printable(path)}: not a FITS file")
+            raise refusal(path, "not a FITS file")
         end = _find_end(text, max(0, len(text) - len(part) - _CARD))
         if not part or len(text) > _LONGEST_HEADER:
-            raise PulsarError(f"{printable(path)}: the header of HDU {index} has no END card")
+            raise refusal(path, f"the header of HDU {index} has no END card")
     length = -(-(end + _CARD) // BLOCK) * BLOCK
-    return text[:length], position + length
+    return bytes(text[:length]), position + length
 
 
-def _find_end(text: bytes, start: int) -> int:
+def _find_end(text: bytes | bytearray, start: int) -> int:
     start -= start % _CARD
     while (found := text.find(_END, start)) >= 0:
         if found % _CARD == 0:
@@ -343,17 +391,22 @@ def _find_end(text: bytes, start: int) -> int:
 def _data_size(header: fits.Header, path: str) -> int:
     naxis = _integer(header, "NAXIS", path)
     if not 0 <= naxis <= 999:
-        raise PulsarError(f"{printable(path)}: NAXIS is {naxis}")
+        raise refusal(path, f"NAXIS is {naxis}")
     lengths = [_integer(header, f"NAXIS{i}", path) for i in range(1, naxis + 1)]
     if any(n < 0 for n in lengths):
-        raise PulsarError(f"{printable(path)}: an axis has a negative length")
+        raise refusal(path, "an axis has a negative length")
     if lengths and lengths[0] == 0 and Keywords(header).get("GROUPS") is True:
         lengths[0] = 1  # random groups
     elements = 1 if lengths else 0
     for n in lengths:
         elements *= n
-    groups = _integer(header, "GCOUNT", path, 1) * (_integer(header, "PCOUNT", path, 0) + elements)
-    return int(abs(_integer(header, "BITPIX", path)) // 8 * groups)
+    count, more = _integer(header, "GCOUNT", path, 1), _integer(header, "PCOUNT", path, 0)
+    if count < 0 or more < 0:  # what follows would lie before this header
+        raise refusal(path, f"{'GCOUNT' if count < 0 else 'PCOUNT'} is negative")
+    size = abs(_integer(header, "BITPIX", path)) // 8 * count * (more + elements)
+    if size > _MOST_BYTES:
+        raise refusal(path, "truncated, its header announces more bytes than any file has")
+    return int(size)
 
 
 def _is_tiled(header: fits.Header) -> bool:
@@ -377,7 +430,7 @@ def _is_image(header: fits.Header, path: str) -> bool:
         return False
     for i in range(1, naxis + 1):
         if _integer(header, f"{z}NAXIS{i}", path) == 0:
-            raise PulsarError(f"{printable(path)}: the image has no pixels ({z}NAXIS{i} is 0)")
+            raise refusal(path, f"the image has no pixels ({z}NAXIS{i} is 0)")
     return True
 
 
@@ -389,8 +442,8 @@ def _integer(header: fits.Header, keyword: str, path: str, default: Any = _REQUI
     if value is None and default is not _REQUIRED:
         return default
     if isinstance(value, bool) or not isinstance(value, int):
-        what = "missing" if value is None else f"{printable(value)!r}, not a whole number"
-        raise PulsarError(f"{printable(path)}: {keyword} is {what}")
+        what = "missing" if value is None else f"{shown(value)}, not a whole number"
+        raise refusal(path, f"{keyword} is {what}")
     return value
 
 
@@ -399,7 +452,7 @@ def _real(header: fits.Header, keyword: str, path: str, default: float) -> float
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value - value != 0:
-        raise PulsarError(f"{printable(path)}: {keyword} is {printable(value)!r}, not a number")
+        raise refusal(path, f"{keyword} is {shown(value)}, not a number")
     return float(value)
 
 

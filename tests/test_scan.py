@@ -260,8 +260,6 @@ STRUCTURE = {"SIMPLE": True, "BITPIX": 16, "NAXIS": 2, "NAXIS1": 4, "NAXIS2": 3}
 @pytest.mark.parametrize("suffix", ["fit", "fit.gz"])
 def test_bad_structure_is_refused(tmp_path, change, word, suffix):
     content = header_bytes(STRUCTURE | change) + bytes(BLOCK)
-    if word == "truncated" and suffix == "fit.gz":
-        pytest.skip("the length inside a .gz is known when it is read")
     path = tmp_path / f"bad.{suffix}"
     path.write_bytes(gzip.compress(content) if suffix == "fit.gz" else content)
     with pytest.raises(PulsarError, match=word) as caught:
@@ -281,7 +279,7 @@ def test_bad_structure_is_refused(tmp_path, change, word, suffix):
         (header_bytes({"SIMPLE": True, "BITPIX": 8, "NAXIS": 0}), "no image"),
         (b"\x1f\x8b" + b"rubbish" * 100, "cannot be read"),
         (gzip.compress(header_bytes(STRUCTURE) + bytes(BLOCK))[:60], "cannot be read"),
-        (gzip.compress(b""), "no image"),
+        (gzip.compress(b""), "it holds nothing"),
     ],
     ids=["empty", "text", "one card", "no END", "half a header", "no image", "bad gzip",
          "short gzip", "gzip of nothing"],
