@@ -126,7 +126,7 @@ def write_list(path: str, x: Array, y: Array, *, rows: int | None = None) -> Non
 _BLOCK = 1 << 20
 #: Places that may be held twice before they are sorted out.
 _SOME_PLACES = 1_000_000
-_LINE = re.compile(r"([PCL])\s+(-?\d{1,12})\s+(-?\d{1,12})(?:\s+[A-Z])?", re.IGNORECASE)
+_LINE = re.compile(r"([PCLpcl])\s+(-?[0-9]{1,12})\s+(-?[0-9]{1,12})(?:\s+[A-Za-z])?")
 _LONGEST_LINE = 200
 #: Lines that need no look at each: pixels, perhaps with a type letter.
 _PLAIN = re.compile(

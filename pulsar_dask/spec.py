@@ -221,14 +221,11 @@ def as_number(text: str) -> float | None:
 def finite(value: float, text: object = None) -> float:
     """A number of ADU; a PulsarError for one that no pixel can have."""
     value = float(value)
+    shown = printable(value if text is None else text)
     if not math.isfinite(value):
-        raise PulsarError(
-            f"{printable(value if text is None else text)}: not a finite number; give ADU as 100"
-        )
+        raise PulsarError(f"{shown}: not a finite number; give ADU, such as 100")
     if abs(value) > MOST_ADU:
-        raise PulsarError(
-            f"{printable(value if text is None else text)}: more than pixels can have"
-        )
+        raise PulsarError(f"{shown}: more than a pixel can have; give ADU, such as 100")
     return value
 
 
