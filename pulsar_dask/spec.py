@@ -92,6 +92,8 @@ def resolve(
     for text in texts:
         if not text:
             raise PulsarError('a name is empty (""): is a variable of the shell not set?')
+        if "\0" in text:
+            raise PulsarError(f"{printable(text)}: no such file or folder")
         if is_store(text):
             found.append(os.path.abspath(text))
             folders.append(os.path.dirname(os.path.abspath(text)))

@@ -13,6 +13,7 @@ from many import quiet_terminal, refused, run_many, snapshot
 from night import noted, pixels, stack, write, write_stack
 
 from pulsar_dask.cli import med as med_command
+from pulsar_dask.errors import PulsarError
 from pulsar_dask.spec import find_inputs
 
 BIAS = stack(1, 3, 300)
@@ -383,6 +384,12 @@ def test_numbers_in_other_scripts_are_no_sequence(folder):
         ]
         assert len(find_inputs(folder / "b١.fit").paths) == 1
     assert notes == []
+
+
+@pytest.mark.parametrize("spec", ["a\0.fit", "a\0*", "\0", "[\0]", "@a\0"])
+def test_names_with_nul_in_python(here, spec):
+    with pytest.raises(PulsarError, match=r"^@?\[?a?\\x00"):
+        find_inputs(spec)
 
 
 @pytest.mark.parametrize("args", [["a", "-1", "b"], ["-1", "a"], ["a", "--", "-1", "-v"]])
