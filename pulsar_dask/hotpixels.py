@@ -294,6 +294,7 @@ def _parts(path: str) -> Iterator[bytes]:
                 while part:
                     yield decoder.decode(part).encode("utf-8", "replace")
                     part = file.read(_BLOCK) or b""
+                yield decoder.decode(b"", final=True).encode()  # half a character is none
                 return
             part = part.removeprefix(codecs.BOM_UTF8)
             while part:

@@ -121,6 +121,8 @@ def well_said(error: PulsarError) -> bool:
 @given(st.one_of(contents(), contents(), st.binary(max_size=60)), st.booleans())
 @example(b"P 1 2\x1c\n", False)
 @example(b"\x85P 1 2", True)
+@example(b"\xff\xfe\r", False)  # UTF-16 that ends in half a character
+@example("P 0 1\r\n".encode("utf-16") + b"\0", False)
 @example("P 1 2 \u017f\n".encode(), False)
 @example("P \u0661 2\n".encode(), False)
 def test_any_list_is_read_or_refused(tmp_path, content, top):
