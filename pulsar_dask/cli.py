@@ -304,7 +304,7 @@ _origin = click.option(
 
 _hot_pixels = click.option(
     "--hot-pixels",
-    type=Number(0, 1e9, "how many pixels, such as 1000", whole=True),
+    type=Number(0, 1e6, "how many pixels, such as 1000", whole=True),
     metavar="N",
     help="How many of the hottest pixels a list holds. [default: 10000]",
 )

@@ -8,7 +8,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -143,6 +143,7 @@ def makedark(
     report.passed_over(darks.passed, darks.unused)
     wanted = HOT_PIXELS if hot_pixels is None else hot_pixels
     costs = dark_costs(list(darks.groups.values()), darks.bias)
+    costs = _with_lists(costs, wanted, len(darks.groups), darks.frames[0])
     with options.computer() as computer:
         plan = make_plan(costs, darks.frames, computer, options)
         report.plan(darks.frames, plan, _darks_and_bias(darks))
@@ -214,7 +215,8 @@ def make_cosme(
     wanted = HOT_PIXELS if hot_pixels is None else hot_pixels
     hot = HotPixels(frames[0].shape, wanted)
     with options.computer() as computer:
-        plan = make_plan(pipelines.median_costs(frames, 8), frames, computer, options)
+        costs = _with_lists(pipelines.median_costs(frames, 8), wanted, 1, frames[0])
+        plan = make_plan(costs, frames, computer, options)
         graph = TileGraph(plan.grid)
         layer = pipelines.median_graph(frames, graph)
         _hint_at_number(hot_pixels, frames[0], report)
@@ -301,6 +303,18 @@ def _hint_at_number(hot_pixels: int | None, frame: Frame, report: Report) -> Non
             f"{HOT_PIXELS} hot pixels are {min(share, 1):.0%} of this small sensor; "
             "--hot-pixels N lists fewer"
         )
+
+
+#: Bytes that a hot pixel takes, as a candidate and as a line.
+_HOT_BYTES = 300
+
+
+def _with_lists(costs: Costs, wanted: int, lists: int, frame: Frame) -> Costs:
+    """Costs with lists of more hot pixels than usual, which take next to nothing."""
+    if wanted <= HOT_PIXELS:
+        return costs
+    size = _HOT_BYTES * min(wanted, math.prod(frame.shape)) * lists
+    return replace(costs, fixed=costs.fixed | {"lists of hot pixels": size})
 
 
 def _darks_and_bias(darks: Darks) -> str:

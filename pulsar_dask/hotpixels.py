@@ -141,7 +141,7 @@ def sealed_list(
 _BLOCK = 1 << 20
 #: Places that may be held twice before they are sorted out.
 _SOME_PLACES = 1_000_000
-_LINE = re.compile(r"([PCL])\s+(-?\d{1,12})\s+(-?\d{1,12})(?:\s+[A-Z])?", re.IGNORECASE)
+_LINE = re.compile(r"([PCLpcl])\s+(-?[0-9]{1,12})\s+(-?[0-9]{1,12})(?:\s+[A-Za-z])?")
 _LONGEST_LINE = 200
 #: Lines that need no look at each: pixels, perhaps with a type letter.
 _PLAIN = re.compile(
@@ -309,6 +309,7 @@ def _parts(path: str) -> Iterator[bytes]:
                 while part:
                     yield decoder.decode(part).encode("utf-8", "replace")
                     part = file.read(_BLOCK) or b""
+                yield decoder.decode(b"", final=True).encode()  # half a character is none
                 return
             part = part.removeprefix(codecs.BOM_UTF8)
             while part:

@@ -92,6 +92,8 @@ def resolve(
     for text in texts:
         if not text:
             raise PulsarError('a name is empty (""): is a variable of the shell not set?')
+        if "\0" in text:
+            raise PulsarError(f"{printable(text)}: no such file or folder")
         if is_store(text):
             found.append(os.path.abspath(text))
             folders.append(os.path.dirname(os.path.abspath(text)))
@@ -221,14 +223,11 @@ def as_number(text: str) -> float | None:
 def finite(value: float, text: object = None) -> float:
     """A number of ADU; a PulsarError for one that no pixel can have."""
     value = float(value)
+    shown = printable(value if text is None else text)
     if not math.isfinite(value):
-        raise PulsarError(
-            f"{printable(value if text is None else text)}: not a finite number; give ADU as 100"
-        )
+        raise PulsarError(f"{shown}: not a finite number; give ADU, such as 100")
     if abs(value) > MOST_ADU:
-        raise PulsarError(
-            f"{printable(value if text is None else text)}: more than pixels can have"
-        )
+        raise PulsarError(f"{shown}: more than a pixel can have; give ADU, such as 100")
     return value
 
 
