@@ -20,7 +20,7 @@ Role = Literal["input", "bias", "dark", "list"]
 _WIDTH = 72
 _RECORD = re.compile(r"(input|bias|dark|list) (.*) DATASUM (\d{10})", re.DOTALL)
 _FOLDER = "folder "
-_BEGIN = "pulsar-dask {} made this of"
+_BEGIN = re.compile(r"pulsar-dask \S+ made this of")
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Trace:
         sums : mapping
             Sums by path; one that is missing is 0 and takes the same room.
         """
-        records, last = [_BEGIN.format(__version__)], None
+        records, last = [f"pulsar-dask {__version__} made this of"], None
         for source in self.sources:
             folder, name = source.place
             if folder != last:
@@ -83,7 +83,7 @@ def read_trace(history: Iterable[str], home: str) -> Trace:
     sources, steps, folder = [], [], home
     texts = _join(history)
     # before that come the cards of the first frame, which may be a master itself
-    begins = [i for i, text in enumerate(texts) if re.fullmatch(_BEGIN.format(r"\S+"), text)]
+    begins = [i for i, text in enumerate(texts) if _BEGIN.fullmatch(text)]
     for text in texts[begins[-1] + 1 :] if begins else []:
         if match := _RECORD.fullmatch(text):
             path = os.path.join(folder, _unescape(match[2]))

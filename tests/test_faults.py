@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
-from helpers import command, names, run, same, write_frame
+from helpers import command, names, run, same, write_frame, write_old_master
 from night import stack, write_stack
 
 from pulsar_dask import outputs
@@ -278,7 +278,7 @@ def test_an_interrupt_while_libraries_load_is_quiet(tmp_path, wait):
     _, errors = process.communicate(timeout=100)
     assert process.returncode == 130
     assert "interrupted; nothing was written" in errors
-    assert len(errors.splitlines()) == 1, errors
+    assert len(errors.strip().splitlines()) == 1, errors  # a terminal has ^C before it
     assert names(tmp_path) == ["b0001.fit", "b0002.fit", "b0003.fit"]
 
 
@@ -358,7 +358,7 @@ def test_a_full_disk(tmp_path, output):
     place = tmp_path / "out"
     place.mkdir()
     with mounted(place, "-o", "size=100k"):
-        write_frame(place / "m.fit", np.zeros((2, 2), "i2"), cards={"CREATOR": "pulsar-dask 0"})
+        write_old_master(place / "m.fit")
         old = (place / "m.fit").read_bytes()
         done = run("med", tmp_path, f"out/{output}", cwd=tmp_path, status=1)
         assert one_line(done.stderr)

@@ -156,7 +156,7 @@ def check(path, folder, verify=False):
         return message
     frames = scan_frames([str(path)])
     read_header(frames[0])
-    header = master_header(frames, kind=frames[0].kind, steps=["median of 1 frames"])
+    header = master_header(frames, kind=frames[0].kind)
     for group in (by_exposure, by_filter):
         said(group, frames)
     assert re.fullmatch(r"[a-z0-9._-]+", filter_code(frames[0].filter or "x"))

@@ -15,7 +15,16 @@ import numpy as np
 import pytest
 import xarray as xr
 from astropy.io import fits
-from helpers import command, exact_median, fitsverify_clean, names, run, same, write_frame
+from helpers import (
+    command,
+    exact_median,
+    fitsverify_clean,
+    names,
+    run,
+    same,
+    write_frame,
+    write_old_master,
+)
 
 from pulsar_dask._version import __version__
 
@@ -309,7 +318,7 @@ def link_stack(folder, count, images, **kwargs):
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupt_leaves_what_was_there(slow_stack, tmp_path, number, status):
-    write_frame(tmp_path / "m.fit", np.zeros((2, 2), "i2"), cards={"CREATOR": "pulsar-dask 0"})
+    write_old_master(tmp_path / "m.fit")
     before = (tmp_path / "m.fit").read_bytes()
     process = subprocess.Popen(
         command("med", slow_stack, "m.fit", "--threads", 1), cwd=tmp_path,
