@@ -148,6 +148,7 @@ def _reword(error: click.ClickException, change: Callable[[str], str]) -> None:
 def _exit(status: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
+    handle(signal.SIG_IGN)  # Python itself ends now, and would put the default in place of ours
     sys.exit(status)
 
 

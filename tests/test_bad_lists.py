@@ -128,6 +128,7 @@ def test_the_list_beside_a_dark_that_is_given(folder):
     assert "5 pixels of cosme2s.lst corrected" in flat.out
 
 
+@pytest.mark.soak
 def test_ten_million_lines(tmp_path):
     """Read by blocks, in a process of its own to see the memory that it takes."""
     resource = pytest.importorskip("resource")

@@ -463,7 +463,7 @@ def disturb(path, how):
             file.write(b"new")
 
 
-@pytest.mark.parametrize("what", ["bias", "dark"])
+@pytest.mark.parametrize("what", ["bias", pytest.param("dark", marks=pytest.mark.soak)])
 def test_a_calibration_frame_that_changes(slow, tmp_path, what):
     """It is read all the time, too, but is no frame of the stack."""
     kind = {"bias": "Dark", "dark": "Flat"}[what]
@@ -482,7 +482,10 @@ def test_a_calibration_frame_that_changes(slow, tmp_path, what):
     assert len(names(tmp_path)) == 13
 
 
-@pytest.mark.parametrize(("output", "old"), [("m.fit", False), ("m.fit", True), ("m.zarr", True)])
+@pytest.mark.parametrize(
+    ("output", "old"),
+    [("m.fit", False), ("m.fit", True), pytest.param("m.zarr", True, marks=pytest.mark.soak)],
+)
 def test_two_runs_write_the_same_output(tmp_path, output, old):
     write_stack(tmp_path, "b", stack(0, 5, 1000, shape=(300, 400)), "Bias")
     if old:
@@ -506,7 +509,7 @@ def test_two_runs_write_the_same_output(tmp_path, output, old):
 
 
 @RESOURCE
-@pytest.mark.parametrize("megabytes", [150, 400, 800])
+@pytest.mark.parametrize("megabytes", [400, 800])
 def test_little_memory_of_the_system(scene, megabytes):
     import resource
 
@@ -527,7 +530,7 @@ def test_little_memory_of_the_system(scene, megabytes):
 
 
 @RESOURCE
-@pytest.mark.parametrize("form", ["plain", "fz", "gz"])
+@pytest.mark.parametrize("form", ["plain", pytest.param("fz", marks=pytest.mark.soak), "gz"])
 def test_few_open_files(tmp_path, form):
     import resource
 
