@@ -253,7 +253,8 @@ def _in_folder(folder: str, recursive: bool) -> list[str]:
 
 
 def _in_mask(mask: str) -> list[str]:
-    names = [p for p in glob.iglob(mask, recursive=True) if os.path.isfile(p)]
+    # a link to nothing or a pipe is no less meant than in a folder, and is refused when scanned
+    names = [p for p in glob.iglob(mask, recursive=True) if not os.path.isdir(p)]
     found = [os.path.abspath(p) for p in names if _wanted(os.path.basename(p))]
     if not found:
         why = "no file matches this mask" if not names else "no FITS file matches this mask"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,13 @@ def test_quoted_mask(here, mask):
 def test_mask_in_another_folder(here):
     touch(here, "n1/b1.fit", "n2/b1.fit", "n2/b1.txt")
     assert found("n*/b*.fit") == [os.path.join("n1", "b1.fit"), os.path.join("n2", "b1.fit")]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
+def test_mask_does_not_pass_over_a_link_to_nothing(here):
+    touch(here, "b1.fit")
+    (here / "b2.fit").symlink_to("gone.fit")
+    assert found("b*.fit") == ["b1.fit", "b2.fit"]
 
 
 def test_mask_passes_over_folders_of_that_name(here):
