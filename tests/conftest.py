@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,12 @@ settings.register_profile(
     "soak", parent=settings.get_profile("suite"), max_examples=5000, derandomize=False
 )
 settings.load_profile("suite")
+
+
+# A shell lets what it starts in the background ignore Ctrl-C, and so would the commands that the
+# tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
