@@ -44,7 +44,8 @@ class _Running:
             say = False
             status = error.code if isinstance(error.code, int) else 1
         except click.ClickException as error:
-            _reword(error, printable)  # it repeats arguments as they are
+            if type(error).__name__ != "NoArgsIsHelpError":  # whose text is the help
+                _reword(error, printable)  # it repeats arguments as they are
             shown = io.StringIO()
             error.show(file=shown)
             _say(shown.getvalue().removesuffix("\n"))
@@ -106,6 +107,12 @@ class Command(_Running, click.Command):
 
 class Tools(_Running, click.Group):
     """All tools, for ``python -m pulsar_dask``."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if self.get_command(ctx, args[0]) is None:
+            # click 8.1 takes a name that does not begin with a letter for an option, and shows help
+            ctx.fail(f"No such command '{args[0]}'.")
+        return super().resolve_command(ctx, args)
 
 
 _came: list[int] = []

@@ -184,3 +184,8 @@ def test_escapes_in_errors_of_the_command_line(tmp_path):
     for done in run_many(lines, tmp_path):
         refused(done, "\\x1b[31m", status=2 if "--" in done.args[-1] or len(done.args) == 1 else 1)
     assert os.listdir(tmp_path) == []
+
+
+def test_no_command_shows_the_help(tmp_path):
+    (done,) = run_many([()], tmp_path)
+    assert "Commands:\n  cube " in done.out + done.err
