@@ -14,6 +14,10 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, Any]
+#: What an HDU sums up to that has the right CHECKSUM: zero, as ones' complement has it when
+#: anything was added.
+MINUS_ZERO = 0xFFFFFFFF
+_STRETCH = 4 << 20
 
 
 def word_sum(data: Array, offset: int = 0) -> int:
@@ -45,9 +49,10 @@ def word_sum(data: Array, offset: int = 0) -> int:
 
 
 def file_sum(path: str) -> int:
-    """`word_sum` of a small file."""
+    """`word_sum` of a whole file."""
     with open(path, "rb") as file:
-        return word_sum(np.frombuffer(file.read(), np.uint8))
+        parts = iter(lambda: file.read(_STRETCH), b"")
+        return fold(sum(word_sum(np.frombuffer(part, np.uint8)) for part in parts))
 
 
 class Ledger:

@@ -44,7 +44,7 @@ class _Running:
             say = False
             status = error.code if isinstance(error.code, int) else 1
         except click.ClickException as error:
-            if type(error).__name__ != "NoArgsIsHelpError":  # whose text is the help
+            if not isinstance(error, _HELP):
                 _reword(error, printable)  # it repeats arguments as they are
             shown = io.StringIO()
             error.show(file=shown)
@@ -69,6 +69,8 @@ class _Running:
         _exit(status)
 
 
+#: An error whose text is the help; click 8.1 has none.
+_HELP: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 #: Before an argument that begins as an option and is none; no argument can hold it.
 _MARK = "\0"
 

@@ -320,7 +320,7 @@ def _with_lists(costs: Costs, wanted: int, lists: int, frame: Frame) -> Costs:
 def _darks_and_bias(darks: Darks) -> str:
     bias = len(darks.bias.frames)
     what = count(len(darks.frames) - bias, "dark")
-    return what if not bias else f"{what} and {bias} bias {'frame' if bias == 1 else 'frames'}"
+    return f"{what} and {count(bias, 'bias frame')}" if bias else what
 
 
 # --- what they share -----------------------------------------------------------------------

@@ -306,7 +306,8 @@ def gather_flats(
             f"{', '.join(names)}: {os.path.basename(path)} is a dark from which the bias was "
             "subtracted, so the bias stays in the flats; a dark made without bias takes it off"
         )
-    unused = [f for f in scanned if f not in found]
+    used = {f.path for f in found}
+    unused = [f for f in scanned if f.path not in used]
     return Flats(groups, calibrations, passed, tuple(unused))
 
 

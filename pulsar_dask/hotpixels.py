@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from pulsar_dask.checksum import fold, word_sum
+from pulsar_dask.checksum import word_sum
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.outputs import AtomicFile
 from pulsar_dask.spec import open_text
@@ -130,7 +130,7 @@ def sealed_list(
     file = AtomicFile(path)
     try:
         file.write_at(data, 0)
-        file.seal(fold(word_sum(np.frombuffer(data, np.uint8), 0)) if verify else None)
+        file.seal(word_sum(np.frombuffer(data, np.uint8)) if verify else None)
     except BaseException:
         file.close()
         raise

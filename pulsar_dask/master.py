@@ -18,7 +18,7 @@ from astropy.utils.exceptions import AstropyWarning
 
 from pulsar_dask._version import __version__
 from pulsar_dask.cards import ascii_text, standard_card, standard_date, tidy
-from pulsar_dask.checksum import encode_checksum, fold, word_sum
+from pulsar_dask.checksum import MINUS_ZERO, encode_checksum, fold, word_sum
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.frame import EXPOSURE_KEYWORDS, TEMPERATURE_KEYWORDS, Frame
 from pulsar_dask.outputs import CREATOR, AtomicFile
@@ -246,10 +246,8 @@ class FitsMaster:
             raise AssertionError("the header changed its size")
         total = word_sum(np.frombuffer(text, np.uint8)) + datasum
         self._header["CHECKSUM"] = encode_checksum(~fold(total) & 0xFFFFFFFF)
-        text = self._text(sums)
-        self._file.write_at(text, 0)
-        total = word_sum(np.frombuffer(text, np.uint8)) + datasum
-        self._file.seal(fold(total) if verify else None)
+        self._file.write_at(self._text(sums), 0)
+        self._file.seal(MINUS_ZERO if verify else None)
         self._sealed = True
 
     def commit(self, check: Callable[[], None] | None = None, *, wait: bool = True) -> None:

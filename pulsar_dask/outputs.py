@@ -18,7 +18,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from pulsar_dask.checksum import fold, word_sum
+from pulsar_dask.checksum import MINUS_ZERO, file_sum, fold, word_sum
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.spec import same_file, sequence_siblings
 
@@ -112,13 +112,7 @@ def _line_of(file: IO[bytes]) -> Callable[[], bytes]:
 @functools.lru_cache(maxsize=64)
 def _is_as_written(path: str, inode: int, size: int, mtime_ns: int) -> bool:
     """Whether the words of a FITS file with CHECKSUM, and nothing behind its one HDU, add up."""
-    with open(path, "rb") as file:
-        return fold(_sum_of(file)) == 0xFFFFFFFF
-
-
-def _sum_of(file: IO[bytes]) -> int:
-    parts = iter(lambda: file.read(_READ_AT_ONCE), b"")
-    return sum(word_sum(np.frombuffer(part, np.uint8)) for part in parts)
+    return file_sum(path) == MINUS_ZERO
 
 
 def _is_created_here(head: bytes) -> bool:

@@ -25,7 +25,7 @@ from typing import Any, cast
 import numpy as np
 from astropy.io import fits
 
-from pulsar_dask.checksum import Ledger, fold, word_sum
+from pulsar_dask.checksum import MINUS_ZERO, Ledger, fold, word_sum
 from pulsar_dask.errors import PulsarError, exhausted, printable
 from pulsar_dask.frame import Frame, PixelType, RiceTable
 from pulsar_dask.kernels import worth_compiling
@@ -320,7 +320,7 @@ def _check_sum(frame: Frame, ledger: Ledger) -> tuple[int, str | None]:
         data = data_sum(frame)
     if not _same_sum(stated.data, data):
         return pixels, data_problem
-    if stated.header is not None and fold(stated.header + data) not in (0, 0xFFFFFFFF):
+    if stated.header is not None and not _same_sum(MINUS_ZERO, stated.header + data):
         # without a DATASUM it may be either
         return pixels, header_problem if stated.data is not None else data_problem
     return pixels, None
@@ -328,7 +328,7 @@ def _check_sum(frame: Frame, ledger: Ledger) -> tuple[int, str | None]:
 
 def _same_sum(stated: int | None, found: int) -> bool:
     """Whether two sums are the same in ones' complement, where 0 and -0 are."""
-    return stated is None or (stated - found) % 0xFFFFFFFF == 0
+    return stated is None or (stated - found) % MINUS_ZERO == 0
 
 
 # --- uncompressed ----------------------------------------------------------------------

@@ -4,10 +4,11 @@ are still those, and whether they give the same pixels again."""
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from typing import Any
@@ -89,7 +90,7 @@ def verify(
     threads = options.threads or CPU_COUNT
     _, remarks = reading.check_sums([master], Ledger(), threads)
     for remark in remarks:
-        say(remark.split(": ", 1)[1], wrong=True)
+        say(remark.removeprefix(f"{printable(master.path)}: "), wrong=True)
     if master.stated is not None and not remarks:
         say("whole, its CHECKSUM and DATASUM match")
     trace = read_trace(map(str, read_header(master).get("HISTORY", [])), _home(master))
@@ -130,15 +131,18 @@ def _find(trace: Trace, folders: Sequence[str]) -> tuple[dict[Source, Frame | st
     """The sources that are there, and what is wrong with the others."""
     found: dict[Source, Frame | str] = {}
     problems = []
+    in_store = functools.cache(lambda store: scan_frames([store]))  # one scan for all its frames
     for source in trace.sources:
         try:
-            found[source] = _open(source, folders)
+            found[source] = _open(source, folders, in_store)
         except PulsarError as error:
             problems.append(f"{source.role} {error}")
     return found, problems
 
 
-def _open(source: Source, folders: Sequence[str]) -> Frame | str:
+def _open(
+    source: Source, folders: Sequence[str], in_store: Callable[[str], list[Frame]]
+) -> Frame | str:
     folder, name = source.place
     for place in (*folders, folder):
         path = os.path.join(place, name)
@@ -148,7 +152,7 @@ def _open(source: Source, folders: Sequence[str]) -> Frame | str:
         elif source.store:
             store, number, _ = name.rsplit("/", 2)
             if os.path.isdir(os.path.join(place, store)):
-                frames = scan_frames([os.path.join(place, store)])
+                frames = in_store(os.path.join(place, store))
                 if int(number) < len(frames):
                     return frames[int(number)]
         elif other := next(_also_compressed(path), None):

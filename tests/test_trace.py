@@ -341,6 +341,15 @@ def test_a_damaged_master_is_found_without_its_inputs(night):
     assert re.search(r"input \S*d120_0001.fit: not there", out)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such names")
+def test_what_is_wrong_is_told_whole_whatever_the_name(night):
+    shutil.copy(night / "med.fit", night / "a: b.fit")
+    flip(night / "a: b.fit", -2880)
+    out = verify(night, "a: b.fit", status=1)
+    assert "a: b.fit: the data do not match their DATASUM" in out
+    assert "b.fit: b.fit" not in out
+
+
 @pytest.mark.parametrize(
     ("changed", "master", "role"),
     [
