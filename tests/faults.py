@@ -16,6 +16,8 @@ from typing import Any
 from helpers import command, names
 from night import stack, write_stack
 
+from pulsar_dask.outputs import remove_stale
+
 ENDINGS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}
 
 
@@ -132,7 +134,12 @@ def strike(scene: Scene, number: signal.Signals, share: float) -> Counter[str]:
     assert "Traceback" not in errors, errors
     assert "Exception ignored" not in errors, errors
     left = scene.left(place)
-    if number != signal.SIGKILL:
+    if number == signal.SIGKILL:  # struck while a master took its name: the next run removes it
+        assert len(left) <= 1
+        remove_stale(str(place))
+        assert scene.left(place) == []
+        assert scene.states(place) == found
+    else:
         assert left == []
     if process.returncode == ENDINGS[signal.SIGINT]:
         said_nothing = "nothing was written" in errors
@@ -143,6 +150,7 @@ def strike(scene: Scene, number: signal.Signals, share: float) -> Counter[str]:
             "tried": 1,
             f"before or after the run: {states}" if ended else f"{states}": 1,
             "left": len(left),
+            "removed by the next run": len(left),
         }
     )
 
