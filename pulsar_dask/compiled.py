@@ -14,27 +14,67 @@ from numba import njit
 from numba.core import types
 from numba.extending import intrinsic
 
+from pulsar_dask import vectors
+from pulsar_dask.kernels import GROUP, group_comparators
+from pulsar_dask.vectors import (
+    any_lane,
+    at_most,
+    choose,
+    equal,
+    fill,
+    lanes,
+    load,
+    load_as,
+    maximum,
+    minimum,
+    prefetch,
+    shift_right,
+    store,
+)
+
 SWAP = sys.byteorder == "little"
-#: Pixels in a block: rows of 50 frames of 16 bits stay in the L1 cache, and the cost of
-#: setting up a comparator is spread thin (measured: 64 is twice as slow, 1024 no faster).
-BLOCK = 256
+#: Bytes of each frame in a block: two vectors, so that 200 frames stay in the L1 cache and what
+#: a comparator costs besides its loads and stores is spread (four are no faster up to 100
+#: frames, slower above; measured).
+ROW = 2 * vectors.BYTES
+#: Blocks that are filled at once, as long as they stay in the L2 cache: of a frame far from the
+#: next one in memory, a few lines at a time come twice as fast as two (measured).
+_BLOCKS, _BLOCKS_BYTES = 4, 1 << 18
 
 
 def select(bits, swap, mode, special, network, key, low, high, counts):  # type: ignore[no-untyped-def]
-    """See `kernels._select`."""
-    return _select(
+    """See `kernels._select`; `network` is without the comparators of `sort_group`."""
+    frames, n = bits.shape
+    width = ROW // key.itemsize
+    if n < width:
+        wide = np.hstack([bits, np.zeros((frames, width - n), bits.dtype)])
+        found = [np.empty(width if len(x) else 0, key) for x in (low, high, counts)]
+        any_missing = select(wide, swap, mode, special, network, key, *found)  # type: ignore[no-untyped-call]
+        for x, y in zip((low, high, counts), found, strict=True):
+            x[:] = y[: len(x)]
+        return any_missing
+    blocks = max(1, min(_BLOCKS, _BLOCKS_BYTES // (frames * ROW), n // width))
+    any_missing = _select(
         bits,
         swap,
         mode,
-        special,
+        key.type(special),
         network,
-        np.empty((len(bits), BLOCK), key),
-        np.empty((4, BLOCK), key),
+        _aligned((blocks * frames, width), key),
         key.type(np.iinfo(key).max),
-        low,
-        high,
-        counts,
+        low[None],
+        high[None],
+        counts[None],
     )
+    np.subtract(frames, counts, out=counts)
+    return any_missing
+
+
+def _aligned(shape: tuple[int, int], dtype: Any) -> Any:
+    size = shape[0] * shape[1] * dtype.itemsize
+    spare = np.empty(size + vectors.BYTES, np.uint8)
+    start = -spare.ctypes.data % vectors.BYTES
+    return spare[start : start + size].view(dtype).reshape(shape)
 
 
 # What makes these loops vectorise (each measured): rows as slices, ranges over a shape,
@@ -58,186 +98,246 @@ def byteswap(typingctx: Any, x: Any) -> Any:
     return (x(x), codegen) if isinstance(x, types.Integer) else None
 
 
+sort_group = vectors.network_of(group_comparators(), GROUP)
+
+
 @jit
-def _select(bits, swap, mode, special, network, x_, work, top, low_, high_, counts):  # type: ignore[no-untyped-def]
-    """Middle values of each column of `bits` into `low_` and `high_`; whether any was missing.
+def _select(bits, swap, mode, special, network, x, top, low, high, missed):  # type: ignore[no-untyped-def]
+    """Middle values of each column of `bits` into `low` and `high`, missing ones counted in
+    `missed`, each of shape (1, n); whether any was missing.
 
     `mode` 0: integers, none missing; 1: integers, missing where equal to `special`;
     2: floats, missing where all bits of `special` (the exponent) are set.
     """
     frames, n = bits.shape
-    size = x_.shape[1]
-    shift = x_.itemsize * 8 - 1
+    step = lanes(x)
+    blocks = x.shape[0] // frames
     any_missing = False
-    miss_ = np.zeros(size, np.int32)
     start = 0
-    while start < n:
-        stop = min(start + size, n)
-        width = stop - start
-        miss = miss_[:width]
-        missing = False
+    while True:
+        missing = _load_blocks(bits, swap, mode, special, top, start, x)
         if mode:
-            for j in range(miss.shape[0]):
-                miss[j] = 0
-        for i in range(frames):
-            row = bits[i, start:stop]
-            y = x_[i, :width]
-            if swap:
-                for j in range(y.shape[0]):
-                    y[j] = byteswap(row[j])
-            else:
-                for j in range(y.shape[0]):
-                    y[j] = row[j]
-            if mode == 1:
-                for j in range(y.shape[0]):
-                    bad = y[j] == special
-                    miss[j] += 1 if bad else 0
-                    y[j] = top if bad else y[j]
-            elif mode == 2:
-                for j in range(y.shape[0]):
-                    v = y[j]
-                    bad = (v & special) == special
-                    miss[j] += 1 if bad else 0
-                    y[j] = top if bad else v ^ ((v >> shift) & top)
-        if mode:
-            worst = np.int32(0)
-            for j in range(miss.shape[0]):
-                worst |= miss[j]
-            missing = worst != 0
             any_missing |= missing
-            c = counts[start:stop]
-            for j in range(c.shape[0]):
-                c[j] = frames - miss[j]
-        low = low_[start:stop]
-        high = high_[start:stop]
-        if network.shape[0] and not missing:
-            _run_network(x_, width, network)
-            a = x_[(frames - 1) // 2, :width]
-            b = x_[frames // 2, :width]
-            for j in range(low.shape[0]):
-                low[j] = a[j]
-                high[j] = b[j]
-        else:
-            _bisect(x_, miss, work, top, low, high)
-        if mode == 2:
-            for j in range(low.shape[0]):
-                low[j] = low[j] ^ ((low[j] >> shift) & top)
-                high[j] = high[j] ^ ((high[j] >> shift) & top)
-        start = stop
+            for j in range(start, start + blocks * x.shape[1], step):
+                count = fill(x, top ^ top)
+                if missing:
+                    count = _count_missing(bits, swap, mode, special, x, j)
+                store(missed, 0, j, count)
+        for block in range(blocks):
+            y = x[block * frames : (block + 1) * frames]
+            first = start + block * y.shape[1]
+            if network.shape[1] and not missing:
+                _run_network(y, network)
+                for j in range(0, y.shape[1], step):
+                    store(low, 0, first + j, load(y, (frames - 1) // 2, j))
+                    store(high, 0, first + j, load(y, frames // 2, j))
+            else:
+                for j in range(0, y.shape[1], step):
+                    _bisect(y, top, missing, missed, low, high, first, j)
+            if mode == 2:
+                for j in range(first, first + y.shape[1], step):
+                    store(low, 0, j, _fold(x, load(low, 0, j), top))
+                    store(high, 0, j, _fold(x, load(high, 0, j), top))
+        done = start + blocks * x.shape[1]
+        if done >= n:
+            break
+        start = min(done, n - blocks * x.shape[1])  # the last blocks may lie over those before
     return any_missing
 
 
 @jit
-def _run_network(x, width, network):  # type: ignore[no-untyped-def]
-    for c in range(network.shape[0]):
-        a = x[network[c, 0], :width]
-        b = x[network[c, 1], :width]
-        which = network[c, 2]
-        if which == 3:
-            for j in range(a.shape[0]):
-                p = a[j]
-                q = b[j]
-                a[j] = p if p < q else q
-                b[j] = q if p < q else p
-        elif which == 1:
-            for j in range(a.shape[0]):
-                p = a[j]
-                q = b[j]
-                a[j] = p if p < q else q
-        else:
-            for j in range(a.shape[0]):
-                p = a[j]
-                q = b[j]
-                b[j] = q if p < q else p
+def _load_blocks(bits, swap, mode, special, top, start, x):  # type: ignore[no-untyped-def]
+    """Blocks as keys, one below the other in `x`, missing values as the highest key; whether
+    there are any."""
+    frames = bits.shape[0]
+    width = x.shape[1]
+    marks = fill(x, special)
+    highest = fill(x, top)
+    found = fill(x, top ^ top)
+    total = x.shape[0] // frames * width
+    for i in range(frames):
+        # No processor foresees that the next blocks go on behind these in each frame.
+        for j in range(start + total, start + 2 * total, vectors.BYTES // bits.itemsize):
+            prefetch(bits, i, j)
+        for block in range(x.shape[0] // frames):
+            for j in range(0, width, lanes(x)):
+                v = load_as(bits, i, start + block * width + j, x, swap)
+                if mode:
+                    bad = _is_missing(v, mode, marks)
+                    found = found | bad
+                    if mode == 2:
+                        v = _fold(x, v, top)
+                    v = choose(bad, highest, v)
+                store(x, block * frames + i, j, v)
+    return any_lane(found)
 
 
 @jit
-def _bisect(x, miss, work, top, low, high):  # type: ignore[no-untyped-def]
-    """The values of rank (m - 1) // 2 and m // 2 of the m smallest in each column."""
+def _is_missing(v, mode, marks):  # type: ignore[no-untyped-def]
+    return equal(v if mode == 1 else v & marks, marks)
+
+
+@jit
+def _count_missing(bits, swap, mode, special, x, j):  # type: ignore[no-untyped-def]
+    marks = fill(x, special)
+    count = marks ^ marks
+    for i in range(bits.shape[0]):
+        count = count - _is_missing(load_as(bits, i, j, x, swap), mode, marks)
+    return count
+
+
+@jit
+def _fold(x, v, top):  # type: ignore[no-untyped-def]
+    return v ^ (shift_right(v, x.itemsize * 8 - 1) & fill(x, top))
+
+
+@jit
+def _run_network(x, network):  # type: ignore[no-untyped-def]
+    step = lanes(x)
+    for i in range(0, x.shape[0] - GROUP + 1, GROUP):
+        for j in range(0, x.shape[1], step):
+            sort_group(x, i, 1, j)
+    for c in range(network.shape[0]):
+        a = network[c, 0]
+        b = network[c, 1]
+        for j in range(0, x.shape[1], step):
+            p = load(x, a, j)
+            q = load(x, b, j)
+            store(x, a, j, minimum(p, q))
+            store(x, b, j, maximum(p, q))
+
+
+@jit
+def _bisect(x, top, missing, missed, low_, high_, start, j):  # type: ignore[no-untyped-def]
+    """The values of rank (m - 1) // 2 and m // 2 of the m that are not missing, at column j.
+
+    The order of the rows changes.
+    """
     frames = x.shape[0]
-    width = low.shape[0]
-    one = top // top
-    zero = top ^ top
-    mid = work[0, :width]
-    count = work[1, :width]
-    need = work[2, :width]  # the lower median is the least value with so many at or below it
-    even = work[3, :width]
-    for j in range(low.shape[0]):
-        low[j] = x[0, j]
-        high[j] = x[0, j]
-        m = frames - miss[j]
-        need[j] = (m - 1) // 2 + 1 if m > 0 else 1
-        even[j] = one if m & 1 == 0 else zero
-    for i in range(1, frames):
-        y = x[i, :width]
-        for j in range(low.shape[0]):
-            v = y[j]
-            p = low[j]
-            q = high[j]
-            low[j] = v if v < p else p
-            high[j] = v if v > q else q
-    while True:
-        apart = zero
-        for j in range(low.shape[0]):
-            p = low[j]
-            q = high[j]
-            apart |= p ^ q
-            mid[j] = (p & q) + ((p ^ q) >> 1)  # floor of the mean, without overflow
-            count[j] = zero
-        if apart == zero:
-            break
-        i = 0
-        while i + 8 <= frames:  # eight rows a pass keep the counts in registers
-            x0 = x[i + 0, :width]
-            x1 = x[i + 1, :width]
-            x2 = x[i + 2, :width]
-            x3 = x[i + 3, :width]
-            x4 = x[i + 4, :width]
-            x5 = x[i + 5, :width]
-            x6 = x[i + 6, :width]
-            x7 = x[i + 7, :width]
-            for j in range(count.shape[0]):
-                m = mid[j]
-                c = count[j]
-                c += one if x0[j] <= m else zero
-                c += one if x1[j] <= m else zero
-                c += one if x2[j] <= m else zero
-                c += one if x3[j] <= m else zero
-                c += one if x4[j] <= m else zero
-                c += one if x5[j] <= m else zero
-                c += one if x6[j] <= m else zero
-                c += one if x7[j] <= m else zero
-                count[j] = c
-            i += 8
-        while i < frames:
-            y = x[i, :width]
-            for j in range(count.shape[0]):
-                count[j] += one if y[j] <= mid[j] else zero
-            i += 1
-        for j in range(count.shape[0]):
-            enough = count[j] >= need[j]
-            m = mid[j]
-            p = low[j]
-            q = high[j]
-            high[j] = m if enough else q
-            low[j] = p if enough else m + one
+    zero = fill(x, top ^ top)
+    one = fill(x, top // top)
+    highest = fill(x, top)
+    lowest = highest ^ (zero - one)
+    m = fill(x, x.dtype.type(frames))
+    if missing:
+        m = m - load(missed, 0, start + j)
+    # the lower median is the least value with so many at or below it
+    need = maximum(shift_right(m + one, 1), one)
+    low = lowest
+    high = highest
+    if frames >= GROUP:
+        # Between the second and the last but one of a sample lies almost every median.
+        sort_group(x, 0, frames // GROUP, j)
+        p = load(x, frames // GROUP, j)
+        q = load(x, (GROUP - 2) * (frames // GROUP), j)
+        not_below = zero
+        count = zero
+        for i in range(frames):
+            v = load(x, i, j)
+            not_below = not_below - at_most(p, v)
+            count = count - at_most(v, q)
+        before = at_most(need, fill(x, x.dtype.type(frames)) - not_below)
+        within = at_most(need, count)
+        low = choose(before, lowest, choose(within, p, q + one))
+        high = choose(before, p - one, choose(within, q, highest))
+    while any_lane(low ^ high):
+        mid = (low & high) + shift_right(low ^ high, 1)  # floor of the mean, without overflow
+        enough = at_most(need, _count(x, j, mid))
+        high = choose(enough, mid, high)
+        low = choose(enough, low, mid + one)
     # The upper median is the same value where enough frames hold it, else the next one.
-    for j in range(count.shape[0]):
-        count[j] = zero
-        mid[j] = top
+    above = highest
+    count = zero
     for i in range(frames):
-        y = x[i, :width]
-        for j in range(count.shape[0]):
-            v = y[j]
-            below = v <= low[j]
-            count[j] += one if below else zero
-            above = top if below else v
-            m = mid[j]
-            mid[j] = above if above < m else m
-    for j in range(count.shape[0]):
-        p = low[j]
-        m = mid[j]
-        high[j] = m if even[j] == one and count[j] == need[j] else p
+        v = load(x, i, j)
+        below = at_most(v, low)
+        count = count - below
+        above = minimum(above, choose(below, highest, v))
+    even = equal(m & one, zero)
+    store(low_, 0, start + j, low)
+    store(high_, 0, start + j, choose(even & equal(count, need), above, low))
+
+
+@jit
+def _count(x, j, limit):  # type: ignore[no-untyped-def]
+    """How many rows are at or below a limit."""
+    frames = x.shape[0]
+    a = limit ^ limit
+    b = a
+    for i in range(0, frames - 3, 4):
+        a = a - at_most(load(x, i, j), limit)
+        b = b - at_most(load(x, i + 1, j), limit)
+        a = a - at_most(load(x, i + 2, j), limit)
+        b = b - at_most(load(x, i + 3, j), limit)
+    for i in range(frames - frames % 4, frames):
+        a = a - at_most(load(x, i, j), limit)
+    return a + b
+
+
+@jit
+def word_sum(words, swap):  # type: ignore[no-untyped-def]
+    """Sum of 32-bit words; see `checksum.word_sum`."""
+    total = np.uint64(0)
+    if swap:
+        for i in range(words.shape[0]):
+            total += np.uint64(byteswap(words[i]))
+    else:
+        for i in range(words.shape[0]):
+            total += np.uint64(words[i])
+    return total
+
+
+#: Of the C library; not on Windows.
+_pread = types.ExternalFunction(
+    "pread", types.intp(types.intc, types.uintp, types.uintp, types.int64)
+)
+
+
+@jit
+def read_rows(files, offsets, step, out, sums):  # type: ignore[no-untyped-def]
+    """Positioned reads of several files, without Python in between.
+
+    Parameters
+    ----------
+    files, offsets : ndarray of int64, shape (n,)
+        Descriptors, and where the first row begins in each file.
+    step : int
+        Bytes from one row to the next in a file.
+    out : ndarray of uint8, shape (n, rows, length)
+        Filled.
+    sums : ndarray of uint64, shape (n,) or (0,)
+        The sum of the big-endian 32-bit words of what was read of each, not folded; the last
+        word filled up with zeros.
+
+    Returns
+    -------
+    int
+        How many files were read; after a failure less than n.
+    """
+    n, rows, length = out.shape
+    for i in range(n):
+        for row in range(rows):
+            done = 0
+            while done < length:
+                to = out[i, row, done:].ctypes.data
+                got = _pread(files[i], to, length - done, offsets[i] + row * step + done)
+                if got <= 0:
+                    return i
+                done += got
+        if sums.shape[0]:
+            data = out[i].reshape(rows * length)
+            whole = data.shape[0] // 4 * 4
+            sums[i] = word_sum(data[:whole].view(np.uint32), SWAP)
+            for j in range(whole, data.shape[0]):
+                sums[i] += np.uint64(data[j]) << np.uint64(8 * (whole + 3 - j))
+    return n
+
+
+@jit
+def middle(low, high, zero, out):  # type: ignore[no-untyped-def]
+    """The mean of two numbers of up to 32 bits, plus a constant."""
+    for j in range(out.shape[0]):
+        out[j] = (np.float64(low[j]) + np.float64(high[j])) * 0.5 + zero
 
 
 @jit
@@ -287,16 +387,3 @@ def bracket(values, low, high, inside):  # type: ignore[no-untyped-def]
                 elif v == high:
                     at_high += 1
     return total, below, at_low, at_high, within
-
-
-@jit
-def word_sum(words, swap):  # type: ignore[no-untyped-def]
-    """Sum of 32-bit words; see `checksum.word_sum`."""
-    total = np.uint64(0)
-    if swap:
-        for i in range(words.shape[0]):
-            total += np.uint64(byteswap(words[i]))
-    else:
-        for i in range(words.shape[0]):
-            total += np.uint64(words[i])
-    return total

@@ -22,6 +22,7 @@ longer than the work, the network runs as NumPy calls instead. The result is the
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from typing import Any
 
@@ -71,34 +72,48 @@ def median(stack: Array, pixels: PixelType, *, compiled: bool = True) -> tuple[A
     low_rank, high_rank = (frames - 1) // 2, frames // 2
     use_network = frames <= NETWORK_FRAMES[stored.itemsize]
     low, high = np.empty(n, key), np.empty(n, key)
-    counts = np.empty(n if can_miss else 0, np.int32)
-    select = _select
+    counts = np.empty(n if can_miss else 0, key)
+    select, sorted_first = _select, 1
     if compiled:
         from pulsar_dask import compiled as numba_code
 
-        select = numba_code.select
+        select, sorted_first = numba_code.select, GROUP
+    network = _NO_NETWORK
+    if use_network:
+        network = _comparators(frames, low_rank, high_rank, sorted_first=sorted_first)
     any_missing = select(
         bits,
         swap,
         2 if pixels.floating else int(can_miss),
         special,
-        _comparators(frames, low_rank, high_rank) if use_network else _NO_NETWORK,
+        network,
         key,
         low,
         high,
         counts,
     )
+    if compiled and not any_missing and stored.itemsize <= 4 and not pixels.scaled:
+        values = np.empty(n)  # all exact in float64: in one go
+        if pixels.floating:
+            low, high = low.view(stored), high.view(stored)
+        numba_code.middle(low, high, pixels.bzero, values)
+        return values, counts.astype(np.int32) if can_miss else None
     values = _values(low, pixels, stored)
     if high_rank != low_rank or any_missing:
         values = _mean(values, _values(high, pixels, stored))
     if any_missing:
         values[counts == 0] = np.nan
-    return values, counts if can_miss else None
+    return values, counts.astype(np.int32) if can_miss else None
 
 
 def worth_compiling(nbytes: int) -> bool:
     """Whether a stack of so many stored bytes repays loading the compiled code."""
-    return nbytes > SMALL_STACK or "numba" in sys.modules
+    return nbytes > SMALL_STACK or is_loaded()
+
+
+def is_loaded() -> bool:
+    """Whether loading the compiled code costs nothing any more."""
+    return "numba" in sys.modules
 
 
 def warm_up(frames: int, pixels: PixelType) -> None:
@@ -106,6 +121,9 @@ def warm_up(frames: int, pixels: PixelType) -> None:
     from pulsar_dask import compiled
 
     compiled.word_sum(np.zeros(1, np.uint32), _SWAP)
+    if hasattr(os, "pread"):
+        none = np.empty(0, np.int64)
+        compiled.read_rows(none, none, 0, np.empty((0, 0, 0), np.uint8), np.empty(0, np.uint64))
     median(np.zeros((frames, 1), pixels.stored), pixels)
 
 
@@ -116,8 +134,8 @@ def scratch_bytes(frames: int, itemsize: int) -> int:
 
 
 #: Bytes per pixel that `median` holds beside its input at its peak: low, high, the float64
-#: values of both, counts, and one temporary.
-PIXEL_BYTES = 2 * 8 + 2 * 8 + 4 + 8
+#: values of both, counts twice, and one temporary.
+PIXEL_BYTES = 2 * 8 + 2 * 8 + 8 + 4 + 8
 
 
 def _key_size(itemsize: int, frames: int) -> int:
@@ -238,10 +256,10 @@ def _select(
             if mode == 2:
                 x = _fold(x)
             x[bad] = top
-            counts[part] = frames - np.count_nonzero(bad, axis=0)
+            counts[part] = frames - np.count_nonzero(bad, axis=0).astype(key)
             missing = bool(bad.any())
             any_missing |= missing
-        if len(network) and not missing:
+        if network.shape[1] and not missing:
             low[part], high[part] = _run_network(x, network)
         else:
             x.sort(axis=0)
@@ -277,16 +295,19 @@ def _run_network(x: Array, network: Array) -> tuple[Array, Array]:
 
 # --- the network ---------------------------------------------------------------------
 
-_NO_NETWORK = np.empty((0, 3), np.int32)
+_NO_NETWORK = np.empty((0, 0), np.int32)
 _BOTH, _MIN, _MAX = 3, 1, 2
+#: Rows that compiled code sorts at once, without going back to memory; a power of 2.
+GROUP = 16
 
 
 @functools.lru_cache(maxsize=64)
-def _comparators(n: int, *ranks: int) -> Array:
+def _comparators(n: int, *ranks: int, sorted_first: int = 1) -> Array:
     """Comparators (i, j, which outputs are needed) that put the values of `ranks` in place.
 
     Knuth, The Art of Computer Programming 3, section 5.2.2, algorithm M, walked backwards
-    to leave out each comparator whose outputs nothing needs.
+    to leave out each comparator whose outputs nothing needs; and without those that sort the
+    first full groups of `sorted_first` rows (a power of 2), which come first.
     """
     pairs = []
     p = 1
@@ -296,14 +317,21 @@ def _comparators(n: int, *ranks: int) -> Array:
             for j in range(k % p, n - k, 2 * k):
                 for i in range(j, min(j + k, n - k)):
                     if i // (2 * p) == (i + k) // (2 * p):
-                        pairs.append((i, i + k))
+                        pairs.append((i, i + k, p))
             k //= 2
         p *= 2
+    in_groups = n - n % sorted_first
     needed = set(ranks)
     kept = []
-    for a, b in reversed(pairs):
+    for a, b, p in reversed(pairs):
         which = (_MIN if a in needed else 0) + (_MAX if b in needed else 0)
         if which:
-            kept.append((a, b, which))
             needed |= {a, b}
+            if p >= sorted_first or b >= in_groups:
+                kept.append((a, b, which))
     return np.array(kept[::-1], np.int32).reshape(-1, 3)
+
+
+def group_comparators() -> list[tuple[int, int]]:
+    """What sorts a group."""
+    return [(a, b) for a, b, _ in _comparators(GROUP, *range(GROUP)).tolist()]

@@ -96,13 +96,34 @@ def test_many_frames(bitpix, frames):
     check(noise(bitpix, (frames, 9), frames), bitpix, blank)
 
 
-@pytest.mark.parametrize("width", [1, 255, 256, 257, 511, 1000, 4096, 4097])
-@pytest.mark.parametrize("bitpix", [16, -32])
-def test_widths_around_a_block(bitpix, width):
+WIDTHS = [1, 7, 8, 9, 31, 32, 33, 63, 64, 65, 127, 129, 255, 256, 257, 511, 1000, 4096, 4097]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("bitpix", [8, 16, -32, 64])
+@pytest.mark.parametrize("frames", [11, 130])
+def test_widths_around_a_block(bitpix, width, frames):
     blank = {"blank": 7} if bitpix > 0 else {}
-    stack = noise(bitpix, (11, width), width)
+    stack = noise(bitpix, (frames, width), width, missing=0.0)
+    check(stack, bitpix, {})
+    stack = noise(bitpix, (frames, width), width, missing=1 / frames)
     check(stack, bitpix, blank)
     check(np.where(np.arange(width) < 256, stack[:1], stack), bitpix, blank)
+
+
+@pytest.mark.parametrize("frames", [300, 301, 1000])
+@pytest.mark.parametrize("bitpix", STORED)
+@pytest.mark.parametrize("side", ["low", "high", "both"])
+def test_a_sample_that_tells_nothing(bitpix, frames, side):
+    """The frames that bisection looks at first are far from the median."""
+    stack = noise(bitpix, (frames, 100), frames, missing=0.0)
+    info = np.finfo if stack.dtype.kind == "f" else np.iinfo
+    far = {"low": [info(stack.dtype).min], "high": [info(stack.dtype).max]}
+    far["both"] = far["low"] + far["high"]
+    for i in range(20):
+        stack[i * (frames // 16) % frames] = far[side][i % len(far[side])]
+    check(stack, bitpix, {})
+    check(np.sort(stack, axis=0), bitpix, {})
 
 
 @TYPES
