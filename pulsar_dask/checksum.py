@@ -42,9 +42,16 @@ def word_sum(data: Array, offset: int = 0) -> int:
         total = int(compiled(words.view("u4"), sys.byteorder == "little"))
     else:
         total = int(words.sum(dtype=np.uint64))
-    total = fold(total + int.from_bytes(data[whole:].tobytes().ljust(4, b"\0"), "big"))
-    # Bytes that begin within a word: a rotation in ones' complement is a multiplication.
+    return turned(total + int.from_bytes(data[whole:].tobytes().ljust(4, b"\0"), "big"), offset)
+
+
+def turned(total: int, offset: int) -> int:
+    """A sum of words that began at some byte of a data unit, as one of its own words.
+
+    A rotation in ones' complement is a multiplication.
+    """
     turn = 8 * (offset % 4)
+    total = fold(total)
     return (total >> turn) | (total << (32 - turn) & 0xFFFFFFFF)
 
 
@@ -65,9 +72,14 @@ class Ledger:
 
     def add(self, name: str, total: int, count: int) -> None:
         """Add the sum of `count` bytes."""
+        self.add_all([name], [total], count)
+
+    def add_all(self, names: Sequence[str], totals: Sequence[int], count: int) -> None:
+        """Add the sums of `count` bytes of each."""
         with self._lock:
-            self._sums[name] = self._sums.get(name, 0) + total
-            self._counts[name] = self._counts.get(name, 0) + count
+            for name, total in zip(names, totals, strict=True):
+                self._sums[name] = self._sums.get(name, 0) + total
+                self._counts[name] = self._counts.get(name, 0) + count
 
     def sum(self, name: str, length: int) -> int | None:
         """The sum of a data unit; None unless just its bytes were counted, each once."""

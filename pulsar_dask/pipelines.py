@@ -47,7 +47,8 @@ def stack_type(frames: Sequence[Frame]) -> PixelType:
 
 def stored_alike(frames: Sequence[Frame]) -> bool:
     """Whether all frames store their pixels in one way."""
-    return all(f.pixels == frames[0].pixels for f in frames)
+    first = frames[0].pixels
+    return all(f.pixels is first or f.pixels == first for f in frames)  # asked for each tile
 
 
 def frames_token(frames: Sequence[Frame]) -> str:
@@ -57,7 +58,7 @@ def frames_token(frames: Sequence[Frame]) -> str:
 
 def compiled(frames: Sequence[Frame]) -> bool:
     """Whether a stack repays loading compiled code."""
-    return kernels.worth_compiling(sum(f.nbytes for f in frames))
+    return kernels.is_loaded() or kernels.worth_compiling(sum(f.nbytes for f in frames))
 
 
 def median_tile(tile: Tile, frames: Sequence[Frame]) -> Array:

@@ -16,6 +16,7 @@ import gzip
 import math
 import os
 import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +26,7 @@ from typing import Any, cast
 import numpy as np
 from astropy.io import fits
 
-from pulsar_dask.checksum import MINUS_ZERO, Ledger, fold, word_sum
+from pulsar_dask.checksum import MINUS_ZERO, Ledger, fold, turned, word_sum
 from pulsar_dask.errors import PulsarError, exhausted, printable
 from pulsar_dask.frame import Frame, PixelType, RiceTable
 from pulsar_dask.kernels import worth_compiling
@@ -60,12 +61,54 @@ def read_tile(
     """
     ledger = getattr(_COUNTING, "ledger", None) if counted is not None else None
     part = tile if counted is None or counted is WHOLE else counted
-    for frame, image in zip(frames, out, strict=True):
+    done = _read_at_once(frames, tile, out, ledger) if part == tile else 0
+    for frame, image in zip(frames[done:], out[done:], strict=True):
         _guarded(_READERS[frame.storage])(frame, tile, image)
         if ledger is not None:
             total, count = _sum_part(frame, tile, part, image)
             ledger.add(frame.path, total, count)
     return out
+
+
+def _read_at_once(frames: Sequence[Frame], tile: Tile, out: Array, ledger: Ledger | None) -> int:
+    """Read uncompressed frames in compiled code, where it is loaded: between two reads in Python
+    a thread waits for the others. How many were read and counted; the others are to be read
+    one by one, which tells what is wrong."""
+    read_rows = getattr(sys.modules.get("pulsar_dask.compiled"), "read_rows", None)
+    rows, columns = frames[0].shape[-2:]
+    if (
+        read_rows is None
+        or not hasattr(os, "pread")
+        or (ledger is not None and tile.width < columns)
+    ):
+        return 0
+    first = ((tile.plane * rows + tile.y) * columns + tile.x) * out.itemsize
+    # a whole tile's width is one row of bytes
+    height = tile.height if tile.width < columns else 1
+    parts = out.view(np.uint8).reshape(len(frames), height, -1)
+    open_plain = _guarded(_open_plain)
+    done = 0
+    while done < len(frames):
+        group = frames[done : done + _AT_ONCE]
+        if any(frame.storage != "plain" for frame in group):
+            return done
+        files = [open_plain(frame) for frame in group]
+        sums = np.empty(len(group) if ledger is not None else 0, np.uint64)
+        count: int = read_rows(
+            np.array([file.number for file in files]),
+            np.array([frame.offset + first for frame in group]),
+            columns * out.itemsize,
+            parts[done : done + len(group)],
+            sums,
+        )
+        if ledger is not None:
+            names = [frame.path for frame in group[:count]]
+            totals = [turned(total, first) for total in sums[:count].tolist()]
+            ledger.add_all(names, totals, parts[0].nbytes)
+        done += count
+        if count < len(group):
+            return done
+    return done
 
 
 def _sum_part(frame: Frame, tile: Tile, part: Tile, image: Array) -> tuple[int, int]:
@@ -356,8 +399,10 @@ class _File:
         self._raw = raw
         self._lock = threading.Lock()
 
+        self.number: int = raw.fileno()
+
     def stat(self) -> os.stat_result:
-        return os.fstat(self._raw.fileno())
+        return os.fstat(self.number)
 
     def read_into(self, array: Array, offset: int) -> None:
         """Fill a C-contiguous array with the bytes at `offset`."""
@@ -365,7 +410,7 @@ class _File:
         done = 0
         while done < len(view):
             if hasattr(os, "preadv"):
-                count = os.preadv(self._raw.fileno(), [view[done:]], offset + done)
+                count = os.preadv(self.number, [view[done:]], offset + done)
             else:  # Windows
                 with self._lock:
                     self._raw.seek(offset + done)
@@ -394,6 +439,10 @@ def _open_limit() -> int:
     except (ImportError, OSError, ValueError):
         soft = 512  # Windows' C runtime
     return max(1, min(512, soft // 2 - 16)) if soft > 0 else 512
+
+
+#: Files read in one go: a thread holds so many open beyond those that are kept.
+_AT_ONCE = max(1, min(16, _open_limit() // 16))
 
 
 def _open_plain(frame: Frame) -> _File:

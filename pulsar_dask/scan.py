@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import math
 import os
@@ -297,7 +298,11 @@ def _pixel_type(header: fits.Header, bitpix: int, tiled: bool, path: str) -> Pix
         blank = _integer(header, keyword, path, None) if keyword in header else None
         if blank is not None and not _representable(blank, bitpix):
             blank = None
-    return PixelType(bitpix, bscale, _real(header, "BZERO", path, 0.0), blank)
+    return _one_type(bitpix, bscale, _real(header, "BZERO", path, 0.0), blank)
+
+
+#: One object for all frames that are alike: they are compared often.
+_one_type = functools.lru_cache(maxsize=64)(PixelType)
 
 
 def _representable(value: int, bitpix: int) -> bool:
