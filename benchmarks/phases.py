@@ -32,7 +32,7 @@ PARTS = {
     "run the tiles": ("run", "Threads.run"),
     "check the sums": ("reading", "check_sums"),
     "sync": ("outputs", "sync"),
-    "read back": ("outputs", "_read_back"),
+    "read back": ("outputs", "AtomicFile._read_back"),
     "take the name": ("outputs", "AtomicFile.commit"),
 }
 #: The same on the threads of the tiles.

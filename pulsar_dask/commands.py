@@ -114,16 +114,17 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
         graph = TileGraph(plan.grid)
         layer = pipelines.median_graph(frames, graph)
         master: Any
+        verify = options.verify
         if zarr:
             from pulsar_dask.zarrstore import ZarrMaster
 
-            master = ZarrMaster(output, plan.grid, dtype, header, trace)
+            master = ZarrMaster(output, plan.grid, dtype, header, trace, verify=verify)
         else:
-            master = FitsMaster(output, shape, dtype, header, trace)
+            master = FitsMaster(output, shape, dtype, header, trace, verify=verify)
         with master:
             made = Output(layer, (master,), _on_its_way(dtype))
             sums = execute(graph, [made], {layer: frames}, {}, plan, computer, options)
-            master.seal(sums, verify=options.verify)
+            master.seal(sums)
             _commit({output: master}, {output: check})
     _warn_of_pixels(output, dtype, master)
     report.made(output, f"{dtype}, median of {count(len(frames), 'frame')}")
@@ -385,7 +386,7 @@ def _make(
             shape = product.frames[0].shape
             path = place(f"{product.name}.fit")
             masters[product.layer] = stack.enter_context(
-                FitsMaster(path, shape, product.dtype, header, product.trace)
+                FitsMaster(path, shape, product.dtype, header, product.trace, verify=options.verify)
             )
             if product.layer in lists:
                 hot[product.layer] = HotPixels(shape, hot_pixels)
@@ -399,7 +400,7 @@ def _make(
         counts = {}
         for product in recipe.products:
             master = files[place(f"{product.name}.fit")] = masters[product.layer]
-            master.seal(sums, verify=options.verify)
+            master.seal(sums)
             if product.layer in hot:
                 path = lists[product.layer]
                 x, y = hot[product.layer].positions()

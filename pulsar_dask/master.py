@@ -156,11 +156,16 @@ def to_dtype(values: Array, dtype: str) -> tuple[Array, int, int]:
     return np.clip(rounded, info.min, info.max, out=rounded).astype(dtype), clipped, missing
 
 
+#: Bytes of a file that are brought to the disk and read back while others are computed.
+_PART = 8 << 20
+
+
 class FitsMaster:
     """A FITS file with one primary image, written tile by tile, in any order.
 
     Memory does not grow with the image. `write` may be called from several threads. Used as
-    a context manager: `commit` makes the file appear, else nothing is left of it.
+    a context manager: `commit` makes the file appear, else nothing is left of it. With `verify`
+    it is read back from the disk before.
     """
 
     def __init__(
@@ -170,6 +175,8 @@ class FitsMaster:
         dtype: str,
         header: fits.Header,
         trace: Trace = Trace(),  # noqa: B008
+        *,
+        verify: bool = True,
     ) -> None:
         if dtype not in OUTPUT_TYPES:
             raise PulsarError(f"--dtype {dtype}: not one of {', '.join(OUTPUT_TYPES)}")
@@ -184,6 +191,8 @@ class FitsMaster:
         self._data_start = len(self._text({}))
         self._size = int(np.prod(shape, dtype=object)) * abs(self.bitpix) // 8
         self._sum = 0
+        self._written: Counter[int] = Counter()  # bytes of each part of the file
+        self._verify = verify
         self._sealed = False
         self._lock = threading.Lock()
         padded = -(-self._size // BLOCK) * BLOCK
@@ -223,21 +232,32 @@ class FitsMaster:
         for i, piece in enumerate(pieces):
             offset = (first + i * columns) * data.itemsize
             self._file.write_at(piece.view(np.uint8), self._data_start + offset)
+            if self._verify:
+                self._settle(self._data_start + offset, piece.nbytes)
             total += word_sum(piece.view(np.uint8).ravel(), offset)
         with self._lock:
             self._sum += total
             self.clipped += clipped
             self.missing += missing
 
-    def seal(self, sums: Mapping[str, int] = {}, *, verify: bool = True) -> None:
+    def _settle(self, offset: int, length: int) -> None:
+        """Count what was written; a part that is full is settled."""
+        first, last = offset // _PART, (offset + length - 1) // _PART
+        for part in range(first, last + 1):
+            inside = min(offset + length, (part + 1) * _PART) - max(offset, part * _PART)
+            with self._lock:
+                self._written[part] += inside
+                full = self._written[part] == _PART
+            if full:
+                self._file.settle(part * _PART, (part + 1) * _PART)
+
+    def seal(self, sums: Mapping[str, int] = {}) -> None:
         """Put in the checksums and bring the file to the disk.
 
         Parameters
         ----------
         sums : mapping
             Those of the inputs by path, for the trace.
-        verify : bool
-            Whether the file is read back.
         """
         datasum = fold(self._sum)
         self._header["DATASUM"] = str(datasum).ljust(10)
@@ -247,7 +267,7 @@ class FitsMaster:
         total = word_sum(np.frombuffer(text, np.uint8)) + datasum
         self._header["CHECKSUM"] = encode_checksum(~fold(total) & 0xFFFFFFFF)
         self._file.write_at(self._text(sums), 0)
-        self._file.seal(MINUS_ZERO if verify else None)
+        self._file.seal(MINUS_ZERO if self._verify else None)
         self._sealed = True
 
     def commit(self, check: Callable[[], None] | None = None, *, wait: bool = True) -> None:

@@ -50,12 +50,14 @@ class ZarrMaster:
         dtype: str,
         header: Any,
         trace: Trace = Trace(),  # noqa: B008
+        *,
+        verify: bool = True,
     ) -> None:
         if dtype not in OUTPUT_TYPES:
             raise PulsarError(f"--dtype {dtype}: not one of {', '.join(OUTPUT_TYPES)}")
         self.path = os.path.abspath(path)
         self.dtype = dtype
-        self._header, self._trace = header, trace
+        self._header, self._trace, self._verified = header, trace, verify
         self.clipped = 0
         self.missing = 0
         self._lock = threading.Lock()
@@ -97,7 +99,7 @@ class ZarrMaster:
             self.missing += result[1]
             self._sums[tile] = result[2]
 
-    def seal(self, sums: Mapping[str, int] = {}, *, verify: bool = True) -> None:
+    def seal(self, sums: Mapping[str, int] = {}) -> None:
         """Bring the store to the disk; see `master.FitsMaster.seal`."""
         for text in self._trace.texts(os.path.dirname(self.path), sums):
             self._header.add_history(text)
@@ -115,7 +117,7 @@ class ZarrMaster:
             except OSError as error:
                 raise failure(self.path, error) from error
         self._folder.seal()
-        if verify:
+        if self._verified:
             self._verify()
         self._sealed = True
 
@@ -127,7 +129,7 @@ class ZarrMaster:
                 rows, columns = array.chunks[-2:]
                 index = (*planes, tile.y // rows, tile.x // columns)
                 with open(chunk_path(self._store, MASTER, index), "rb") as file:
-                    drop_cached(file.fileno())
+                    drop_cached(file.fileno(), 0, os.fstat(file.fileno()).st_size)
                 if _crc(array[(*planes, *slices(tile))]) != checksum:
                     raise unlike(self.path)
         except PulsarError:

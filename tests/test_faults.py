@@ -67,7 +67,8 @@ def test_a_byte_that_reads_back_otherwise_is_an_error(tmp_path, place):
 @pytest.mark.parametrize("dtype", ["uint16", "float32", "float64"])
 def test_a_damaged_master_is_an_error(tmp_path, dtype, verify):
     grid = Grid((50, 60), 20, 25)
-    with FitsMaster(str(tmp_path / "m.fit"), grid.shape, dtype, HEADER) as master:
+    path = str(tmp_path / "m.fit")
+    with FitsMaster(path, grid.shape, dtype, HEADER, verify=verify) as master:
         for _, tile in grid:
             master.write(tile, np.full(tile.shape, 1234.0))
         master._file.write_at(b"\1", master._data_start + 1000)
@@ -75,9 +76,39 @@ def test_a_damaged_master_is_an_error(tmp_path, dtype, verify):
             with pytest.raises(PulsarError, match="does not read back"):
                 master.seal()
         else:
-            master.seal(verify=False)
+            master.seal()
             master.commit()
     assert names(tmp_path) == [] if verify else ["m.fit"]
+
+
+@pytest.mark.parametrize("damage", [None, "early", "late", "padding", "short", "verify=False"])
+def test_parts_of_a_large_master_are_read_back_while_others_are_written(tmp_path, damage):
+    grid = Grid((2500, 3001), 40, 3001)
+    values = np.random.default_rng(1).normal(1000, 10, grid.shape)
+    path = tmp_path / "m.fit"
+    verify = damage != "verify=False"
+    with FitsMaster(str(path), grid.shape, "float32", HEADER, verify=verify) as master:
+        for index, tile in sorted(grid, key=lambda entry: entry[0][0] % 7):
+            master.write(tile, values[tile.y : tile.y + tile.height])
+            if damage in ("early", "late") and index == ((30, 0) if damage == "early" else (62, 0)):
+                place = master._data_start + 4 * 3001 * tile.y + 5
+                master._file.write_at(b"\0", place)
+        if damage == "padding":
+            master._file.write_at(b"\1", master._data_start + master._size)
+        if damage == "short":
+            os.ftruncate(master._file._held.fd, 9_000_000)
+        parts = len(master._file._held.parts)
+        assert parts == (2 if verify and hasattr(os, "posix_fadvise") else 0)
+        if damage and verify:
+            with pytest.raises(PulsarError, match="does not read back"):
+                master.seal()
+        else:
+            master.commit()
+    if damage and verify:
+        assert names(tmp_path) == []
+    else:
+        with fits.open(path, checksum=True) as hdus:  # a warning is an error
+            same(hdus[0].data, values.astype("float32"))
 
 
 @pytest.mark.parametrize("how", ["flipped", "short", "gone"])
