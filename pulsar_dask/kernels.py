@@ -7,15 +7,16 @@ Two ways to the middle values, the faster one chosen by the number of frames:
     needed): a fixed list of comparators, each one a min/max of two rows of pixels.
 *bisection*
     on integers, halve the range of values until one is left, counting how many frames
-    lie at or below the middle. Its cost per frame does not grow with their number, and
-    each pixel may have its own rank, so it serves pixels with missing values too.
+    lie at or below the middle, from the range that a sample of the frames gives. Its cost
+    per frame does not grow with their number, and each pixel may have its own rank, so it
+    serves pixels with missing values too.
 
-Both work on a block of neighbouring pixels that stays in the L1 cache, on signed integer
-keys that order as the values do, and release the GIL. Floats become keys by flipping the
-magnitude bits of negative ones, so that one kernel serves all types. A missing value gets
+Both work on vectors of neighbouring pixels, in a block that stays in the L1 cache, on signed
+integer keys that order as the values do, and release the GIL. Floats become keys by flipping
+the magnitude bits of negative ones, so that one kernel serves all types. A missing value gets
 the highest key.
 
-They are compiled by Numba (`compiled`); for a stack so small that loading Numba would take
+They are compiled by Numba (`compiled`, `vectors`); for a stack so small that loading Numba would take
 longer than the work, the network runs as NumPy calls instead. The result is the same.
 """
 

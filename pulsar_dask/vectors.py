@@ -5,6 +5,8 @@ for its doubts where a loop is short and several rows may overlap: a comparator 
 network took ten times as long as its loads and stores. So the kernels of `compiled` say what
 they mean. A vector has 64 bytes, one register of AVX-512; the compiler splits it where registers
 are smaller (AVX2, SSE, NEON).
+
+Numba's cache does not see that this file has changed: touch those that use it (`compiled`).
 """
 
 from __future__ import annotations
