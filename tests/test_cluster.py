@@ -199,7 +199,8 @@ def test_all_tools_give_the_same_bits(cluster, night, tmp_path):
 def test_processes_here(night, tmp_path):
     folder = copy_of(night, tmp_path)
     before = {p.pid for p in psutil.Process().children(recursive=True)}
-    run("makedark", "darks/", "bias*.fit", "--scheduler", "local:2", "--threads", 2, cwd=folder)
+    words = ("makedark", "darks/", "bias*.fit", "--scheduler", "local:2", "--threads", 2)
+    run(*words, cwd=folder, alone=True)
     for path in folder.glob("dark*.fit"):
         assert pixels(path).tobytes() == pixels(night / path.name).tobytes()
     assert {p.pid for p in psutil.Process().children(recursive=True)} <= before

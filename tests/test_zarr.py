@@ -233,9 +233,9 @@ def test_memory(tmp_path):
     for i in range(30):
         write(tmp_path / f"f{i}.fit", image + np.int16(i))
     for words in (("cube", "f*.fit", "c.zarr"), ("med", "c.zarr", "m.fit")):
-        said = run(*words, "--memory", 0.01, cwd=tmp_path, status=1).stderr
+        said = run(*words, "--memory", 0.01, cwd=tmp_path, status=1, alone=True).stderr
         least = one_line(said).split("at least ")[1].split(" GB")[0]
-        done = run(*words, "--memory", least, cwd=tmp_path).stdout
+        done = run(*words, "--memory", least, cwd=tmp_path, alone=True).stdout
         peak = done.rsplit("peak memory ", 1)[1].split()
         assert float(peak[0]) * {"MB": 1e-3, "GB": 1}[peak[1]] <= float(least)
 
