@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from helpers import datasum, images, run, scalings, shapes, write_frame
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from night import Night, noted, stack, tool, write_stack
 
@@ -228,7 +228,6 @@ NAMES = st.text(
     st.lists(st.text(string.ascii_letters + " .&'\\", min_size=1).map(str.strip), max_size=3),
     NAMES,
 )
-@settings(max_examples=200)
 def test_a_trace_reads_back(files, steps, folder):
     home = os.path.abspath(os.sep + "home")
     if folder in (".", ".."):
