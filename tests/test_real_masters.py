@@ -70,13 +70,15 @@ def test_flats(made):
 @needs_frames
 def test_flats_with_a_list(made, tmp_path):
     folder, _ = made
-    args = ("--dark", folder / "bias.fit", "--cosme", folder / "cosme20s.lst")
+    lines = (folder / "cosme20s.lst").read_bytes().splitlines(keepends=True)
+    (tmp_path / "some.lst").write_bytes(b"".join(lines[:2000]))
+    args = ("--dark", folder / "bias.fit", "--cosme", "some.lst")
     tool("makeflat", REAL / "flat_V*.fz", 12000, *args, cwd=tmp_path)
     bias = pixels(folder / "bias.fit").astype("f8")
-    listed = points(folder / "cosme20s.lst")
+    listed = points(tmp_path / "some.lst")
     truth = flat64(frames("flat_V*"), bias, listed, 12000)
     same(pixels(tmp_path / "flat_v.fit"), truth.astype("f4"))
-    assert names(tmp_path) == ["flat_v.fit"]
+    assert names(tmp_path) == ["flat_v.fit", "some.lst"]
 
 
 @needs_frames
