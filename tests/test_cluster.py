@@ -303,6 +303,7 @@ def test_a_worker_killed(slow, tmp_path, nanny):
         same(pixels(tmp_path / "m.fit"), pixels(slow / "truth.fit"))
 
 
+@pytest.mark.slow
 def test_a_slow_client_slows_the_workers(slow, tmp_path):
     def held(dask_scheduler: Any) -> int:
         return len(dask_scheduler.tasks)

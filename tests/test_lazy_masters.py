@@ -221,6 +221,7 @@ needs_wait4 = pytest.mark.skipif(not hasattr(os, "wait4"), reason="no os.wait4")
 
 
 @needs_wait4
+@pytest.mark.slow
 def test_memory_of_makedark_and_makeflat(tmp_path):
     """Stacks of 0.5 and, calibrated, 1.2 GB, of links to a few files."""
     shape = (3000, 4000)
@@ -245,6 +246,7 @@ def test_memory_of_makedark_and_makeflat(tmp_path):
 
 
 @needs_wait4
+@pytest.mark.slow
 def test_memory_of_make_cosme(tmp_path):
     """An image of 0.5 GB, most of it a hole in its file."""
     path = tmp_path / "m.fit"

@@ -329,6 +329,7 @@ def link_stack(folder, count, images, **kwargs):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.slow
 def test_an_interrupt_leaves_what_was_there(slow_stack, tmp_path, number, status):
     write_old_master(tmp_path / "m.fit")
     before = (tmp_path / "m.fit").read_bytes()
@@ -493,6 +494,7 @@ def test_a_bad_frame_among_good_ones_is_named(biases, how):
     assert not (folder / "m.fit").exists()
 
 
+@pytest.mark.slow
 def test_a_frame_that_changes_while_it_is_read_is_an_error(slow_stack, tmp_path):
     for path in slow_stack.glob("f*.fit"):
         os.link(path, tmp_path / path.name)
@@ -539,6 +541,7 @@ def datasum_before_compression(path):
         return int(hdus[1].header["ZDATASUM"])
 
 
+@pytest.mark.slow
 def test_siril_loads_a_master_of_real_frames(real, tmp_path):
     if shutil.which("siril-cli") is None:
         pytest.skip("siril-cli is not installed")
@@ -577,6 +580,7 @@ def peak(arguments, cwd):
 
 @pytest.mark.skipif(not hasattr(os, "wait4"), reason="this system does not tell a child's memory")
 @pytest.mark.parametrize("kind", ["uint16", "float32"])
+@pytest.mark.slow
 def test_memory_stays_below_the_budget(tmp_path, kind):
     """1.6 GB of frames in 0.4 GB."""
     rng = np.random.default_rng(0)
@@ -598,6 +602,7 @@ def test_memory_stays_below_the_budget(tmp_path, kind):
 
 
 @pytest.mark.skipif(not hasattr(os, "wait4"), reason="this system does not tell a child's memory")
+@pytest.mark.slow
 def test_memory_of_the_program_that_starts_it_does_not_count(biases):
     """From a notebook that holds a lot, say."""
     folder, truth = biases

@@ -32,6 +32,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_shell_example(night: Path) -> None:
     for line in example("sh", holding="make_cosme").splitlines():
         command = [sys.executable, "-m", "pulsar_dask", *shlex.split(line, comments=True)]

@@ -150,6 +150,7 @@ def planted(tmp_path):
 
 @needs_siril
 @pytest.mark.parametrize("order", [None, "TOP-DOWN", "BOTTOM-UP"])
+@pytest.mark.slow
 def test_siril_applies_a_list_to_the_right_pixels(tmp_path, planted, order):
     write(tmp_path / "m.fit", planted, ROWORDER=order)
     args = ("m.fit", "top.lst", "--hot-pixels", len(PLANTED), "--origin", "top")
@@ -160,6 +161,7 @@ def test_siril_applies_a_list_to_the_right_pixels(tmp_path, planted, order):
 
 
 @needs_siril
+@pytest.mark.slow
 def test_lists_of_siril_are_read(tmp_path, planted):
     """What its find_hot writes, and the pixels, columns and lines that its cosme corrects."""
     inner = planted.copy()
@@ -183,6 +185,7 @@ def test_lists_of_siril_are_read(tmp_path, planted):
 
 @needs_siril
 @needs_frames
+@pytest.mark.slow
 def test_siril_loads_real_masters_and_applies_their_list(made, tmp_path):
     folder, _ = made
     for name in ("bias", "dark20s", "flat_v", "flat_i"):
