@@ -23,7 +23,9 @@ from typing import Any
 #: Seconds after which a command is killed: it hangs.
 PATIENCE = 120
 #: Loaded before, beside what these load.
-MODULES = "pulsar_dask.commands", "pulsar_dask.cube", "pulsar_dask.zarrstore"
+MODULES = [
+    f"pulsar_dask.{name}" for name in ("cli", "prefetch", "commands", "verify", "cube", "zarrstore")
+]
 #: Not loaded before unless asked for, as the tools ask whether they are there.
 LATE = {"numba", "distributed"}
 
