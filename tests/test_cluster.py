@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import shutil
@@ -39,18 +40,21 @@ class Cluster:
             "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
             "--scheduler-file", self.file, cwd=folder,
         )  # fmt: skip
+
+    @functools.cached_property
+    def address(self) -> str:
         until(lambda: self.file.exists() and "tcp://" in self.file.read_text())
-        self.address = re.search(r"tcp://[\d.:]+", self.file.read_text())[0]
+        return re.search(r"tcp://[\d.:]+", self.file.read_text())[0]
 
     def worker(
         self, *options: Any, cwd: Path | None = None, nanny: bool = False, **kwargs: Any
     ) -> subprocess.Popen[Any]:
-        """Start a worker of one thread."""
+        """Start a worker of one thread; it waits for the scheduler to come up."""
         here = "--nanny" if nanny else "--no-nanny"
         return self._start(
-            "worker", self.address, "--nthreads", "1", here, "--no-dashboard", "--host",
-            "127.0.0.1", "--local-directory", self.folder, *options, cwd=cwd or self.folder,
-            **kwargs,
+            "worker", "--scheduler-file", self.file, "--nthreads", "1", here, "--no-dashboard",
+            "--host", "127.0.0.1", "--local-directory", self.folder, *options,
+            cwd=cwd or self.folder, **kwargs,
         )  # fmt: skip
 
     def wait(self, workers: int) -> None:
