@@ -22,6 +22,7 @@ from helpers import datasum, images, run, scalings, shapes, write_frame
 from hypothesis import given
 from hypothesis import strategies as st
 from night import Night, noted, stack, tool, write_stack
+from test_cluster import cluster
 
 from pulsar_dask import commands
 from pulsar_dask.checksum import Ledger, fold, word_sum
@@ -29,6 +30,8 @@ from pulsar_dask.cli import tools
 from pulsar_dask.reading import data_sum, pixel_sum
 from pulsar_dask.scan import scan_frame
 from pulsar_dask.trace import Source, Trace, history_cards, number_text, read_trace
+
+__all__ = ["cluster"]
 
 QUIET = commands.Options(quiet=True, threads=2)
 MODULO = 0xFFFFFFFF
@@ -399,22 +402,14 @@ def test_verify_reads_only(night):
     assert {p: p.read_bytes() for p in night.rglob("*") if p.is_file()} == before
 
 
-def test_verify_on_a_cluster(night):
-    out = verify(night, "flat_l.fit", "--scheduler", "local:2")
+def test_verify_on_a_cluster(cluster, night):
+    out = verify(night, "flat_l.fit", "--scheduler", cluster.address)
     assert "744 pixels computed again are the same" in out
 
 
-def test_sums_from_a_cluster(night):
-    tool(
-        "makedark",
-        "darks/",
-        "bias*.fit",
-        "--scheduler",
-        "local:2",
-        "--output-dir",
-        "far",
-        cwd=night,
-    )
+def test_sums_from_a_cluster(cluster, night):
+    words = ("darks/", "bias*.fit", "--scheduler", cluster.address, "--output-dir", "far")
+    tool("makedark", *words, cwd=night)
     for name in ("bias.fit", "dark300s.fit"):
         assert sums(night / "far" / name) == sums(night / name)
 
