@@ -32,7 +32,7 @@ demo: $(STAMP)
 	@$(VENV_PYTHON) -m pulsar_dask.demo
 
 test: $(STAMP)
-	$(VENV_PYTHON) -m pytest -n auto --maxprocesses 4 $(ARGS)
+	$(VENV_PYTHON) -m pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 lint: $(STAMP)
 	$(VENV_PYTHON) -m ruff check .
@@ -43,7 +43,7 @@ bench: $(STAMP)
 	$(VENV_PYTHON) benchmarks/bench.py $(ARGS)
 
 soak: $(STAMP)
-	$(VENV_PYTHON) -m pytest -n auto --maxprocesses 4 --hypothesis-profile=soak -m '' $(ARGS)
+	$(VENV_PYTHON) -m pytest -n auto --maxprocesses 4 --dist worksteal --hypothesis-profile=soak -m '' $(ARGS)
 
 clean:
 	rm -rf .venv .venv-oldest demo build *.egg-info benchmarks/data

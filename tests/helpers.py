@@ -14,6 +14,7 @@ import numpy as np
 from astropy.io import fits
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from server import forked
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
 BLOCK = 2880
@@ -253,11 +254,20 @@ def _text(value: Any) -> Any:
     return value if isinstance(value, os.PathLike) else str(value)
 
 
-def run(*args: Any, cwd: Path, status: int = 0, **kwargs: Any) -> subprocess.CompletedProcess[str]:
-    """Run a tool as a user does; its exit status must be `status`, and no traceback shown."""
-    done = subprocess.run(
-        command(*args), cwd=cwd, capture_output=True, text=True, timeout=120, **kwargs
-    )
+def run(
+    *args: Any, cwd: Path, status: int = 0, alone: bool = False, **kwargs: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run a tool as a user does; its exit status must be `status`, and no traceback shown.
+
+    The libraries are loaded already, except where it is to be alone or needs more (`kwargs`):
+    then it runs from the start of Python on.
+    """
+    line = command(*args)
+    if alone or kwargs:
+        done = subprocess.run(line, cwd=cwd, capture_output=True, text=True, timeout=120, **kwargs)
+    else:
+        load = ["pulsar_dask.cluster"] if "--scheduler" in line else []
+        done = subprocess.CompletedProcess(line, *forked(line[3:], cwd, load=load)[:3])
     assert "Traceback" not in done.stderr
     assert done.returncode == status, done.stderr or done.stdout
     return done

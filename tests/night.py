@@ -152,30 +152,31 @@ def hottest(master: np.ndarray, count: int) -> list[tuple[int, int]]:
     if image.ndim == 3:
         image = np.where(np.isnan(image), -np.inf, image).max(axis=0)
         image[np.isnan(master).all(axis=0)] = np.nan
-    y, x = np.indices(image.shape)
-    order = np.lexsort((x.ravel(), y.ravel(), -image.ravel()))
-    there = order[~np.isnan(image.ravel()[order])][:count]
-    return list(zip(x.ravel()[there].tolist(), y.ravel()[there].tolist(), strict=True))
+    values = image.ravel()
+    there = np.flatnonzero(~np.isnan(values))
+    if 0 < count < len(there):  # no lower than the last of them
+        there = there[values[there] >= -np.partition(-values[there], count - 1)[count - 1]]
+    y, x = np.divmod(there, image.shape[1])
+    first = np.lexsort((x, y, -values[there]))[:count]
+    return list(zip(x[first].tolist(), y[first].tolist(), strict=True))
 
 
 def corrected(image: np.ndarray, listed: set[tuple[int, int]], step: int = 1) -> np.ndarray:
     """Listed pixels, (x, y), replaced by the mean of the nearest good neighbours; one at a time."""
     rows, columns = image.shape
-    out = image.astype("f8").copy()
+    out = image.astype("f8")
+    good = ~np.isnan(out)
+    for x, y in listed:
+        good[y, x] = False
+    there, pixel = good.tolist(), image.tolist()
     for x, y in listed:
         for ring in range(1, max(rows, columns) + 1):
             values = []
             for dy in range(-ring, ring + 1):
-                for dx in range(-ring, ring + 1):
+                for dx in range(-ring, ring + 1, 1 if abs(dy) == ring else 2 * ring):
                     a, b = y + dy * step, x + dx * step
-                    if (
-                        max(abs(dy), abs(dx)) == ring
-                        and 0 <= a < rows
-                        and 0 <= b < columns
-                        and (b, a) not in listed
-                        and not np.isnan(image[a, b])
-                    ):
-                        values.append(float(image[a, b]))
+                    if 0 <= a < rows and 0 <= b < columns and there[a][b]:
+                        values.append(float(pixel[a][b]))
             if values:
                 total = 0.0
                 for value in values:  # not sum(), which some Pythons make more exact than this

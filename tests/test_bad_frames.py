@@ -4,12 +4,9 @@ says what is wrong with which file and what to do, and the folder is as it was."
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import re
 import stat
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -17,7 +14,6 @@ import pytest
 from astropy.io import fits
 from helpers import (
     BLOCK,
-    command,
     exact_median,
     fitsverify_clean,
     header_bytes,
@@ -26,6 +22,7 @@ from helpers import (
     same,
     write_frame,
 )
+from server import forked
 
 from pulsar_dask.reading import close_files, read_tile
 from pulsar_dask.scan import scan_frames
@@ -40,77 +37,25 @@ DATA = image_bytes(IMAGE, {})[BLOCK:]
 
 # --- the commands, many of them in little time ---------------------------------------------
 
-#: Runs a command line for each line it reads, in a process of its own that begins with the
-#: libraries loaded. All else is the command's: arguments, signals, exit status, what it leaves.
-SERVER = """
-import atexit, gc, json, os, signal, sys, threading
-from pulsar_dask import cli, commands, cubestore, prefetch
-if sys.argv[2:]:  # once it is loaded, compiled code is used for small stacks too
-    import numpy as np
-    from pulsar_dask import frame, kernels, rice
-    one = np.array([0])
-    rice.decode_rice(np.zeros(8, "u1"), one, one, np.empty((1, 1), ">i2"), block=32, bytepix=2)
-    kernels.warm_up(1, frame.PixelType(16))
-gc.freeze()
-for line in sys.stdin:
-    args, folder, variables = json.loads(line)
-    if not (child := os.fork()):
-        os.chdir(folder)
-        os.environ.update(variables)
-        for number, name in enumerate(("/dev/null", sys.argv[1] + "/out", sys.argv[1] + "/err")):
-            os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC), number)
-        sys.argv = ["pulsar_dask", *args]
-        signal.alarm(120)
-        try:
-            cli.tools.run("python -m pulsar_dask")
-        except SystemExit as end:  # as the interpreter ends, but for its modules
-            threading._shutdown()
-            atexit._run_exitfuncs()
-            os._exit(end.code)
-    _, status, used = os.wait4(child, 0)
-    print(os.waitstatus_to_exitcode(status), used.ru_maxrss, flush=True)
-"""
-
 
 class Done:
     """How a command ended."""
 
-    def __init__(self, status, stdout, stderr, megabytes=0.0):
+    def __init__(self, status, stdout, stderr, megabytes):
         self.status, self.stdout, self.stderr = status, stdout, stderr
         self.megabytes = megabytes
 
 
-@pytest.fixture(scope="module")
-def tool(tmp_path_factory):
-    """Runs a tool in a folder: ``tool("med", "bad.fit", "m.fit", cwd=folder)``."""
-    if not hasattr(os, "fork"):
+@pytest.fixture
+def tool():
+    """Runs a tool in a folder: ``tool("med", "bad.fit", "m.fit", cwd=folder)``; further keywords
+    are environment variables."""
 
-        def one(*args, cwd, compiled=False, **variables):
-            done = subprocess.run(
-                command(*args), cwd=cwd, env=os.environ | variables, capture_output=True, text=True
-            )
-            return Done(done.returncode, done.stdout, done.stderr)
+    def one(*args, cwd, compiled=False, **variables):
+        load = ["warm"] if compiled else []
+        return Done(*forked(list(map(str, args)), cwd, load=load, env=variables))
 
-        yield one
-        return
-    told = tmp_path_factory.mktemp("told")
-    servers = {}
-
-    def some(*args, cwd, compiled=False, **variables):
-        if compiled not in servers:
-            servers[compiled] = subprocess.Popen(
-                [sys.executable, "-c", SERVER, str(told), *["compiled"] * compiled],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
-            )  # fmt: skip
-        server = servers[compiled]
-        server.stdin.write(json.dumps([list(map(str, args)), str(cwd), variables]) + "\n")
-        status, most = map(int, server.stdout.readline().split())
-        out, err = ((told / n).read_bytes().decode(errors="replace") for n in ("out", "err"))
-        return Done(status, out, err, most / (1e6 if sys.platform == "darwin" else 1e3))
-
-    yield some
-    for server in servers.values():
-        server.communicate()
+    return one
 
 
 def content(folder):
@@ -701,6 +646,6 @@ def test_a_real_frame_cut_short_or_damaged(tool, tmp_path, real):
 def test_the_command_itself(tmp_path):
     """The same in a process from its start, as everything above."""
     (tmp_path / "bad.fit").write_bytes(BYTES["half"][0])
-    done = run("med", "bad.fit", "m.fit", cwd=tmp_path, status=1)
+    done = run("med", "bad.fit", "m.fit", cwd=tmp_path, status=1, alone=True)
     assert re.fullmatch(r".*error: .*bad\.fit: truncated, .*; copy it again.*\n", done.stderr)
     assert os.listdir(tmp_path) == ["bad.fit"]

@@ -231,6 +231,7 @@ def test_lists_come_back_as_they_were_written(tmp_path, size, top, ending, data)
     assert found.tolist() == sorted(b * columns + a for a, b in wanted)
 
 
+@pytest.mark.slow
 def test_a_million_lines(tmp_path):
     """Read in a process of its own, to see the memory that it takes."""
     path = tmp_path / "c.lst"

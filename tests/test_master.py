@@ -635,6 +635,7 @@ Job().run("job")
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("old", [b"old", None])
+@pytest.mark.slow
 def test_an_interrupt_leaves_what_was_there(tmp_path, number, status, old):
     path = tmp_path / "m.fit"
     if old:

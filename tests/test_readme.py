@@ -25,10 +25,14 @@ def example(language: str, *, holding: str) -> str:
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("night")
-    demo.make_night(folder, demo.make_sensor())
+    with pytest.MonkeyPatch.context() as patch:  # a small one
+        patch.setattr(demo, "HEIGHT", 140)
+        patch.setattr(demo, "WIDTH", 200)
+        demo.make_night(folder, demo.make_sensor())
     return folder
 
 
+@pytest.mark.slow
 def test_shell_example(night: Path) -> None:
     for line in example("sh", holding="make_cosme").splitlines():
         command = [sys.executable, "-m", "pulsar_dask", *shlex.split(line, comments=True)]

@@ -342,6 +342,7 @@ def test_unreadable_file_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("place", ["primary", "extension"])
+@pytest.mark.slow
 def test_headers_of_a_thousand_big_frames_are_all_that_is_read(tmp_path, place):
     if not os.path.exists("/proc/self/io"):
         pytest.skip("this system does not count the bytes that a process reads")

@@ -19,9 +19,10 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from helpers import datasum, images, run, scalings, shapes, write_frame
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from night import Night, noted, stack, tool, write_stack
+from test_cluster import cluster
 
 from pulsar_dask import commands
 from pulsar_dask.checksum import Ledger, fold, word_sum
@@ -29,6 +30,8 @@ from pulsar_dask.cli import tools
 from pulsar_dask.reading import data_sum, pixel_sum
 from pulsar_dask.scan import scan_frame
 from pulsar_dask.trace import Source, Trace, history_cards, number_text, read_trace
+
+__all__ = ["cluster"]
 
 QUIET = commands.Options(quiet=True, threads=2)
 MODULO = 0xFFFFFFFF
@@ -228,7 +231,6 @@ NAMES = st.text(
     st.lists(st.text(string.ascii_letters + " .&'\\", min_size=1).map(str.strip), max_size=3),
     NAMES,
 )
-@settings(max_examples=200)
 def test_a_trace_reads_back(files, steps, folder):
     home = os.path.abspath(os.sep + "home")
     if folder in (".", ".."):
@@ -389,7 +391,7 @@ def test_inputs_that_went_elsewhere_and_into_an_archive(night, tmp_path):
 
 @pytest.mark.parametrize("name", ["bias0001.fit", "cosme120s.lst", "nothing.fit"])
 def test_what_is_no_master_of_ours(night, name):
-    err = run("verify", name, cwd=night, status=1).stderr  # as a user does
+    err = run("verify", name, cwd=night, status=1, alone=True).stderr  # as a user does
     assert name in err
     assert "error" in err
 
@@ -400,22 +402,14 @@ def test_verify_reads_only(night):
     assert {p: p.read_bytes() for p in night.rglob("*") if p.is_file()} == before
 
 
-def test_verify_on_a_cluster(night):
-    out = verify(night, "flat_l.fit", "--scheduler", "local:2")
+def test_verify_on_a_cluster(cluster, night):
+    out = verify(night, "flat_l.fit", "--scheduler", cluster.address)
     assert "744 pixels computed again are the same" in out
 
 
-def test_sums_from_a_cluster(night):
-    tool(
-        "makedark",
-        "darks/",
-        "bias*.fit",
-        "--scheduler",
-        "local:2",
-        "--output-dir",
-        "far",
-        cwd=night,
-    )
+def test_sums_from_a_cluster(cluster, night):
+    words = ("darks/", "bias*.fit", "--scheduler", cluster.address, "--output-dir", "far")
+    tool("makedark", *words, cwd=night)
     for name in ("bias.fit", "dark300s.fit"):
         assert sums(night / "far" / name) == sums(night / name)
 

@@ -127,6 +127,7 @@ def test_a_master_in_a_store_is_an_input(night, tmp_path):
 # --- faults --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on(slow, tmp_path):
     """Killed, then again killed, then done: no chunk is written twice."""
     words = command("cube", slow / "f*.fz", "c.zarr", "--threads", 1)
@@ -155,6 +156,7 @@ def chunks(folder: Path) -> list[Path]:
     return [path for path in found if path.is_file() and path.suffix != ".partial"]
 
 
+@pytest.mark.slow
 def test_ctrl_c(slow, tmp_path):
     words = command("cube", slow / "f*.fz", "c.zarr", "--threads", 1)
     process = subprocess.Popen(
@@ -227,15 +229,16 @@ def test_a_damaged_chunk_is_told(night, tmp_path):
     assert names(tmp_path) == ["c.zarr"]
 
 
+@pytest.mark.slow
 def test_memory(tmp_path):
     """The least that is said to be needed is enough, and a cube's chunks count."""
     image = np.random.default_rng(0).integers(0, 9, (600, 700)).astype("i2")
     for i in range(30):
         write(tmp_path / f"f{i}.fit", image + np.int16(i))
     for words in (("cube", "f*.fit", "c.zarr"), ("med", "c.zarr", "m.fit")):
-        said = run(*words, "--memory", 0.01, cwd=tmp_path, status=1).stderr
+        said = run(*words, "--memory", 0.01, cwd=tmp_path, status=1, alone=True).stderr
         least = one_line(said).split("at least ")[1].split(" GB")[0]
-        done = run(*words, "--memory", least, cwd=tmp_path).stdout
+        done = run(*words, "--memory", least, cwd=tmp_path, alone=True).stdout
         peak = done.rsplit("peak memory ", 1)[1].split()
         assert float(peak[0]) * {"MB": 1e-3, "GB": 1}[peak[1]] <= float(least)
 
