@@ -16,8 +16,9 @@ integer keys that order as the values do, and release the GIL. Floats become key
 the magnitude bits of negative ones, so that one kernel serves all types. A missing value gets
 the highest key.
 
-They are compiled by Numba (`compiled`, `vectors`); for a stack so small that loading Numba would take
-longer than the work, the network runs as NumPy calls instead. The result is the same.
+They are compiled by Numba (`compiled`, `vectors`); for a stack so small that loading Numba
+would take longer than the work, the network runs as NumPy calls instead. The result is the
+same.
 """
 
 from __future__ import annotations
