@@ -118,15 +118,13 @@ def child(folder: Path, result: Path, threads: int) -> None:
         clock.spent["write"] = clock.calls["write"] = 0
 
     pulsar_dask.kernels.warm_up = then_wrap
-    with tempfile.TemporaryDirectory(dir=folder.parent) as there:
-        output = os.path.join(there, "m.fit")
-        pulsar_dask.commands.med(
-            [str(folder)],
-            output,
-            dtype=None,
-            options=pulsar_dask.commands.Options(quiet=True, threads=threads),
-        )
-        marks["work"] = time.time()
+    pulsar_dask.commands.med(
+        [str(folder)],
+        str(result.with_suffix(".fit")),
+        dtype=None,
+        options=pulsar_dask.commands.Options(quiet=True, threads=threads),
+    )
+    marks["work"] = time.time()
     result.write_text(json.dumps({"marks": marks, "spent": clock.spent, "calls": clock.calls}))
     os._exit(0)  # as the command does
 
@@ -143,7 +141,7 @@ def replace(clock: Clock, name: str, module: str, place: str) -> None:
 
 
 def measured(folder: Path, threads: int) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as there:
+    with tempfile.TemporaryDirectory(dir=folder.resolve().parent) as there:
         result = Path(there, "result.json")
         arguments = [str(folder), "--threads", str(threads), "--child", str(result)]
         began = time.time()

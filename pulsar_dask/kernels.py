@@ -36,7 +36,7 @@ Array = np.ndarray[Any, Any]
 
 #: Frames above which bisection is faster than the network, by bytes of a stored pixel
 #: (measured on noise with outliers; `benchmarks/kernels.py`).
-NETWORK_FRAMES = {1: 192, 2: 192, 4: 256, 8: 768}
+NETWORK_FRAMES = {1: 64, 2: 64, 4: 160, 8: 512}
 #: Pixels in a block of NumPy calls: large enough that the calls do not count.
 _BLOCK = 4096
 #: Bytes of stored pixels in a stack below which loading compiled code is not worth its time.

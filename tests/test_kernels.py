@@ -84,13 +84,13 @@ def noise(bitpix, shape, seed=0, missing=0.1):
 
 
 @TYPES
-@pytest.mark.parametrize("frames", [1, 2, 3, 4, 15, 16, 50, 191, 192, 193, 257, 300])
+@pytest.mark.parametrize("frames", [1, 2, 3, 4, 15, 16, 50, 64, 65, 160, 161, 300])
 def test_every_type(bitpix, cards, frames):
     check(noise(bitpix, (frames, 37), frames), bitpix, cards)
 
 
 @pytest.mark.parametrize("bitpix", STORED)
-@pytest.mark.parametrize("frames", [767, 769, 1000, 1999, 2000])
+@pytest.mark.parametrize("frames", [512, 513, 1000, 1999, 2000])
 def test_many_frames(bitpix, frames):
     blank = {"blank": 7} if bitpix > 0 else {}
     check(noise(bitpix, (frames, 9), frames), bitpix, blank)
