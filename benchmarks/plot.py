@@ -33,7 +33,8 @@ def main() -> None:
 
 def read(path: str) -> dict[str, dict[str, Any]]:
     with open(path) as file:
-        tables = json.load(file)["curves"]["tables"]
+        kept = json.load(file).values()
+    (tables,) = (k["tables"] for k in kept if k["section"] == "curves")
     return {t["data"]["curve"]: t["data"] for t in tables if t["data"].get("x")}
 
 

@@ -53,9 +53,10 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def save(path: Path, section: str, tables: Sequence[Table], load: float) -> dict[str, Any]:
-    """Put the tables of a section in the place of its earlier ones; all sections."""
+    """Put the tables of a section in the place of its earlier ones of that size; all sections."""
     results = json.loads(path.read_text()) if path.exists() else {}
-    results[section] = {
+    results[tables[0].title] = {
+        "section": section,
         "date": datetime.now(UTC).date().isoformat(),
         "machine": machine(),
         "load": round(load, 1),
@@ -68,10 +69,7 @@ def save(path: Path, section: str, tables: Sequence[Table], load: float) -> dict
 def markdown(results: dict[str, Any], order: Sequence[str]) -> str:
     """All sections as one page."""
     parts = ["# Benchmark", "", "Written by `bench.py`; what the columns mean is in README.md.", ""]
-    for section in order:
-        if section not in results:
-            continue
-        kept = results[section]
+    for kept in sorted(results.values(), key=lambda kept: order.index(kept["section"])):
         parts += [Table(**table).markdown() for table in kept["tables"]]
         parts += [f"*{kept['date']}, {kept['machine']}; load before: {kept['load']}*", ""]
     return "\n".join(parts)

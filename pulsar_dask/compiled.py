@@ -81,13 +81,21 @@ def _aligned(shape: tuple[int, int], dtype: Any) -> Any:
 # "a if a < b else b" and not min(). Written otherwise they are up to 16 times slower.
 
 
-def jit(function: Any) -> Any:
+def jit(function: Any, **options: Any) -> Any:
     """Compiled without the GIL and cached; where no folder for the cache can be written,
     compiled anew in each process."""
     try:
-        return njit(nogil=True, cache=True, error_model="numpy")(function)
+        return njit(nogil=True, cache=True, error_model="numpy", **options)(function)
     except RuntimeError:
-        return njit(nogil=True, error_model="numpy")(function)
+        return njit(nogil=True, error_model="numpy", **options)(function)
+
+
+def part(function: Any) -> Any:
+    """`jit` for what compiled code alone calls: without an entry from Python, and not cached
+    by itself."""
+    return njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(
+        function
+    )
 
 
 @intrinsic
@@ -113,7 +121,7 @@ def _select(bits, swap, mode, special, network, x, top, low, high, missed):  # t
     step = lanes(x)
     blocks = x.shape[0] // frames
     any_missing = False
-    start = 0
+    start = n - n  # a number like those that follow: a literal would be compiled for itself
     while True:
         missing = _load_blocks(bits, swap, mode, special, top, start, x)
         if mode:
@@ -145,7 +153,7 @@ def _select(bits, swap, mode, special, network, x, top, low, high, missed):  # t
     return any_missing
 
 
-@jit
+@part
 def _load_blocks(bits, swap, mode, special, top, start, x):  # type: ignore[no-untyped-def]
     """Blocks as keys, one below the other in `x`, missing values as the highest key; whether
     there are any."""
@@ -172,12 +180,12 @@ def _load_blocks(bits, swap, mode, special, top, start, x):  # type: ignore[no-u
     return any_lane(found)
 
 
-@jit
+@part
 def _is_missing(v, mode, marks):  # type: ignore[no-untyped-def]
     return equal(v if mode == 1 else v & marks, marks)
 
 
-@jit
+@part
 def _count_missing(bits, swap, mode, special, x, j):  # type: ignore[no-untyped-def]
     marks = fill(x, special)
     count = marks ^ marks
@@ -186,12 +194,12 @@ def _count_missing(bits, swap, mode, special, x, j):  # type: ignore[no-untyped-
     return count
 
 
-@jit
+@part
 def _fold(x, v, top):  # type: ignore[no-untyped-def]
     return v ^ (shift_right(v, x.itemsize * 8 - 1) & fill(x, top))
 
 
-@jit
+@part
 def _run_network(x, network):  # type: ignore[no-untyped-def]
     step = lanes(x)
     for i in range(0, x.shape[0] - GROUP + 1, GROUP):
@@ -207,7 +215,7 @@ def _run_network(x, network):  # type: ignore[no-untyped-def]
             store(x, b, j, maximum(p, q))
 
 
-@jit
+@part
 def _bisect(x, top, missing, missed, low_, high_, start, j):  # type: ignore[no-untyped-def]
     """The values of rank (m - 1) // 2 and m // 2 of the m that are not missing, at column j.
 
@@ -258,7 +266,7 @@ def _bisect(x, top, missing, missed, low_, high_, start, j):  # type: ignore[no-
     store(high_, 0, start + j, choose(even & equal(count, need), above, low))
 
 
-@jit
+@part
 def _count(x, j, limit):  # type: ignore[no-untyped-def]
     """How many rows are at or below a limit."""
     frames = x.shape[0]
@@ -294,7 +302,7 @@ _pread = types.ExternalFunction(
 
 
 @jit
-def read_rows(files, offsets, step, out, sums):  # type: ignore[no-untyped-def]
+def read_rows(files, offsets, step, out, words, sums, swap):  # type: ignore[no-untyped-def]
     """Positioned reads of several files, without Python in between.
 
     Parameters
@@ -305,9 +313,12 @@ def read_rows(files, offsets, step, out, sums):  # type: ignore[no-untyped-def]
         Bytes from one row to the next in a file.
     out : ndarray of uint8, shape (n, rows, length)
         Filled.
-    sums : ndarray of uint64, shape (n,) or (0,)
-        The sum of the big-endian 32-bit words of what was read of each, not folded; the last
-        word filled up with zeros.
+    words : ndarray of uint32, shape (n, rows * length / 4) or (0, 0)
+        The same memory.
+    sums : ndarray of uint64, shape (n,)
+        Filled with the `word_sum` of the words of each file.
+    swap : bool
+        See `word_sum`.
 
     Returns
     -------
@@ -315,21 +326,18 @@ def read_rows(files, offsets, step, out, sums):  # type: ignore[no-untyped-def]
         How many files were read; after a failure less than n.
     """
     n, rows, length = out.shape
+    to = out.ctypes.data
     for i in range(n):
         for row in range(rows):
             done = 0
             while done < length:
-                to = out[i, row, done:].ctypes.data
-                got = _pread(files[i], to, length - done, offsets[i] + row * step + done)
+                got = _pread(files[i], to + done, length - done, offsets[i] + row * step + done)
                 if got <= 0:
                     return i
                 done += got
-        if sums.shape[0]:
-            data = out[i].reshape(rows * length)
-            whole = data.shape[0] // 4 * 4
-            sums[i] = word_sum(data[:whole].view(np.uint32), SWAP)
-            for j in range(whole, data.shape[0]):
-                sums[i] += np.uint64(data[j]) << np.uint64(8 * (whole + 3 - j))
+            to += length
+        if i < words.shape[0]:
+            sums[i] = word_sum(words[i], swap)
     return n
 
 

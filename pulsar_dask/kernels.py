@@ -124,8 +124,9 @@ def warm_up(frames: int, pixels: PixelType) -> None:
 
     compiled.word_sum(np.zeros(1, np.uint32), _SWAP)
     if hasattr(os, "pread"):
-        none = np.empty(0, np.int64)
-        compiled.read_rows(none, none, 0, np.empty((0, 0, 0), np.uint8), np.empty(0, np.uint64))
+        none, words = np.empty(0, np.int64), np.empty((0, 0), np.uint32)
+        rows = np.empty((0, 0, 0), np.uint8)
+        compiled.read_rows(none, none, 0, rows, words, none.view(np.uint64), _SWAP)
     median(np.zeros((frames, 1), pixels.stored), pixels)
 
 

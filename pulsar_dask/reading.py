@@ -76,16 +76,18 @@ def _read_at_once(frames: Sequence[Frame], tile: Tile, out: Array, ledger: Ledge
     one by one, which tells what is wrong."""
     read_rows = getattr(sys.modules.get("pulsar_dask.compiled"), "read_rows", None)
     rows, columns = frames[0].shape[-2:]
-    if (
-        read_rows is None
-        or not hasattr(os, "pread")
-        or (ledger is not None and tile.width < columns)
-    ):
+    if read_rows is None or not hasattr(os, "pread"):
+        return 0
+    # it sums whole words that follow each other in a file
+    if ledger is not None and (tile.width < columns or out[0].nbytes % 4):
         return 0
     first = ((tile.plane * rows + tile.y) * columns + tile.x) * out.itemsize
     # a whole tile's width is one row of bytes
     height = tile.height if tile.width < columns else 1
     parts = out.view(np.uint8).reshape(len(frames), height, -1)
+    words = np.empty((0, 0), np.uint32)
+    if ledger is not None:
+        words = parts.reshape(len(frames), -1).view(np.uint32)
     open_plain = _guarded(_open_plain)
     done = 0
     while done < len(frames):
@@ -93,13 +95,15 @@ def _read_at_once(frames: Sequence[Frame], tile: Tile, out: Array, ledger: Ledge
         if any(frame.storage != "plain" for frame in group):
             return done
         files = [open_plain(frame) for frame in group]
-        sums = np.empty(len(group) if ledger is not None else 0, np.uint64)
+        sums = np.empty(len(group), np.uint64)
         count: int = read_rows(
             np.array([file.number for file in files]),
             np.array([frame.offset + first for frame in group]),
             columns * out.itemsize,
             parts[done : done + len(group)],
+            words[done : done + len(group)],
             sums,
+            sys.byteorder == "little",
         )
         if ledger is not None:
             names = [frame.path for frame in group[:count]]

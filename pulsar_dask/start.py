@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 from typing import Any
 
 INTERRUPTED, TERMINATED = 130, 143
@@ -30,6 +31,8 @@ def _run(command: str, name: str) -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Libraries load a tenth faster where what they make is not looked through every 700 objects.
     gc.set_threshold(50_000, 20, 20)
+    # Threads that read, ask for files or return from compiled code wait so long for the others.
+    sys.setswitchinterval(0.0005)
     from pulsar_dask import cli
 
     getattr(cli, command).run(name)
