@@ -30,7 +30,7 @@ _AT_ONCE = 65_536
 class HotPixels:
     """The N highest values of an image that comes tile by tile, in any order.
 
-    A `run.Writer`: it keeps candidates, a few times N of them, never the image. Of a colour
+    A `run.Writer`: it keeps candidates, twice N of them at most, never the image. Of a colour
     image, a pixel counts with its highest plane.
     """
 
@@ -38,50 +38,66 @@ class HotPixels:
         self.columns = shape[-1]
         self.size = shape[-2] * shape[-1]
         self.count = count
-        self._planes: dict[int, tuple[Array, Array]] = {}
+        self._planes: dict[int, _Highest] = {}
         self._lock = threading.Lock()
 
     def write(self, tile: Tile, values: Array) -> None:
         """Take the values of a tile, shape (height, width)."""
-        flat = np.asarray(values, np.float64).ravel()
-        step = max(_AT_ONCE, self.count)
-        for start in range(0, len(flat), step):
-            self._take(tile, start, flat[start : start + step])
-
-    def _take(self, tile: Tile, start: int, values: Array) -> None:
-        held = self._planes.get(tile.plane)
-        # What is below the worst of N held candidates can never come in.
-        full = held is not None and len(held[0]) >= self.count
-        floor = held[0].min() if held is not None and full and self.count else -np.inf
-        local = np.flatnonzero(values >= floor)  # never NaN
-        if not len(local):
-            return
-        y, x = np.divmod(start + local, tile.width)
-        place = (tile.y + y) * self.columns + tile.x + x
-        best = _highest(values[local], place, self.count)
         with self._lock:
-            held = self._planes.get(tile.plane)
-            if held is not None:
-                best = _highest(
-                    np.concatenate([held[0], best[0]]),
-                    np.concatenate([held[1], best[1]]),
-                    self.count,
-                )
-            self._planes[tile.plane] = best
+            highest = self._planes.setdefault(tile.plane, _Highest(self.count))
+        flat = np.asarray(values, np.float64).ravel()
+        for start in range(0, len(flat), _AT_ONCE):
+            part = flat[start : start + _AT_ONCE]
+            local = np.flatnonzero(part >= highest.floor)  # never NaN
+            if len(local):
+                y, x = np.divmod(start + local, tile.width)
+                place = (tile.y + y) * self.columns + tile.x + x
+                with self._lock:
+                    highest.add(part[local], place)
 
     def positions(self) -> tuple[Array, Array]:
         """Columns and rows (from zero) of the hottest pixels, highest value first, equal
         values by row, then column."""
         if not self._planes:
             return np.empty(0, np.int64), np.empty(0, np.int64)
-        values = np.concatenate([v for v, _ in self._planes.values()])
-        places = np.concatenate([p for _, p in self._planes.values()])
+        best = [highest.best() for highest in self._planes.values()]
+        values = np.concatenate([v for v, _ in best])
+        places = np.concatenate([p for _, p in best])
         order = np.lexsort((places, -values))
         places = places[order]
         _, first = np.unique(places, return_index=True)
         places = places[np.sort(first)][: self.count]
         y, x = np.divmod(places, self.columns)
         return x, y
+
+
+class _Highest:
+    """The `count` highest values of those that come: at most so many more are held."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.floor = -np.inf
+        """What is below can never come in."""
+        self._held = 0
+        self._values: list[Array] = [np.empty(0)]
+        self._places: list[Array] = [np.empty(0, np.int64)]
+
+    def add(self, values: Array, places: Array) -> None:
+        if len(values) > self.count:
+            values, places = _highest(values, places, self.count)
+        self._values.append(values)
+        self._places.append(places)
+        self._held += len(values)
+        if self._held > 2 * self.count:
+            self.best()
+
+    def best(self) -> tuple[Array, Array]:
+        values, places = np.concatenate(self._values), np.concatenate(self._places)
+        values, places = _highest(values, places, self.count)
+        self._values, self._places, self._held = [values], [places], len(values)
+        if self.count and len(values) == self.count:
+            self.floor = float(values.min())
+        return values, places
 
 
 def _highest(values: Array, places: Array, count: int) -> tuple[Array, Array]:
