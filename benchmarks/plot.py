@@ -22,13 +22,15 @@ PANELS = (
 
 
 def main() -> None:
+    plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "curves"})
     curves = read(sys.argv[1])
     panels = [panel for panel in PANELS if panel[0] in curves]
     figure, axes = plt.subplots(1, len(panels), figsize=(4 * len(panels), 3.6), squeeze=False)
     for axis, (name, label, *scales) in zip(axes[0], panels, strict=True):
         draw(axis, curves[name], label, *scales)
     figure.tight_layout()
-    figure.savefig(sys.argv[2], dpi=150)
+    dated = {"metadata": {"Date": None}} if sys.argv[2].endswith(".svg") else {}
+    figure.savefig(sys.argv[2], dpi=150, **dated)
 
 
 def read(path: str) -> dict[str, dict[str, Any]]:
@@ -40,7 +42,9 @@ def read(path: str) -> dict[str, dict[str, Any]]:
 
 def draw(axis: Any, curve: dict[str, Any], label: str, x_scale: str, y_scale: str) -> None:
     for name, values in curve["series"].items():
-        points = [(x, y) for x, y in zip(curve["x"], values, strict=True) if y is not None]
+        points = [
+            (x, y) for x, y in zip(curve["x"], values, strict=True) if y is not None and y > 0
+        ]
         style = "--" if name == "med, less start-up" else "-"
         axis.plot(*zip(*points, strict=True), style, marker="o", markersize=3, label=name)
     axis.axhline(curve["startup"], color="0.6", linewidth=0.8, linestyle=":", label="start-up")
