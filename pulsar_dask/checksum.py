@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from pulsar_dask.kernels import if_loaded
+
 Array = np.ndarray[Any, Any]
 #: What an HDU sums up to that has the right CHECKSUM: zero, as ones' complement has it when
 #: anything was added.
@@ -37,7 +39,7 @@ def word_sum(data: Array, offset: int = 0) -> int:
     whole = len(data) // 4 * 4
     words = data[:whole].view(">u4")
     # where compiled code is loaded it is three times as fast
-    compiled = getattr(sys.modules.get("pulsar_dask.compiled"), "word_sum", None)
+    compiled = if_loaded("word_sum")
     if compiled is not None and words.flags.aligned:
         total = int(compiled(words.view("u4"), sys.byteorder == "little"))
     else:

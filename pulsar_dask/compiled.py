@@ -77,25 +77,25 @@ def _aligned(shape: tuple[int, int], dtype: Any) -> Any:
     return spare[start : start + size].view(dtype).reshape(shape)
 
 
-# What makes these loops vectorise (each measured): rows as slices, ranges over a shape,
-# "a if a < b else b" and not min(). Written otherwise they are up to 16 times slower.
+# What makes the loops without `vectors` vectorise (each measured): rows as slices, ranges over a
+# shape, "a if a < b else b" and not min(). Written otherwise they are up to 16 times slower.
+
+_OPTIONS = {"nogil": True, "error_model": "numpy"}
 
 
-def jit(function: Any, **options: Any) -> Any:
+def jit(function: Any) -> Any:
     """Compiled without the GIL and cached; where no folder for the cache can be written,
     compiled anew in each process."""
     try:
-        return njit(nogil=True, cache=True, error_model="numpy", **options)(function)
+        return njit(cache=True, **_OPTIONS)(function)
     except RuntimeError:
-        return njit(nogil=True, error_model="numpy", **options)(function)
+        return njit(**_OPTIONS)(function)
 
 
 def part(function: Any) -> Any:
     """`jit` for what compiled code alone calls: without an entry from Python, and not cached
     by itself."""
-    return njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(
-        function
-    )
+    return njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
 
 
 @intrinsic

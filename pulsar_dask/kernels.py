@@ -118,6 +118,11 @@ def is_loaded() -> bool:
     return "numba" in sys.modules
 
 
+def if_loaded(function: str) -> Any:
+    """A function of `compiled`, or None where that is not loaded."""
+    return getattr(sys.modules.get("pulsar_dask.compiled"), function, None)
+
+
 def warm_up(frames: int, pixels: PixelType) -> None:
     """Load (or, the first time, compile) what a stack will need."""
     from pulsar_dask import compiled

@@ -29,7 +29,7 @@ from astropy.io import fits
 from pulsar_dask.checksum import MINUS_ZERO, Ledger, fold, turned, word_sum
 from pulsar_dask.errors import PulsarError, exhausted, printable
 from pulsar_dask.frame import Frame, PixelType, RiceTable
-from pulsar_dask.kernels import worth_compiling
+from pulsar_dask.kernels import if_loaded, worth_compiling
 from pulsar_dask.scan import BLOCK, most_expanded
 from pulsar_dask.tiles import GB, Grid, Tile
 
@@ -74,7 +74,7 @@ def _read_at_once(frames: Sequence[Frame], tile: Tile, out: Array, ledger: Ledge
     """Read uncompressed frames in compiled code, where it is loaded: between two reads in Python
     a thread waits for the others. How many were read and counted; the others are to be read
     one by one, which tells what is wrong."""
-    read_rows = getattr(sys.modules.get("pulsar_dask.compiled"), "read_rows", None)
+    read_rows = if_loaded("read_rows")
     rows, columns = frames[0].shape[-2:]
     if read_rows is None or not hasattr(os, "pread"):
         return 0

@@ -107,9 +107,7 @@ def store(typingctx: Any, x: Any, i: Any, j: Any, vector: Any) -> Any:
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         *place, value = args
-        at = _address(context, builder, x, *place)
-        at = builder.bitcast(at, value.type.as_pointer())
-        builder.store(value, at, align=x.dtype.bitwidth // 8)
+        _store(builder, _address(context, builder, x, *place), value, x.dtype)
         return context.get_dummy_value()
 
     return types.void(x, types.intp, types.intp, vector), codegen
@@ -137,6 +135,11 @@ def _address(context: Any, builder: Any, x: Any, array: Any, i: Any, j: Any) -> 
 def _load(builder: Any, at: Any, type_: Any, dtype: Any) -> Any:
     at = builder.bitcast(at, type_.as_pointer())
     return builder.load(at, align=dtype.bitwidth // 8)
+
+
+def _store(builder: Any, at: Any, value: Any, dtype: Any) -> None:
+    at = builder.bitcast(at, value.type.as_pointer())
+    builder.store(value, at, align=dtype.bitwidth // 8)
 
 
 def _splat(builder: Any, value: Any, type_: Any) -> Any:
