@@ -531,11 +531,11 @@ def _read_rice(frame: Frame, table: RiceTable, tile: Tile, image: Array) -> bool
     first, last = int(starts.min()), int((starts + lengths).max())
     if lengths.min() < 0 or first < 0 or table.heap + last > frame.size:
         raise ValueError("a compressed tile lies outside the file")
-    data = thread_buffer("compressed", (last - first,), np.dtype("u1"))
-    file.read_into(data, table.heap + first)
-    starts -= first
     from pulsar_dask import rice
 
+    data = thread_buffer("compressed", (last - first + rice.SPARE,), np.dtype("u1"))
+    file.read_into(data[: last - first], table.heap + first)
+    starts -= first
     decode = functools.partial(rice.decode_rice, block=table.block, bytepix=table.bytepix)
     if across == 1 and height == 1 and tile.width == columns:
         damaged = decode(data, starts, np.ascontiguousarray(lengths), image)

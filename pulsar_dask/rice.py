@@ -4,6 +4,11 @@ Almost every tile-compressed raw frame is Rice-coded (fpack, cameras' and observ
 archives). astropy's decoder holds the GIL, so that threads would wait for each other; this
 one does not. The format: FITS standard 4.0, section 10.4.1, and R. White's description in
 the appendix of Pence et al. 2009, PASP 121, 414.
+
+The code of a pixel is so many zeros, a one, and the `shift` lowest bits as they are. Where a
+code begins is known only when the one before it is, so what counts is how few steps lead from
+one to the next: four pixels are taken from one word of the data, and whether they fitted into
+it is asked once, afterwards.
 """
 
 from __future__ import annotations
@@ -15,9 +20,11 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from pulsar_dask.compiled import SWAP, byteswap, jit
+from pulsar_dask.compiled import SWAP, byteswap, jit, part
 
 Array = np.ndarray[Any, Any]
+#: Bytes that must follow the compressed tiles in memory; what they hold does not matter.
+SPARE = 24
 
 
 def decode_rice(
@@ -28,7 +35,7 @@ def decode_rice(
     Parameters
     ----------
     data : ndarray of uint8
-        A part of the heap.
+        A part of the heap, and `SPARE` bytes more.
     starts, lengths : ndarray of int64, shape (tiles,)
         Where each compressed tile lies in `data`, in bytes.
     out : ndarray, shape (tiles, pixels)
@@ -36,7 +43,7 @@ def decode_rice(
     block : int
         Pixels in a coding block (the keyword BLOCKSIZE).
     bytepix : int
-        Bytes of a coded pixel: 1, 2 or 4 (BYTEPIX).
+        Bytes of a coded pixel, 1, 2 or 4 (BYTEPIX); no less than those of `out`.
 
     Returns
     -------
@@ -48,6 +55,9 @@ def decode_rice(
     return int(_decode(data, starts, lengths, bits, swap, block, bytepix))
 
 
+# Addresses are passed, not arrays: their references would be counted for each block of pixels.
+
+
 @intrinsic
 def _leading_zeros(typingctx: Any, x: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -57,122 +67,158 @@ def _leading_zeros(typingctx: Any, x: Any) -> Any:
 
 
 @intrinsic
-def _load64(typingctx: Any, data: Any, at: Any) -> Any:
-    """Eight bytes of a uint8 array as a big-endian number; there is no check of bounds."""
+def _load64(typingctx: Any, address: Any) -> Any:
+    """Eight bytes as a big-endian number."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        array = context.make_array(signature.args[0])(context, builder, args[0])
         word = ir.IntType(64)
-        place = builder.bitcast(builder.gep(array.data, [args[1]]), word.as_pointer())
-        value = builder.load(place, align=1)
+        value = builder.load(builder.inttoptr(args[0], word.as_pointer()), align=1)
         return builder.bswap(value) if SWAP else value
 
-    return types.uint64(data, types.int64), codegen
+    return types.uint64(types.int64), codegen
 
 
 @intrinsic
-def _as_type(typingctx: Any, like: Any, value: Any) -> Any:
-    """The low bits of a uint64 as the integer type of `like`."""
+def _store(typingctx: Any, like: Any, address: Any, i: Any, value: Any) -> Any:
+    """The low bits of `value` as element `i` of those of the type of `like`."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.trunc(args[1], context.get_value_type(like))
+        kind = context.get_value_type(like)
+        first = builder.inttoptr(args[1], kind.as_pointer())
+        builder.store(builder.trunc(args[3], kind), builder.gep(first, [args[2]]))
+        return context.get_dummy_value()
 
-    return (like(like, value), codegen) if isinstance(like, types.Integer) else None
+    return types.void(like, types.int64, types.int64, types.uint64), codegen
+
+
+_ONE, _FULL = np.uint64(1), np.uint64(64)
+#: No shift by more than this is defined.
+_MOST = np.uint64(63)
+#: Bits of a word that are data, wherever in a byte it begins.
+_SURE = np.uint64(57)
 
 
 @jit
 def _decode(data, starts, lengths, out, swap, block, bytepix):  # type: ignore[no-untyped-def]
-    one = np.uint64(1)
-    width = np.uint64(8 * bytepix)
-    fs_bits = np.uint64(3 if bytepix == 1 else 4 if bytepix == 2 else 5)
-    fs_max = 6 if bytepix == 1 else 14 if bytepix == 2 else 25
-    full = np.uint64(64)
-    mask = (one << width) - one
+    base = data.ctypes.data
     for tile in range(starts.shape[0]):
+        start, length = starts[tile], lengths[tile]
+        if length < bytepix or start < 0 or start > data.shape[0] - SPARE - length:
+            return tile
         row = out[tile]
-        n = row.shape[0]
-        at = starts[tile]
-        end = at + lengths[tile]
-        if lengths[tile] < bytepix or at < 0 or end > data.shape[0]:
+        end = 8 * (start + length)  # positions are those of bits
+        like = row.dtype.type(0)
+        at = _tile(base, 8 * start, end, like, row.ctypes.data, row.shape[0], block, bytepix)
+        # past the end, or bytes are left that no pixel came from
+        if at > end or end - at >= 8:
             return tile
-        last = np.uint64(0)
-        for _ in range(bytepix):
-            last = (last << np.uint64(8)) | np.uint64(data[at])
-            at += 1
-        bits = np.uint64(0)  # unread bits, the next one highest
-        have = np.uint64(0)
-        spent = np.int64(0)  # bits that were made up after the end of the data
-        i = 0
-        while i < n:
-            stop = min(i + block, n)
-            if have < np.uint64(32):
-                bits, have, at, spent = _refill(data, bits, have, at, end, spent)
-            fs = np.int64(bits >> (full - fs_bits)) - 1
-            bits <<= fs_bits
-            have -= fs_bits
-            if fs < 0:
-                value = _as_type(row[0], last)
-                if swap:
-                    value = byteswap(value)
-                for j in range(i, stop):
-                    row[j] = value
-            elif fs == fs_max:  # coded as they are
-                for j in range(i, stop):
-                    if have < np.uint64(32):
-                        bits, have, at, spent = _refill(data, bits, have, at, end, spent)
-                    difference = bits >> (full - width)
-                    bits <<= width
-                    have -= width
-                    last = (last + ((difference >> one) ^ -(difference & one))) & mask
-                    value = _as_type(row[0], last)
-                    row[j] = byteswap(value) if swap else value
-            else:
-                shift = np.uint64(fs)
-                for j in range(i, stop):
-                    if have < np.uint64(40):
-                        bits, have, at, spent = _refill(data, bits, have, at, end, spent)
-                    zeros = np.uint64(0)
-                    while bits == np.uint64(0):  # only where one pixel stands far out
-                        zeros += have
-                        have = np.uint64(0)
-                        bits, have, at, spent = _refill(data, bits, have, at, end, spent)
-                        if spent > 64:
-                            return tile
-                    run = _leading_zeros(bits)
-                    zeros += run
-                    bits = (bits << run) << one
-                    have -= run + one
-                    if have < shift:
-                        bits, have, at, spent = _refill(data, bits, have, at, end, spent)
-                    # shifted twice, since a shift by 64 is not defined
-                    difference = (zeros << shift) | ((bits >> one) >> (full - one - shift))
-                    bits <<= shift
-                    have -= shift
-                    last = (last + ((difference >> one) ^ -(difference & one))) & mask
-                    value = _as_type(row[0], last)
-                    row[j] = byteswap(value) if swap else value
-            if spent > np.int64(have):
-                return tile
-            i = stop
-        if np.int64(have) - spent + 8 * (end - at) >= 8:  # bytes that no pixel came from
-            return tile
+        if swap:
+            for j in range(row.shape[0]):
+                row[j] = byteswap(row[j])
     return -1
 
 
-@jit
-def _refill(data, bits, have, at, end, spent):  # type: ignore[no-untyped-def]
-    """Unread bits, filled up to 56 or more; zeros follow the end of the data."""
-    if at + 8 <= end:  # eight bytes at once, of which those that fit count
-        taken = (np.uint64(63) - have) >> np.uint64(3)
-        bits |= _load64(data, at) >> have
-        have += taken << np.uint64(3)
-        bits &= ~np.uint64(0) << (np.uint64(64) - have)
-        return bits, have, at + np.int64(taken), spent
-    while have <= np.uint64(56):
-        if at < end:
-            bits |= np.uint64(data[at]) << (np.uint64(56) - have)
-            at += 1
+@part
+def _tile(base, at, end, like, row, n, block, bytepix):  # type: ignore[no-untyped-def]
+    """Decode a tile that begins at bit `at`; returns where it ends, beyond `end` if damaged."""
+    fs_bits = 3 if bytepix == 1 else 4 if bytepix == 2 else 5
+    fs_max = 6 if bytepix == 1 else 14 if bytepix == 2 else 25
+    last = _bits(base, at) >> np.uint64(64 - 8 * bytepix)
+    at += 8 * bytepix
+    i = 0
+    while i < n and at <= end:
+        stop = min(i + block, n)
+        fs = np.int64(_bits(base, at) >> np.uint64(64 - fs_bits)) - 1
+        at += fs_bits
+        if fs < 0:
+            for j in range(i, stop):
+                _store(like, row, j, last)
+        elif fs == fs_max:
+            at, last = _as_they_are(base, at, end, 8 * bytepix, last, like, row, i, stop)
         else:
-            spent += 8
-        have += np.uint64(8)
-    return bits, have, at, spent
+            shift = np.uint64(fs)
+            while i + 4 <= stop and at <= end:
+                bits = _bits(base, at)
+                used, a = _first(bits, shift)
+                bits <<= used & _MOST
+                length, b = _first(bits, shift)
+                used += length
+                bits <<= length & _MOST
+                length, c = _first(bits, shift)
+                used += length
+                bits <<= length & _MOST
+                length, d = _first(bits, shift)
+                used += length
+                if used <= _SURE:
+                    at += np.int64(used)
+                    last += _unfold(a)
+                    _store(like, row, i, last)
+                    last += _unfold(b)
+                    _store(like, row, i + 1, last)
+                    last += _unfold(c)
+                    _store(like, row, i + 2, last)
+                    last += _unfold(d)
+                    _store(like, row, i + 3, last)
+                else:
+                    at, last = _one_by_one(base, at, end, shift, last, like, row, i, i + 4)
+                i += 4
+            if i < stop:
+                at, last = _one_by_one(base, at, end, shift, last, like, row, i, stop)
+        i = stop
+    return at
+
+
+@part
+def _bits(base, at):  # type: ignore[no-untyped-def]
+    """The bits at a position, the next one highest, `_SURE` of them or more."""
+    return _load64(base + (at >> 3)) << np.uint64(at & 7)
+
+
+@part
+def _unfold(code):  # type: ignore[no-untyped-def]
+    """0, 1, 2, 3, 4 … as 0, -1, 1, -2, 2 …"""
+    return (code >> _ONE) ^ -(code & _ONE)
+
+
+@part
+def _as_they_are(base, at, end, width, last, like, row, i, stop):  # type: ignore[no-untyped-def]
+    for j in range(i, stop):
+        if at > end:
+            break
+        last += _unfold(_bits(base, at) >> np.uint64(64 - width))
+        at += width
+        _store(like, row, j, last)
+    return at, last
+
+
+@part
+def _first(bits, shift):  # type: ignore[no-untyped-def]
+    """Length of the first code in a word, and what it says; the latter only if it fits."""
+    zeros = _leading_zeros(bits)
+    length = zeros + shift + _ONE
+    return length, (bits >> ((_FULL - length) & _MOST)) + ((zeros - _ONE) << shift)
+
+
+@part
+def _one_by_one(base, at, end, shift, last, like, row, i, stop):  # type: ignore[no-untyped-def]
+    for j in range(i, stop):
+        if at > end:
+            break
+        bits = _bits(base, at)
+        length, code = _first(bits, shift)
+        if length <= _SURE:
+            at += np.int64(length)
+        else:
+            zeros = np.uint64(0)
+            while bits >> np.uint64(8) == 0 and at <= end:
+                zeros += np.uint64(56)
+                at += 56
+                bits = _bits(base, at)
+            zeros += _leading_zeros(bits)
+            at += np.int64(_leading_zeros(bits)) + 1
+            # shifted twice, since a shift by 64 is not defined
+            code = (zeros << shift) | ((_bits(base, at) >> _ONE) >> (_MOST - shift))
+            at += np.int64(shift)
+        last += _unfold(code)
+        _store(like, row, j, last)
+    return at, last

@@ -260,12 +260,14 @@ def _rice_table(hdu: Hdu, path: str) -> RiceTable | None:
     keywords = Keywords(header)
     names = {str(keywords.get(f"ZNAME{i}")): keywords.get(f"ZVAL{i}") for i in range(1, 10)}
     block, bytepix = names.get("BLOCKSIZE", 32), names.get("BYTEPIX", 4)
+    bitpix = _integer(header, "ZBITPIX", path)
     if (
         str(keywords.get("ZCMPTYPE")).strip() not in ("RICE_1", "RICE_ONE")
-        or _integer(header, "ZBITPIX", path) not in (8, 16, 32)
+        or bitpix not in (8, 16, 32)
         or _integer(header, "ZTILE3", path, 1) != 1
         or not isinstance(bytepix, int)
         or bytepix not in (1, 2, 4)
+        or 8 * bytepix < bitpix
         or not isinstance(block, int)
         or not 1 <= block < 2**31
     ):
