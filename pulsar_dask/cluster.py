@@ -46,7 +46,7 @@ from pulsar_dask import kernels, memory, pipelines, reading
 from pulsar_dask._version import __version__
 from pulsar_dask.checksum import Ledger
 from pulsar_dask.errors import PulsarError, printable
-from pulsar_dask.frame import Frame, PixelType
+from pulsar_dask.frame import Frame
 from pulsar_dask.graph import Layer, TileGraph
 from pulsar_dask.run import FarWriter, OnDone, Output
 from pulsar_dask.tiles import GB, MB, Costs, Plan, Tile, plan_tiles
@@ -261,7 +261,7 @@ class Cluster:
         costs: Costs,
         frames: Sequence[Frame],
         *,
-        kernel: tuple[int, PixelType] | None,
+        kernel: kernels.Kernel | None,
         gigabytes: float | None,
         block: tuple[int, int] | None = None,
         load: Sequence[str] = (),
@@ -314,7 +314,7 @@ class Cluster:
     def _prepare(
         self,
         frames: Sequence[Frame],
-        kernel: tuple[int, PixelType] | None,
+        kernel: kernels.Kernel | None,
         load: Sequence[str],
     ) -> None:
         """Load libraries in all workers, and make sure that all see the frames."""
@@ -542,7 +542,7 @@ def _survey() -> Callable[..., Any]:
 
 async def prepare(
     files: Sequence[tuple[str, int, int]],
-    kernel: tuple[int, PixelType] | None,
+    kernel: kernels.Kernel | None,
     load: Sequence[str],
 ) -> tuple[int, int]:
     """Load what a worker needs and look for the frames; bytes resident, bytes available."""
@@ -551,7 +551,7 @@ async def prepare(
 
 def _prepare_here(
     files: Sequence[tuple[str, int, int]],
-    kernel: tuple[int, PixelType] | None,
+    kernel: kernels.Kernel | None,
     load: Sequence[str],
 ) -> tuple[int, int]:
     for path, size, mtime_ns in files:
@@ -569,7 +569,7 @@ def _prepare_here(
     for module in load:
         importlib.import_module(module)
     if kernel is not None:
-        kernels.warm_up(*kernel)
+        kernels.warm_up(kernel)
     reading.drop_buffers()
     return memory.resident(), memory.available()
 

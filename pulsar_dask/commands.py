@@ -23,6 +23,7 @@ from pulsar_dask.gather import Darks, Search, gather_darks, gather_flats
 from pulsar_dask.graph import TileGraph
 from pulsar_dask.groups import check_alike
 from pulsar_dask.hotpixels import HOT_PIXELS, HotPixels, sealed_list
+from pulsar_dask.kernels import Kernel
 from pulsar_dask.master import FitsMaster, common, default_dtype, master_header
 from pulsar_dask.outputs import (
     check_output,
@@ -341,7 +342,11 @@ def make_plan(
     memory.check_address_space()
     kernel = None
     if pipelines.compiled(frames):
-        kernel = most_frames or len(frames), kernel_type or pipelines.stack_type(frames)
+        kernel = Kernel(
+            most_frames or len(frames),
+            kernel_type or pipelines.stack_type(frames),
+            pipelines.rice_types(frames),
+        )
     return computer.plan(costs, frames, kernel=kernel, gigabytes=options.memory, load=load)
 
 

@@ -31,6 +31,7 @@ from pulsar_dask._version import __version__
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.frame import Frame, PixelType, frame_keywords
 from pulsar_dask.graph import TileGraph
+from pulsar_dask.kernels import Kernel
 from pulsar_dask.master import clean_header
 from pulsar_dask.outputs import (
     CREATOR,
@@ -129,11 +130,12 @@ class CubeStore:
     def plan(self, computer: Computer, gigabytes: float | None) -> Plan:
         """The tiles of the run; those of the run before this one, where it goes on."""
         block = (self.grid.height, self.grid.width) if self.grid else None
+        rice = pipelines.rice_types(self.frames) if pipelines.compiled(self.frames) else ()
         importlib.import_module("pulsar_dask.cube")  # xarray, for the coordinates
         plan = computer.plan(
             self.costs(),
             self.frames,
-            kernel=None,
+            kernel=Kernel(0, self.frames[0].pixels, rice) if rice else None,
             gigabytes=gigabytes,
             block=block,
             load=ZARR,

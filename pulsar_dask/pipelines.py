@@ -58,7 +58,13 @@ def frames_token(frames: Sequence[Frame]) -> str:
 
 def compiled(frames: Sequence[Frame]) -> bool:
     """Whether a stack repays loading compiled code."""
-    return kernels.is_loaded() or kernels.worth_compiling(sum(f.nbytes for f in frames))
+    sizes = sum(f.nbytes for f in frames), sum(f.nbytes for f in frames if f.rice)
+    return kernels.is_loaded() or kernels.worth_compiling(*sizes)
+
+
+def rice_types(frames: Sequence[Frame]) -> tuple[str, ...]:
+    """Types of the stored pixels that are Rice-coded (see `kernels.Kernel`)."""
+    return tuple(sorted({f.pixels.stored.str for f in frames if f.rice}))
 
 
 def median_tile(tile: Tile, frames: Sequence[Frame]) -> Array:
@@ -82,7 +88,7 @@ def median_tile(tile: Tile, frames: Sequence[Frame]) -> Array:
 
 def cube_tile(tile: Tile, frames: Sequence[Frame], dtype: np.dtype[Any]) -> Array:
     """One tile of all frames as values, shape (frames, tile height, tile width)."""
-    if any(f.rice for f in frames):
+    if compiled(frames) and any(f.rice for f in frames):
         importlib.import_module("pulsar_dask.rice")  # loaded, it decodes on all threads
     return read_values(frames, tile, dtype)
 

@@ -29,7 +29,7 @@ from astropy.io import fits
 from pulsar_dask.checksum import MINUS_ZERO, Ledger, fold, turned, word_sum
 from pulsar_dask.errors import PulsarError, exhausted, printable
 from pulsar_dask.frame import Frame, PixelType, RiceTable
-from pulsar_dask.kernels import if_loaded, worth_compiling
+from pulsar_dask.kernels import if_loaded, is_loaded, worth_compiling
 from pulsar_dask.scan import BLOCK, most_expanded
 from pulsar_dask.tiles import GB, Grid, Tile
 
@@ -509,7 +509,8 @@ def _open_tiled(frame: Frame) -> _TiledFile:
 
 
 def _read_section(frame: Frame, tile: Tile, image: Array) -> None:
-    decoder = frame.rice if worth_compiling(frame.nbytes) else None
+    worth = is_loaded() or worth_compiling(0, rice=frame.nbytes)
+    decoder = frame.rice if worth else None
     if decoder is None or not _read_rice(frame, decoder, tile, image):
         _read_with_astropy(frame, tile, image)
 
@@ -525,7 +526,7 @@ def _read_rice(frame: Frame, table: RiceTable, tile: Tile, image: Array) -> bool
     file.read_into(pointers, table.rows + (tile.plane * down + top) * across * table.row_bytes)
     size = 16 if table.wide else 8
     pairs = np.ascontiguousarray(pointers[:, table.column : table.column + size])
-    lengths, starts = pairs.view(">i8" if table.wide else ">i4").astype(np.int64).T
+    lengths, starts = pairs.view(">i8" if table.wide else ">i4").T.astype(np.int64, order="C")
     if not lengths.all():  # such a tile is in another column, gzipped or as it is
         return False
     first, last = int(starts.min()), int((starts + lengths).max())
@@ -538,7 +539,7 @@ def _read_rice(frame: Frame, table: RiceTable, tile: Tile, image: Array) -> bool
     starts -= first
     decode = functools.partial(rice.decode_rice, block=table.block, bytepix=table.bytepix)
     if across == 1 and height == 1 and tile.width == columns:
-        damaged = decode(data, starts, np.ascontiguousarray(lengths), image)
+        damaged = decode(data, starts, lengths, image)
         if damaged >= 0:
             raise ValueError(f"the compressed row {tile.y + damaged} is damaged")
         return True

@@ -18,7 +18,7 @@ from dask.callbacks import Callback
 
 from pulsar_dask import kernels, memory, pipelines, reading
 from pulsar_dask.checksum import Ledger
-from pulsar_dask.frame import Frame, PixelType
+from pulsar_dask.frame import Frame
 from pulsar_dask.graph import TileGraph
 from pulsar_dask.tiles import Costs, Plan, Tile, plan_tiles
 
@@ -71,15 +71,14 @@ class Computer(Protocol):
         costs: Costs,
         frames: Sequence[Frame],
         *,
-        kernel: tuple[int, PixelType] | None,
+        kernel: kernels.Kernel | None,
         gigabytes: float | None,
         block: tuple[int, int] | None = None,
         load: Sequence[str] = (),
     ) -> Plan:
         """The tiles of a run, so that no process takes more than so many gigabytes.
 
-        `kernel` (frames and their type) and the modules `load` are loaded first, so that the
-        process is counted whole.
+        `kernel` and the modules `load` are loaded first, so that the process is counted whole.
         `block` are rows and columns that a tile is a multiple of, by default as files need it.
         """
 
@@ -107,7 +106,7 @@ class Threads:
         costs: Costs,
         frames: Sequence[Frame],
         *,
-        kernel: tuple[int, PixelType] | None,
+        kernel: kernels.Kernel | None,
         gigabytes: float | None,
         block: tuple[int, int] | None = None,
         load: Sequence[str] = (),
@@ -115,7 +114,7 @@ class Threads:
         for module in load:
             importlib.import_module(module)
         if kernel is not None:
-            kernels.warm_up(*kernel)
+            kernels.warm_up(kernel)
         return plan_tiles(
             frames[0].shape,
             costs,

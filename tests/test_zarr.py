@@ -16,7 +16,7 @@ import pytest
 import xarray as xr
 from distributed import Client
 from helpers import command, names, run, same, write_frame
-from night import Night, pixels, write
+from night import Night, pixels
 from test_cluster import cluster, cluster_in, ended, one_line, slow, under_way, until
 
 import pulsar_dask
@@ -230,12 +230,15 @@ def test_a_damaged_chunk_is_told(night, tmp_path):
 
 
 @pytest.mark.slow
-def test_memory(tmp_path):
-    """The least that is said to be needed is enough, and a cube's chunks count."""
+@pytest.mark.parametrize("ending", ["fit", "fit.fz"])
+def test_memory(tmp_path, ending):
+    """The least that is said to be needed is enough, and a cube's chunks count, and what decodes
+    compressed frames."""
     image = np.random.default_rng(0).integers(0, 9, (600, 700)).astype("i2")
+    place = "tiled" if ending == "fit.fz" else "primary"
     for i in range(30):
-        write(tmp_path / f"f{i}.fit", image + np.int16(i))
-    for words in (("cube", "f*.fit", "c.zarr"), ("med", "c.zarr", "m.fit")):
+        write_frame(tmp_path / f"f{i}.{ending}", image + np.int16(i), place=place)
+    for words in (("cube", f"f*.{ending}", "c.zarr"), ("med", "c.zarr", "m.fit")):
         said = run(*words, "--memory", 0.01, cwd=tmp_path, status=1, alone=True).stderr
         least = one_line(said).split("at least ")[1].split(" GB")[0]
         done = run(*words, "--memory", least, cwd=tmp_path, alone=True).stdout
