@@ -15,7 +15,14 @@ from typing import Any
 import click
 
 from pulsar_dask._version import __version__
-from pulsar_dask.errors import PulsarError, PulsarWarning, exhausted, printable, terminal_text
+from pulsar_dask.errors import (
+    PulsarError,
+    PulsarWarning,
+    exhausted,
+    printable,
+    reason,
+    terminal_text,
+)
 from pulsar_dask.start import INTERRUPTED, TERMINATED, handle
 
 
@@ -87,6 +94,7 @@ class Command(_Running, click.Command):
         }
         if "" in args:
             raise click.UsageError('an argument is empty (""): is a variable of the shell not set?')
+        args = list(map(_at_home, args))
         end = args.index("--") if "--" in args else len(args)
         marked = [
             _MARK + argument
@@ -105,6 +113,14 @@ class Command(_Running, click.Command):
             elif isinstance(value, str):
                 ctx.params[name] = value.removeprefix(_MARK)
         return rest
+
+
+def _at_home(argument: str) -> str:
+    """An argument whose path, maybe that of an option, begins in the home folder as in a shell."""
+    from pulsar_dask.spec import at_home
+
+    start = argument.find("=") + 1 if argument.startswith("--") else 0
+    return argument[:start] + at_home(argument[start:])
 
 
 class Tools(_Running, click.Group):
@@ -141,7 +157,7 @@ def _in_words(error: Exception) -> str:
         return known
     if isinstance(error, OSError) and error.strerror:
         place = f"{printable(error.filename)}: " if error.filename else ""
-        return f"{place}{error.strerror}"
+        return f"{place}{reason(error)}"
     text = str(error).strip().split("\n")[0]
     return (
         f"{type(error).__name__}: {printable(text)}\n"
@@ -331,6 +347,16 @@ def _prefetch(specs: Sequence[str], options: dict[str, Any]) -> None:
         prefetch(specs, sequence=options["sequence"], recursive=options["recursive"])
 
 
+def _with_output(names: tuple[str, ...], example: str) -> tuple[list[str], str]:
+    """The input and the output, which comes last."""
+    *input_spec, output = names
+    if not input_spec:
+        raise click.UsageError(
+            f"the name of the output is missing; it comes last, as in: {example}"
+        )
+    return input_spec, output
+
+
 def _settings(options: dict[str, Any]) -> Any:
     """What is left of the arguments when a tool has taken its own."""
     from pulsar_dask.commands import Options
@@ -365,12 +391,7 @@ def med(names: tuple[str, ...], dtype: str | None, **options: Any) -> None:
     INPUT_SPEC is a folder, a mask ("bias*.fit"), files, the first file of a numbered
     sequence (bias0001.fit) or a list (@list.txt). OUTPUT ending in .zarr is a Zarr store.
     """
-    *input_spec, output = names
-    if not input_spec:
-        raise click.UsageError(
-            "the name of the output is missing; it comes last, as in: "
-            'med "bias*.fit" master_bias.fit'
-        )
+    input_spec, output = _with_output(names, 'med "bias*.fit" master_bias.fit')
     _prefetch(input_spec, options)
     from pulsar_dask import commands
 
@@ -476,20 +497,20 @@ tools.add_command(make_cosme, "find_hot")
 
 
 @tools.command("cube", cls=Command, context_settings=_CONTEXT)
-@click.argument("input_spec", nargs=-1, required=True, metavar="INPUT_SPEC...")
-@click.argument("output", metavar="OUTPUT.zarr")
+@click.argument("names", nargs=-1, required=True, metavar="INPUT_SPEC... OUTPUT.zarr")
 @_input_options
 @_execution_options
 @_common_options
-def cube(input_spec: tuple[str, ...], output: str, **options: Any) -> None:
+def cube(names: tuple[str, ...], **options: Any) -> None:
     """Write frames as one compressed Zarr store, which xarray opens and every tool takes as
     its INPUT_SPEC.
 
     A chunk holds a tile of all frames. A run that was interrupted goes on where it was.
     """
+    input_spec, output = _with_output(names, "python -m pulsar_dask cube darks/ darks.zarr")
+    _prefetch(input_spec, options)
     from pulsar_dask import commands
 
-    _prefetch(input_spec, options)
     commands.cube(input_spec, output, options=_settings(options))
 
 

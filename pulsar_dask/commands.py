@@ -26,7 +26,9 @@ from pulsar_dask.hotpixels import HOT_PIXELS, HotPixels, sealed_list
 from pulsar_dask.kernels import Kernel
 from pulsar_dask.master import FitsMaster, common, default_dtype, master_header
 from pulsar_dask.outputs import (
+    OUTPUT_LAST,
     check_output,
+    failure,
     is_ours,
     remove_stale,
     uninterrupted,
@@ -35,7 +37,7 @@ from pulsar_dask.recipes import Product, Recipe, dark_costs, dark_recipe, flat_c
 from pulsar_dask.report import Progress, Report
 from pulsar_dask.run import Computer, Output, Threads
 from pulsar_dask.scan import scan_frames
-from pulsar_dask.spec import FITS_NAME, MOST_ADU, Inputs, as_number, is_store, same_file
+from pulsar_dask.spec import FITS_NAME, MOST_ADU, Inputs, as_number, has_mask, is_store, same_file
 from pulsar_dask.start import INTERRUPTED
 from pulsar_dask.tiles import Costs, Plan
 from pulsar_dask.trace import Source, Trace
@@ -71,6 +73,11 @@ class Options:
         if self.scheduler is None:
             yield Threads(threads)
             return
+        if self.scheduler.endswith(".json") and not os.path.exists(self.scheduler):
+            raise PulsarError(
+                f"--scheduler {printable(self.scheduler)}: no such file; "
+                "`dask scheduler --scheduler-file NAME` writes it"
+            )
         from pulsar_dask.cluster import open_cluster
 
         with open_cluster(self.scheduler, threads=threads, logs=self.debug) as cluster:
@@ -83,14 +90,16 @@ class Options:
 def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options) -> None:
     """``med input_spec output``."""
     report = options.report()
+    check_order(spec, output)
     inputs = options.search.find(spec)
     paths = [p for p in inputs.paths if not (same_file(p, output) and is_ours(output))]
     if not paths:
         raise PulsarError(f"{printable(output)} is the only input, and the output")
     check_name(output)
     if not re.search(r"[^/\\]\.(fit|fits|fts|zarr)$", output, re.IGNORECASE):
+        way_out = OUTPUT_LAST if os.path.lexists(output) else "Name it so"
         raise PulsarError(
-            f"{printable(output)}: a master is a .fit, .fits, .fts or .zarr; name it so"
+            f"{printable(output)}: a master is a .fit, .fits, .fts or .zarr. {way_out}"
         )
     check = functools.partial(check_output, output, paths, overwrite=options.overwrite)
     check()
@@ -205,6 +214,7 @@ def make_cosme(
 ) -> None:
     """``make_cosme input.fit output.lst``."""
     report = options.report()
+    check_order([image], output)
     if os.path.isdir(image) and not is_store(image):
         raise PulsarError(f"{printable(image)}: a folder; name one image, such as dark120s.fit")
     check_name(output)
@@ -236,6 +246,7 @@ def cube(spec: Sequence[str], output: str, *, options: Options) -> None:
     from pulsar_dask import cubestore
 
     report = options.report()
+    check_order(spec, output)
     frames = scan_frames(options.search.find(spec).paths)
     store = cubestore.CubeStore(output, frames, overwrite=options.overwrite)
     if store.complete:
@@ -277,6 +288,19 @@ def cube(spec: Sequence[str], output: str, *, options: Options) -> None:
 
 
 # --- what is named -------------------------------------------------------------------------
+
+
+def check_order(spec: Sequence[str], output: str) -> None:
+    """Ask whether input and output are the wrong way round, where only the second is there."""
+    first = spec[0]
+    if len(spec) > 1 or first.startswith("@") or has_mask(first) or os.path.lexists(first):
+        return
+    list_wanted = first.lower().endswith(".lst")
+    if has_mask(output) or (os.path.exists(output) and (list_wanted or not is_ours(output))):
+        raise PulsarError(
+            f"{printable(first)}: no such file or folder. Is the order right? "
+            f"The input comes first, the output (here {printable(output)}) last"
+        )
 
 
 def check_name(output: str) -> None:
@@ -372,7 +396,10 @@ def _make(
     def place(name: str) -> str:
         return os.path.normpath(os.path.join(options.output_dir, name))
 
-    os.makedirs(options.output_dir, exist_ok=True)
+    try:
+        os.makedirs(options.output_dir, exist_ok=True)
+    except OSError as error:
+        raise failure(options.output_dir, error) from error
     lists = {p.layer: place(f"cosme{p.name[4:]}.lst") for p in recipe.products if p.kind == "dark"}
     checks = {
         path: functools.partial(check_output, path, inputs, overwrite=options.overwrite)

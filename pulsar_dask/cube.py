@@ -29,7 +29,7 @@ from pulsar_dask.memory import budget, process_bytes
 from pulsar_dask.recipes import Recipe, dark_costs, dark_recipe, flat_costs, flat_recipe
 from pulsar_dask.run import Computer, Threads
 from pulsar_dask.scan import scan_frames
-from pulsar_dask.spec import find_inputs
+from pulsar_dask.spec import at_home, find_inputs
 from pulsar_dask.tiles import Costs, Grid, plan_tiles
 from pulsar_dask.trace import plain_texts
 
@@ -113,7 +113,8 @@ def write_cube(
         No file, a damaged file, frames of different shapes, or a store that is in the way.
     """
     frames = scan_frames(find_inputs(spec, sequence=sequence, recursive=recursive).paths)
-    store = CubeStore(os.fspath(path), frames, overwrite=overwrite)
+    _check_resources(memory, threads)
+    store = CubeStore(at_home(path), frames, overwrite=overwrite)
     if not store.complete:
         computer = _active_computer(threads or CPU_COUNT)
         write_store(store, computer, store.plan(computer, memory))
@@ -239,6 +240,7 @@ def flat_masters(
     PulsarError
         As for the command; see `gather.gather_flats`.
     """
+    _check_resources(memory, threads)
     flats = gather_flats(spec, dark=dark, hot_pixels=hot_pixels, search=search)
     count = threads or CPU_COUNT
     costs = flat_costs(list(flats.groups.values()), count)
@@ -268,6 +270,11 @@ def hot_pixels(
     """
     if isinstance(master, (str, os.PathLike)):
         master = median(master, sequence=False)
+    if isinstance(master, xr.Dataset):
+        names = ", ".join(map(str, master.data_vars))
+        raise TypeError(f"a Dataset of several arrays; give one of them ({names})")
+    if not isinstance(master, xr.DataArray):
+        raise TypeError(f"{type(master).__name__}; give an xarray.DataArray or a path")
     hot = HotPixels(master.shape, count)
     chunks = master.chunks or tuple((n,) for n in master.shape)
     grid = Grid(master.shape, chunks[-2][0], chunks[-1][0])
@@ -354,6 +361,7 @@ def _plan(
     memory: float | None,
     threads: int | None,
 ) -> Grid:
+    _check_resources(memory, threads)
     return plan_tiles(
         shape,
         costs,
@@ -362,6 +370,13 @@ def _plan(
         process=process_bytes(),
         block=pipelines.stack_block(frames),
     ).grid
+
+
+def _check_resources(memory: Any, threads: Any) -> None:
+    if memory is not None and not isinstance(memory, (int, float, np.number)):
+        raise TypeError(f"memory={memory!r}: give gigabytes as a number, such as 2 or 0.5")
+    if threads is not None and not isinstance(threads, (int, np.integer)):
+        raise TypeError(f"threads={threads!r}: give how many as a whole number, such as 4")
 
 
 def coordinates(frames: Sequence[Frame]) -> dict[str, Any]:

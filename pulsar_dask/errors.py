@@ -40,6 +40,22 @@ def exhausted(error: BaseException) -> str | None:
     return exhausted(error.__cause__) if error.__cause__ is not None else None
 
 
+#: What to do where the system refuses a file or folder that is to be read.
+_WAYS_OUT = {
+    errno.ENOENT: "is the name right?",
+    errno.ENOTDIR: "is the name right?",
+    errno.EACCES: "allow this user to read it, or leave it out",
+    errno.EPERM: "allow this user to read it, or leave it out",
+    errno.EISDIR: "name a file",
+}
+
+
+def reason(error: OSError) -> str:
+    """Why the system refuses something that is to be read, and the way out."""
+    way_out = _WAYS_OUT.get(error.errno or 0)
+    return f"{error.strerror or error}" + (f"; {way_out}" if way_out else "")
+
+
 def warn(text: str) -> None:
     """Issue a `PulsarWarning`."""
     warnings.warn(PulsarWarning(text), stacklevel=3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -22,13 +23,14 @@ from pulsar_dask.groups import (
     choose,
     exposure_name,
     named_exposure,
+    tolerance_hint,
     why_passed,
 )
 from pulsar_dask.hotpixels import Array, find_rings, read_list
 from pulsar_dask.pipelines import check_shapes, describe_shape
 from pulsar_dask.recipes import FROM_TOP, MINUS, Bias
 from pulsar_dask.scan import read_header, scan_frame, scan_frames
-from pulsar_dask.spec import Inputs, as_number, find_inputs, finite, has_mask, is_list
+from pulsar_dask.spec import Inputs, as_number, at_home, find_inputs, finite, has_mask, is_list
 from pulsar_dask.trace import Source, Trace, number_text
 
 _NUMBER = (int, float, np.integer, np.floating)
@@ -87,9 +89,7 @@ class Flats:
 
 
 def as_texts(spec: Spec) -> list[str]:
-    return (
-        [os.fspath(spec)] if isinstance(spec, (str, os.PathLike)) else [os.fspath(s) for s in spec]
-    )
+    return [at_home(s) for s in ([spec] if isinstance(spec, (str, os.PathLike)) else spec)]
 
 
 # --- darks -------------------------------------------------------------------------------
@@ -136,10 +136,21 @@ def gather_darks(spec: Spec, bias: Spec | float | None = None, search: Search = 
     found = scan_frames(search.find(args).paths)
     darks, passed = choose(found, "dark", assume_type=search.assume_type)
     if not darks:
-        raise PulsarError(_none_found("dark", "Dark Frame", args, passed))
+        swapped = bias is None and _holds_darks(bias_args, search)
+        hint = "; is the order right? The input comes first, the bias last" if swapped else ""
+        raise PulsarError(_none_found("dark", "Dark Frame", args, passed) + hint)
     if bias_args:
         among = scan_frames(search.find(bias_args).paths)
-        frames = _bias_frames(among)
+        try:
+            frames = _bias_frames(among, bias_args)
+        except PulsarError as error:
+            if bias is not None:
+                raise
+            first = printable(args[0])
+            raise PulsarError(
+                f"{error}. What follows the input, here {first}, is the bias; "
+                "further darks need a run of their own"
+            ) from error
     else:
         frames, among = (), []
     used = {f.path for f in (*darks, *frames)}
@@ -147,6 +158,9 @@ def gather_darks(spec: Spec, bias: Spec | float | None = None, search: Search = 
     passed = why_passed(unused.values())
     check_shapes([*darks, *frames])
     groups = by_exposure(darks, search.tolerance)
+    if hint := tolerance_hint(groups):
+        near = ", ".join(f"{exposure:g}" for exposure in groups)
+        warn(f"the darks of {near} s are made one by one; {hint}")
     names = [exposure_name(e) for e in groups]
     if len(set(names)) < len(names):
         raise PulsarError("two exposures would have one name; raise --exposure-tolerance")
@@ -158,6 +172,12 @@ def gather_darks(spec: Spec, bias: Spec | float | None = None, search: Search = 
         check_group("bias.fit", frames)
     bias_of_all = Bias(tuple(frames), constant, combine=len(frames) > 1)
     return Darks(groups, bias_of_all, passed, tuple(unused.values()))
+
+
+def _holds_darks(args: Sequence[str], search: Search) -> bool:
+    with contextlib.suppress(PulsarError):
+        return bool(args and choose(scan_frames(search.find(args).paths), "dark")[0])
+    return False
 
 
 def _none_found(kind: str, label: str, args: Sequence[str], passed: dict[str, int]) -> str:
@@ -197,16 +217,12 @@ def _split_by_type(args: Sequence[str], search: Search) -> tuple[list[str], list
     return (taken if len(taken) == 1 else taken + [f.path for f in rest]), [f.path for f in bias]
 
 
-def _bias_frames(frames: Sequence[Frame]) -> tuple[Frame, ...]:
+def _bias_frames(frames: Sequence[Frame], args: Sequence[str]) -> tuple[Frame, ...]:
     if len(frames) > 1:
         raw, passed = choose(frames, "bias", assume_type=True)
         masters = [f for f in frames if f.kind == "bias" and f.is_master]
         if not raw and not masters:
-            kinds = ", ".join(f"{n} {reason}" for reason, n in passed.items())
-            raise PulsarError(
-                f"No bias frames found for the bias ({kinds}); "
-                "raw bias frames have IMAGETYP = 'Bias Frame'"
-            )
+            raise PulsarError(_none_found("bias", "Bias Frame", args, passed))
         labelled = [f for f in raw if f.kind == "bias"]
         if not labelled and not masters and len(raw) < len(frames):
             raise PulsarError(
@@ -255,6 +271,8 @@ def gather_flats(
         dark or list that does not fit the flats, frames of different shapes.
     """
     args = as_texts(spec)
+    dark = at_home(dark) if isinstance(dark, (str, os.PathLike)) else dark
+    hot_pixels = at_home(hot_pixels) if hot_pixels is not None else None
     inputs = search.find(args)
     scanned = scan_frames(inputs.paths)
     found, passed = choose(scanned, "flat", assume_type=search.assume_type)
@@ -263,8 +281,8 @@ def gather_flats(
     shape = check_shapes(found)
     folders = list(dict.fromkeys([os.getcwd(), *inputs.folders]))
     # a dark that is given may have its list beside it
-    own = isinstance(dark, (str, os.PathLike)) and os.path.isfile(dark)
-    beside = [os.path.dirname(os.path.abspath(dark))] if own else []  # type: ignore[arg-type]
+    own = dark if isinstance(dark, str) and os.path.isfile(dark) else None
+    beside = [os.path.dirname(os.path.abspath(own))] if own else []
     list_folders = list(dict.fromkeys([*folders, *beside]))
     lists: dict[str, tuple[Array, int]] = {}
     groups, calibrations = {}, {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
 import re
 from collections import Counter
@@ -15,6 +17,8 @@ from pulsar_dask.frame import Frame, shown
 EXPOSURE_TOLERANCE = 0.001
 FEW_FRAMES = 15
 TEMPERATURE_SPREAD = 1.0
+#: Share of an exposure within which two were hardly meant to be told apart.
+NEAR = 0.01
 
 #: Filter names, lower case without blanks, '-' and '_': code in the name of the master.
 FILTER_CODES = {
@@ -90,6 +94,19 @@ def by_exposure(
         exposures = Counter(f.exposure for f in group)
         named[float(exposures.most_common(1)[0][0] or 0.0)] = group
     return named
+
+
+def tolerance_hint(exposures: Iterable[float]) -> str:
+    """The --exposure-tolerance that makes one of exposures that lie close together, if some do.
+
+    >>> tolerance_hint([59.98, 60, 60.01, 120])
+    '--exposure-tolerance 0.02 takes exposures so close together as one'
+    """
+    gaps = [b - a for a, b in itertools.pairwise(sorted(exposures)) if b - a <= NEAR * b]
+    if not gaps:
+        return ""
+    least = math.ceil(max(gaps) * 1000 - 1e-6) / 1000
+    return f"--exposure-tolerance {least:g} takes exposures so close together as one"
 
 
 def exposure_name(seconds: float) -> str:
@@ -199,7 +216,7 @@ SETTINGS: dict[str, Callable[[Frame], Any]] = {
     "OFFSET": lambda f: f.bias_level,
     "INSTRUME": lambda f: f.camera,
     "READOUTM": lambda f: f.readout,
-    "binning": lambda f: f.binning,
+    "binning": lambda f: "x".join(map(str, f.binning)) if f.binning else None,
 }
 
 
@@ -255,8 +272,9 @@ def _differing(frames: Sequence[Frame], value: Callable[[Frame], Any]) -> tuple[
         return None
     usual = counts.most_common(1)[0][0]
     odd = next(f for f in frames if value(f) != usual)
-    some = list(dict.fromkeys((usual, value(odd), *counts)))[:3]
-    return " and ".join("none" if v is None else printable(v) for v in some), odd
+    some = list(dict.fromkeys((usual, value(odd), *counts)))
+    more = " …" if len(some) > 3 else ""
+    return " and ".join("none" if v is None else printable(v) for v in some[:3]) + more, odd
 
 
 def _file(frame: Frame) -> str:
@@ -272,8 +290,10 @@ def check_one_exposure(name: str, frames: Sequence[Frame], tolerance: float) -> 
             files = [printable(os.path.basename(f.path)) for f in group]
             more = f" and {len(files) - 5} more" if len(files) > 5 else ""
             lines.append(f"{exposure:g} s: {', '.join(files[:5])}{more}")
+        hint = tolerance_hint(groups)
         raise PulsarError(
             f"Inconsistent exposures for {name}: {'; '.join(lines)}. "
             "Put the flats of each exposure into a folder of their own"
+            + (f"; {hint}" if hint else "")
         )
     return next(iter(groups))

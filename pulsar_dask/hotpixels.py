@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask.checksum import word_sum
-from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.errors import PulsarError, printable, reason
 from pulsar_dask.outputs import AtomicFile
 from pulsar_dask.spec import open_text
 from pulsar_dask.tiles import Tile
@@ -332,7 +332,7 @@ def _parts(path: str) -> Iterator[bytes]:
                 yield part
                 part = file.read(_BLOCK) or b""
     except OSError as error:
-        raise PulsarError(f"{printable(path)}: {error.strerror}") from error
+        raise PulsarError(f"{printable(path)}: {reason(error)}") from error
 
 
 # --- correction ------------------------------------------------------------------------

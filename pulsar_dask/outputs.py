@@ -30,6 +30,8 @@ except ImportError:  # Windows
     fcntl = None
 
 CREATOR = "pulsar-dask"
+#: What to ask where the last of the inputs may be meant as one.
+OUTPUT_LAST = 'Is the name of the output missing? It comes last: med "bias*.fit" master_bias.fit'
 _ZEROS = bytes(1 << 20)
 _READ_AT_ONCE = 1 << 20
 _END = b"END".ljust(80)
@@ -63,7 +65,7 @@ def check_output(path: str, inputs: Iterable[str], *, overwrite: bool) -> None:
     if place and any(place == sequence_siblings(os.path.realpath(p)) for p in inputs):
         raise PulsarError(
             f"{name} belongs to the numbered sequence of the inputs, which is never written to. "
-            'Is the name of the output missing? It comes last: med "bias*.fit" master_bias.fit'
+            f"{OUTPUT_LAST}"
         )
     if os.path.isdir(path) and not path.lower().endswith(".zarr"):
         raise PulsarError(

@@ -30,7 +30,7 @@ from pulsar_dask.checksum import MINUS_ZERO, Ledger, fold, turned, word_sum
 from pulsar_dask.errors import PulsarError, exhausted, printable
 from pulsar_dask.frame import Frame, PixelType, RiceTable
 from pulsar_dask.kernels import if_loaded, is_loaded, worth_compiling
-from pulsar_dask.scan import BLOCK, most_expanded
+from pulsar_dask.scan import BLOCK, DAMAGED, most_expanded, refusal
 from pulsar_dask.tiles import GB, Grid, Tile
 
 Array = np.ndarray[Any, Any]
@@ -159,10 +159,11 @@ def _guarded(read: Callable[..., Any]) -> Callable[..., Any]:
             if text := exhausted(error):
                 raise PulsarError(f"{printable(frame.path)}: {text}") from error
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-            raise PulsarError(
-                f"{printable(frame.path)}: its pixels cannot be read ({printable(reason)}); "
-                "copy it again or remove it from the input"
-            ) from error
+            path, way_out = frame.path, DAMAGED
+            if frame.storage == "zarr":  # what zarr says goes on with bytes
+                path, reason = os.path.dirname(frame.file), str(reason).split(". ")[0]
+                way_out = "write this store again, with --overwrite"
+            raise refusal(path, f"its pixels cannot be read ({reason})", way_out) from error
 
     return guarded
 

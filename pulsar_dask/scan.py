@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import glob
 import gzip
 import math
 import os
@@ -19,8 +20,9 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
 from pulsar_dask.checksum import word_sum
-from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.errors import PulsarError, printable, reason
 from pulsar_dask.frame import Frame, PixelType, RiceTable, Stated, frame_keywords, shown
+from pulsar_dask.spec import FITS_NAME
 
 BLOCK = 2880
 _CARD = 80
@@ -79,11 +81,13 @@ def scan_frame(path: str | os.PathLike[str]) -> Frame:
     raise refusal(path, "no image with 2 or 3 axes in this FITS file")
 
 
-def refusal(path: str, what: str) -> PulsarError:
+#: What to do about a file that is damaged.
+DAMAGED = "copy it again or remove it from the input"
+
+
+def refusal(path: str, what: str, way_out: str = DAMAGED) -> PulsarError:
     """The error that refuses a file, for a reason in words; both are made fit for a terminal."""
-    return PulsarError(
-        f"{printable(path)}: {printable(what)}; copy it again or remove it from the input"
-    )
+    return PulsarError(f"{printable(path)}: {printable(what)}; {way_out}")
 
 
 def most_expanded(size: int) -> int:
@@ -100,7 +104,7 @@ def scan_frames(paths: Sequence[str]) -> list[Frame]:
 
 
 def _frames_of(path: str) -> list[Frame]:
-    if os.path.isdir(path):  # a Zarr store
+    if os.path.isdir(path) and path.lower().rstrip("/\\").endswith(".zarr"):
         from pulsar_dask.cubestore import scan_store
 
         return scan_store(path)
@@ -316,12 +320,24 @@ def _stat(path: str) -> os.stat_result:
     try:
         status = os.stat(path)
     except OSError as error:
-        raise refusal(path, error.strerror or str(error)) from error
+        raise _unreadable(path, error) from error
+    if stat.S_ISDIR(status.st_mode):
+        raise refusal(path, "a folder, not a regular file", "name one file")
     if not stat.S_ISREG(status.st_mode):
-        raise refusal(path, "not a regular file")
+        way_out = "remove it from the input; a list has a @ before its name, as in @<(ls *.fit)"
+        raise refusal(path, "not a regular file", way_out)
     if status.st_size == 0:
         raise refusal(path, "the file is empty")
     return status
+
+
+def _unreadable(path: str, error: OSError) -> PulsarError:
+    """The error for a file that the system does not give."""
+    if isinstance(error, FileNotFoundError) and glob.has_magic(os.path.basename(path)):
+        return refusal(path, "no such file", "a mask is not taken here, name one file")
+    if isinstance(error, FileNotFoundError) and os.path.islink(path):
+        return refusal(path, "no such file behind this link", "remove it from the input")
+    return PulsarError(f"{printable(path)}: {printable(reason(error))}")
 
 
 class _open:
@@ -336,7 +352,7 @@ class _open:
             zipped = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
         except OSError as error:
-            raise refusal(self.path, error.strerror or str(error)) from error
+            raise _unreadable(self.path, error) from error
         self.files = [raw, gzip.GzipFile(fileobj=raw)] if zipped else [raw]
         return self.files[-1], zipped  # type: ignore[return-value]
 
@@ -378,7 +394,8 @@ def _header_text(file: IO[bytes], position: int, path: str, index: int) -> tuple
         if not text or (index and not text.startswith(b"XTENSION")):
             return None, 0  # the end of the file, or padding after the last HDU
         if index == 0 and not text.startswith(b"SIMPLE  ="):
-            raise refusal(path, "not a FITS file")
+            foreign = "remove it from the input; a folder's name takes its FITS files only"
+            raise refusal(path, "not a FITS file", DAMAGED if FITS_NAME.search(path) else foreign)
         end = _find_end(text, max(0, len(text) - len(part) - _CARD))
         if not part or len(text) > _LONGEST_HEADER:
             raise refusal(path, f"the header of HDU {index} has no END card")

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pulsar_dask.errors import PulsarError, PulsarWarning, printable
+from pulsar_dask.errors import PulsarError, PulsarWarning, printable, reason
 
 #: File names that are FITS: .fit .fits .fts, in any case, also with .fz or .gz.
 FITS_NAME = re.compile(r"\.(fit|fits|fts)(\.(fz|gz))?$", re.IGNORECASE)
@@ -85,7 +85,7 @@ def resolve(
     """`find_inputs` without a warning."""
     remarks: list[str] = []
     items = [spec] if isinstance(spec, (str, os.PathLike)) else list(spec)
-    texts = [os.fspath(item) for item in items]
+    texts = [at_home(item) for item in items]
     found: list[str] = []
     explicit: set[str] = set()
     folders: list[str] = []
@@ -105,10 +105,12 @@ def resolve(
         if has_mask(text):
             named = _in_mask(text)
         elif is_list(text):
-            named = _in_list(list_path(text))
+            named = _in_list(list_path(text), among=len(texts) > 1 and not text.startswith("@"))
             explicit.update(named)
         elif not os.path.exists(text):
-            raise PulsarError(f"{printable(text)}: no such file or folder")
+            last = len(texts) > 1 and _NUMBER.fullmatch(text)
+            hint = "; a number comes last, after the input" if last else ""
+            raise PulsarError(f"{printable(text)}: no such file or folder{hint}")
         elif len(texts) == 1 and sequence and _NUMBERED.match(os.path.basename(text)):
             named = _sequence_from(text, remarks)
         else:
@@ -122,6 +124,25 @@ def resolve(
         tuple(dict.fromkeys(folders)),
         tuple(remarks),
     )
+
+
+def at_home(path: str | os.PathLike[str]) -> str:
+    """A path, its leading ``~`` or ``~name`` as a shell takes it; unless it exists as it is.
+
+    A shell leaves it as it is within quotes and behind ``--option=`` and ``@``.
+    """
+    text = os.fspath(path)
+    if text.startswith("@~") and not os.path.lexists(text):
+        return "@" + at_home(text[1:])
+    if not text.startswith("~") or os.path.lexists(text):
+        return text
+    name = text.replace(os.altsep or os.sep, os.sep).split(os.sep)[0]
+    try:
+        home = os.path.expanduser(name)
+    except ValueError:  # characters that no name of a user has
+        return text
+    # Windows makes a folder of any name
+    return home + text[len(name) :] if name == "~" or os.path.isdir(home) else text
 
 
 def is_store(path: str) -> bool:
@@ -238,7 +259,7 @@ def _in_folder(folder: str, recursive: bool) -> list[str]:
     found = []
 
     def fail(error: OSError) -> None:
-        raise PulsarError(f"{printable(error.filename)}: {error.strerror}") from error
+        raise PulsarError(f"{printable(error.filename)}: {reason(error)}") from error
 
     for parent, folders, names in os.walk(folder, onerror=fail):
         found += [os.path.abspath(os.path.join(parent, n)) for n in names if _wanted(n)]
@@ -258,15 +279,37 @@ def _in_mask(mask: str) -> list[str]:
     found = [os.path.abspath(p) for p in names if _wanted(os.path.basename(p))]
     if not found:
         why = "no file matches this mask" if not names else "no FITS file matches this mask"
-        raise PulsarError(f"{printable(mask)}: {why}")
+        raise PulsarError(f"{printable(mask)}: {why}{_literal_folder(mask)}")
     return found
+
+
+def _literal_folder(mask: str) -> str:
+    """What to write where a folder's own name is taken for a mask."""
+    folder, name = os.path.split(mask)
+    if not glob.has_magic(folder) or not os.path.isdir(folder):
+        return ""
+    escaped = printable(os.path.join(glob.escape(folder), name))
+    return f'; for the folder {printable(folder)} itself write "{escaped}"'
 
 
 def _wanted(name: str) -> bool:
     return bool(FITS_NAME.search(name)) and not name.startswith(".")
 
 
-def _in_list(path: str) -> list[str]:
+def _in_list(path: str, *, among: bool = False) -> list[str]:
+    """The files that a list names; `among` other files, one may not have been meant as a list."""
+    try:
+        return _listed(path)
+    except PulsarError as error:
+        if not among:
+            raise
+        raise PulsarError(
+            f"{error}. A .txt or .lst is read as a list of files; "
+            "a folder's name or a quoted mask takes the FITS files only"
+        ) from error
+
+
+def _listed(path: str) -> list[str]:
     name = printable(path)
     if not path:
         raise PulsarError("@: the list's name is missing, as in @list.txt")
@@ -280,7 +323,7 @@ def _in_list(path: str) -> list[str]:
             continue
         # a name may end in blanks, and blanks may stand around a name
         texts = dict.fromkeys((entry, line))
-        places = [p for text in texts for p in (text, os.path.join(folder, text))]
+        places = [p for text in texts for p in (at_home(text), os.path.join(folder, text))]
         existing = next((p for p in places if "\0" not in p and os.path.isfile(p)), None)
         where = f"{name}, line {number}: {_shortened(entry)}"
         if existing is None:
@@ -325,7 +368,7 @@ def _list_lines(path: str) -> Iterator[str]:
                     raise PulsarError(f"{printable(path)}: over {_MOST_LINES} lines are no list")
                 yield line.removesuffix("\n")
     except OSError as error:
-        raise PulsarError(f"{printable(path)}: {error.strerror}") from error
+        raise PulsarError(f"{printable(path)}: {reason(error)}") from error
 
 
 def open_text(path: str, flags: int) -> int:

@@ -313,7 +313,7 @@ def test_few_frames(frame, count):
         (
             {"XBINNING": 1, "YBINNING": 1},
             {"XBINNING": 2, "YBINNING": 2},
-            ["binning", "(1, 1)", "(2, 2)"],
+            ["binning", "1x1", "2x2"],
         ),
     ],
 )

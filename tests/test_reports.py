@@ -43,7 +43,7 @@ def test_a_bias_of_another_setting_is_named(tmp_path):
     with noted() as notes:
         gather_darks(tmp_path / "d", bias)
     [note] = [n for n in notes if "the bias" in n]
-    assert "the bias b.fit has GAIN 120.0, not 100.0; binning (2, 2), not (1, 1); " in note
+    assert "the bias b.fit has GAIN 120.0, not 100.0; binning 2x2, not 1x1; " in note
     assert "CCD-TEMP -10 degC, not -20 as d0001.fit" in note
     write(tmp_path / "b.fit", DARKS[0], "Bias Frame", 0.0, GAIN=100, CCD_TEMP=-19.5)
     with noted() as notes:
@@ -74,6 +74,7 @@ def test_a_dark_of_another_setting_is_named(tmp_path):
             "IMAGETYP (dark and flat), GAIN (none and",
         ),
         ([{"FILTER": "Ha"}, {"FILTER": "H-alpha"}], None),
+        ([{"FILTER": name} for name in "LRGB"], "FILTER (l and r and g …); the first odd one"),
         ([{}, {"EXPTIME": 2.0004}], None),
         ([{"OBJECT": "a"}, {"CCD-TEMP": 5}], None),
     ],

@@ -225,7 +225,8 @@ def test_a_damaged_chunk_is_told(night, tmp_path):
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     said = run("med", "c.zarr", "m.fit", cwd=tmp_path, status=1).stderr
-    assert "c.zarr" in one_line(said)
+    assert re.search(r"c\.zarr: its pixels cannot be read \([^\\]*\); write this store again", said)
+    assert "--overwrite" in one_line(said)
     assert names(tmp_path) == ["c.zarr"]
 
 
