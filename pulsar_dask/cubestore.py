@@ -93,7 +93,8 @@ class CubeStore:
         name = printable(path)
         if not self.path.lower().endswith(".zarr"):
             raise PulsarError(f"{name}: the name of a cube ends in .zarr")
-        check_output(path, [f.path for f in frames] + _stores(frames), overwrite=overwrite)
+        inputs = [f.path for f in frames] + _stores(frames)
+        check_output(path, inputs, overwrite=overwrite, resumes=True)
         if not os.path.lexists(self.path):
             return
         known = attributes_of(self.path) if is_ours(self.path) else {}
