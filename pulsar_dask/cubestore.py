@@ -31,6 +31,7 @@ from pulsar_dask._version import __version__
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.frame import Frame, PixelType, frame_keywords
 from pulsar_dask.graph import TileGraph
+from pulsar_dask.groups import check_alike
 from pulsar_dask.master import clean_header
 from pulsar_dask.outputs import (
     CREATOR,
@@ -96,6 +97,7 @@ class CubeStore:
         inputs = [f.path for f in frames] + _stores(frames)
         check_output(path, inputs, overwrite=overwrite, resumes=True)
         if not os.path.lexists(self.path):
+            check_alike(os.path.basename(path), frames, cube=True)
             return
         known = attributes_of(self.path) if is_ours(self.path) else {}
         if known.get("source") == self.source and not overwrite:
@@ -108,6 +110,8 @@ class CubeStore:
                 f"{name} exists and holds other frames, or these as they were before; "
                 "name another output or add --overwrite"
             )
+        else:
+            check_alike(os.path.basename(path), frames, cube=True)
 
     def costs(self) -> Costs:
         """Memory of reading a tile of all frames and compressing it."""
@@ -433,6 +437,17 @@ def header_of(frame: Frame) -> fits.Header:
     """The header that a frame of a store had in its file."""
     texts = _headers(os.path.dirname(frame.file), frame.size, frame.mtime_ns)
     return _header(texts[frame.index])
+
+
+def files_of(frames: Sequence[Frame]) -> list[str]:
+    """The files that frames are in, of those in a cube the ones that it was made of."""
+    in_store = functools.cache(lambda store: _texts(store, "file"))
+    return [
+        in_store(os.path.dirname(f.file))[f.index]
+        if f.storage == "zarr" and _in_cube(f)
+        else f.path
+        for f in frames
+    ]
 
 
 def _header(text: str) -> fits.Header:

@@ -16,7 +16,7 @@ import pytest
 import xarray as xr
 from distributed import Client
 from helpers import command, names, run, same, write_frame
-from night import Night, pixels, write
+from night import Night, noted, pixels, write
 from test_cluster import cluster, cluster_in, ended, one_line, slow, under_way, until
 
 import pulsar_dask
@@ -78,13 +78,15 @@ def test_any_type(tmp_path, name):
     again = pulsar_dask.open_frames(tmp_path / "c.zarr")
     same(again, truth)
     assert again.dtype == truth.dtype
+    assert again.file.values.tolist() == truth.file.values.tolist()
     same(pulsar_dask.median(tmp_path / "c.zarr"), pulsar_dask.median(tmp_path))
     assert pulsar_dask.median(tmp_path / "c.zarr").dtype == pulsar_dask.median(tmp_path).dtype
 
 
 def test_every_tool_takes_a_cube(night, tmp_path):
     for what in ("darks", "flats", "bias0*.fit"):
-        pulsar_dask.write_cube(night / what, tmp_path / f"{what.split('0')[0]}.zarr")
+        with noted():  # of a light frame among them
+            pulsar_dask.write_cube(night / what, tmp_path / f"{what.split('0')[0]}.zarr")
     for folder, (bias, darks, flats) in {
         "files": (night / "bias0*.fit", night / "darks", night / "flats"),
         "cubes": ("bias.zarr", "darks.zarr", "flats.zarr"),
@@ -110,6 +112,19 @@ def without_places(cards):
     """Cards without the folders of inputs, and those in a store as they were in a folder."""
     kept = (card for card in cards if not card.startswith("HISTORY folder "))
     return [re.sub(r"\S+\.zarr/\d+/", "", card).ljust(80) for card in kept]
+
+
+def test_frames_of_several_kinds_are_warned_about(night, tmp_path):
+    says = (
+        "c.zarr: the frames differ in IMAGETYP (dark and light); the first odd one is "
+        "m31_0001.fit. Do they belong into one cube?"
+    )
+    assert says in run("cube", night / "darks", "c.zarr", cwd=tmp_path).stderr
+    done = run("cube", night / "darks", "c.zarr", cwd=tmp_path)
+    assert "complete already" in done.stdout
+    assert done.stderr == ""
+    # which holds groups, as the tools make them of it
+    assert run("cube", night / "darks" / "d*.fit", "d.zarr", cwd=tmp_path).stderr == ""
 
 
 def test_a_master_in_a_store_is_an_input(night, tmp_path):
@@ -192,7 +207,9 @@ def test_what_is_in_the_way(night, tmp_path):
     with pytest.raises(PulsarError, match="other frames"):
         pulsar_dask.write_cube(darks, path)
     assert (path / "zarr.json").read_bytes() == before
-    pulsar_dask.write_cube(darks, path, overwrite=True)
+    with noted() as notes:
+        pulsar_dask.write_cube(darks, path, overwrite=True)
+    assert len(notes) == 1
     assert xr.open_zarr(path).sizes["frame"] == len(list(darks.glob("*.fit")))
     with pytest.raises(PulsarError, match="is an input"):
         pulsar_dask.write_cube(path, path, overwrite=True)
