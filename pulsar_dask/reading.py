@@ -156,11 +156,12 @@ def _guarded(read: Callable[..., Any]) -> Callable[..., Any]:
         except PulsarError:
             raise
         except Exception as error:
+            place = os.path.dirname(frame.file) if frame.storage == "zarr" else frame.path
             if text := exhausted(error):
-                raise PulsarError(f"{printable(frame.path)}: {text}") from error
+                raise PulsarError(f"{printable(place)}: {text}") from error
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error
             raise PulsarError(
-                f"{printable(frame.path)}: its pixels cannot be read ({printable(reason)}); "
+                f"{printable(place)}: its pixels cannot be read ({printable(reason)}); "
                 "copy it again or remove it from the input"
             ) from error
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 from distributed import Client
 from helpers import command, names, run, same, write_frame
 from night import Night, noted, pixels, write
@@ -235,15 +236,34 @@ def test_stores_of_others(tmp_path):
         pulsar_dask.open_frames(tmp_path / "o.zarr")
 
 
-def test_a_damaged_chunk_is_told(night, tmp_path):
-    pulsar_dask.write_cube(night / "bias0*.fit", tmp_path / "c.zarr")
-    path = chunks(tmp_path)[3]
+@pytest.mark.parametrize("tool", ["cube", "med"])
+def test_a_damaged_chunk_is_told(night, tmp_path, tool):
+    run(tool, night / "bias0*.fit", "c.zarr", cwd=tmp_path)
+    found = [p for p in (tmp_path / "c.zarr").glob("*/c/**/*") if p.is_file()]
+    path = found[len(found) // 2]
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    said = run("med", "c.zarr", "m.fit", cwd=tmp_path, status=1).stderr
-    assert "c.zarr" in one_line(said)
+    for words in (("med", "c.zarr", "m.fit"), ("verify", "c.zarr")):
+        said = run(*words, cwd=tmp_path, status=1).stderr
+        assert "c.zarr: its pixels cannot be read" in one_line(said)
     assert names(tmp_path) == ["c.zarr"]
+
+
+def test_a_master_without_checksums(night, tmp_path):
+    """As earlier versions wrote them."""
+    run("med", night / "bias0*.fit", "m.zarr", cwd=tmp_path)
+    array: Any = zarr.open_array(tmp_path / "m.zarr" / "master")
+    values, attributes = array[:], dict(array.attrs)
+    shutil.rmtree(tmp_path / "m.zarr" / "master")
+    zarr.open_group(tmp_path / "m.zarr").create_array(
+        "master", data=values, fill_value=np.nan, attributes=attributes
+    )
+    run("med", "m.zarr", "m.fit", cwd=tmp_path)
+    same(pixels(tmp_path / "m.fit"), values)
+    out = run("verify", "m.zarr", cwd=tmp_path).stdout
+    assert "whole" not in out
+    assert "are the same" in out
 
 
 @pytest.mark.slow
