@@ -113,30 +113,12 @@ class CubeStore:
         else:
             check_alike(os.path.basename(path), frames, cube=True)
 
-    def costs(self) -> Costs:
-        """Memory of reading a tile of all frames and compressing it."""
-        reading = pipelines.median_costs(self.frames, 4)
-        size = len(self.frames) * self.dtype.itemsize
-        kept = {k: v for k, v in reading.per_pixel.items() if k not in ("median", "output")}
-        return replace(
-            reading,
-            per_pixel={
-                **kept,
-                "frames": size,
-                "conversion": 3 * 8,
-                "compression": 2 * size,
-            },
-            per_thread={},
-            stored=size,
-            results=0,
-        )
-
     def plan(self, computer: Computer, gigabytes: float | None) -> Plan:
         """The tiles of the run; those of the run before this one, where it goes on."""
         block = (self.grid.height, self.grid.width) if self.grid else None
         importlib.import_module("pulsar_dask.cube")  # xarray, for the coordinates
         plan = computer.plan(
-            self.costs(),
+            cube_costs(self.frames, self.dtype),
             self.frames,
             kernel=None,
             gigabytes=gigabytes,
@@ -255,6 +237,25 @@ class CubeStore:
                 attributes=attributes(self.frames[0]),
             )
             zarr.consolidate_metadata(store)
+
+
+def cube_costs(frames: Sequence[Frame], dtype: np.dtype[Any]) -> Costs:
+    """Memory of reading a tile of all frames and compressing it."""
+    reading = pipelines.median_costs(frames, 4)
+    size = len(frames) * dtype.itemsize
+    kept = {k: v for k, v in reading.per_pixel.items() if k not in ("median", "output")}
+    return replace(
+        reading,
+        per_pixel={
+            **kept,
+            "frames": size,
+            "conversion": 3 * 8,
+            "compression": 2 * size,
+        },
+        per_thread={},
+        stored=size,
+        results=0,
+    )
 
 
 def write(
@@ -439,15 +440,16 @@ def header_of(frame: Frame) -> fits.Header:
     return _header(texts[frame.index])
 
 
+def has_checksums(frame: Frame) -> bool:
+    """Whether each chunk of a store is read with a checksum of its own."""
+    array = _read_array(os.path.dirname(frame.file), frame.size, frame.mtime_ns, _variable(frame))
+    return any("crc32c" in str(codec).lower() for codec in array.compressors)
+
+
 def files_of(frames: Sequence[Frame]) -> list[str]:
     """The files that frames are in, of those in a cube the ones that it was made of."""
-    in_store = functools.cache(lambda store: _texts(store, "file"))
-    return [
-        in_store(os.path.dirname(f.file))[f.index]
-        if f.storage == "zarr" and _in_cube(f)
-        else f.path
-        for f in frames
-    ]
+    names = functools.cache(lambda store: _texts(store, "file"))
+    return [names(os.path.dirname(f.file))[f.index] if in_cube(f) else f.path for f in frames]
 
 
 def _header(text: str) -> fits.Header:
@@ -469,7 +471,7 @@ def read_window(frame: Frame, tile: Tile, image: Array) -> None:
             os.path.dirname(frame.file),
             frame.size,
             frame.mtime_ns,
-            FRAMES if _in_cube(frame) else MASTER,
+            _variable(frame),
         )
         planes = (tile.plane,) if len(frame.shape) == 3 else ()
         values = array[(..., *planes, *slices(tile))]
@@ -483,8 +485,15 @@ def read_window(frame: Frame, tile: Tile, image: Array) -> None:
     image[...] = values
 
 
-def _in_cube(frame: Frame) -> bool:
-    return os.path.isdir(os.path.join(os.path.dirname(frame.file), FRAMES))
+def in_cube(frame: Frame) -> bool:
+    """Whether a frame is one of a cube."""
+    return frame.storage == "zarr" and os.path.isdir(
+        os.path.join(os.path.dirname(frame.file), FRAMES)
+    )
+
+
+def _variable(frame: Frame) -> str:
+    return FRAMES if in_cube(frame) else MASTER
 
 
 @functools.lru_cache(maxsize=32)
