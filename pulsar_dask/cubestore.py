@@ -446,6 +446,12 @@ def has_checksums(frame: Frame) -> bool:
     return any("crc32c" in str(codec).lower() for codec in array.compressors)
 
 
+def missing_chunks(frame: Frame) -> int:
+    """How many chunks of a store are not there; they would be read as if nothing were in them."""
+    array = _read_array(os.path.dirname(frame.file), frame.size, frame.mtime_ns, _variable(frame))
+    return int(array.nchunks - array.nchunks_initialized)
+
+
 def files_of(frames: Sequence[Frame]) -> list[str]:
     """The files that frames are in, of those in a cube the ones that it was made of."""
     names = functools.cache(lambda store: _texts(store, "file"))

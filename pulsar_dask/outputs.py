@@ -94,12 +94,14 @@ def _is_read_only(path: str) -> bool:
 
 def _make_removable(path: str) -> None:
     """What is read-only hinders its replacement on Windows, and everywhere if it is a folder."""
+    places = [path] if fcntl is None else []
     if os.path.isdir(path) and not os.path.islink(path):
         for folder, _, names in os.walk(path):
-            for place in (folder, *(os.path.join(folder, n) for n in names if fcntl is None)):
-                os.chmod(place, os.lstat(place).st_mode | stat.S_IRWXU)
-    elif fcntl is None and os.path.lexists(path):
-        os.chmod(path, stat.S_IWRITE)
+            places += [folder, *(os.path.join(folder, n) for n in names if fcntl is None)]
+    for place in places:
+        with contextlib.suppress(OSError):
+            if not (mode := os.lstat(place).st_mode) & stat.S_IWUSR:
+                os.chmod(place, mode | stat.S_IWUSR)
 
 
 def is_ours(path: str, *, changed: bool = False) -> bool:

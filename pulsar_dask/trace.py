@@ -87,7 +87,7 @@ def read_trace(history: Iterable[str], home: str) -> Trace:
     for text in texts[begins[-1] + 1 :] if begins else []:
         if match := _RECORD.fullmatch(text):
             path = os.path.join(folder, _unescape(match[2]))
-            sources.append(Source(match[1], path, in_store(path), int(match[3])))  # type: ignore[arg-type]
+            sources.append(Source(match[1], path, in_store(match[2]), int(match[3])))  # type: ignore[arg-type]
         elif text.startswith(_FOLDER):
             folder = os.path.normpath(os.path.join(home, _unescape(text[len(_FOLDER) :])))
         else:

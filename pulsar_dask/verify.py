@@ -21,8 +21,15 @@ from dask.system import CPU_COUNT
 from pulsar_dask import pipelines, reading
 from pulsar_dask.checksum import Ledger, file_sum
 from pulsar_dask.commands import Options, make_plan
-from pulsar_dask.cubestore import ZARR, cube_costs, files_of, has_checksums, in_cube
-from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.cubestore import (
+    ZARR,
+    cube_costs,
+    files_of,
+    has_checksums,
+    in_cube,
+    missing_chunks,
+)
+from pulsar_dask.errors import PulsarError, count, printable
 from pulsar_dask.flats import FlatGroup
 from pulsar_dask.frame import Frame, PixelType
 from pulsar_dask.graph import TileGraph
@@ -122,8 +129,11 @@ def _verify_master(
         findings.say(remark.removeprefix(f"{printable(master.path)}: "), wrong=True)
     if master.stated is not None and not remarks:
         findings.say("whole, its CHECKSUM and DATASUM match")
-    elif master.storage == "zarr" and has_checksums(master):
-        findings.say("whole, the checksums of its chunks match")
+    elif master.storage == "zarr":
+        if missing := missing_chunks(master):
+            findings.say(f"not whole, {count(missing, 'chunk')} missing", wrong=True)
+        elif has_checksums(master):
+            findings.say("whole, the checksums of its chunks match")
     trace = read_trace(map(str, read_header(master).get("HISTORY", [])), _home(master))
     if not any(source.role == "input" for source in trace.sources):
         raise PulsarError(
@@ -247,24 +257,9 @@ def _verify_cube(
     found, problems = _find(sources, folders)
     findings.say_all(problems)
     there = [s for s in sources if s in found]
-    cube = tuple(frame for frame, s in zip(frames, sources, strict=True) if s in found)
-    files = tuple(file for s in there if isinstance(file := found[s], Frame))
-    counts = _Counts(len(there))
-    if there:
-        dtype = cube[0].pixels.native
-        pipelines.check_shapes([*cube, *files])
-        costs = cube_costs(files, dtype)
-        more = {"cube": 2 * len(cube) * dtype.itemsize, "comparison": 3 * len(cube)}
-        costs = replace(costs, per_pixel=costs.per_pixel | more)
-        with options.computer() as computer:
-            plan = make_plan(costs, [*cube, *files], computer, options, load=ZARR)
-            graph = TileGraph(plan.grid)
-            inputs = {"cube": cube, "files": files, "dtype": dtype}
-            names = [graph.share(name, value) for name, value in inputs.items()]
-            layer = graph.add("differing", _differing, *names)
-            output = Output(layer, (counts,))
-            computer.run(graph, [output], [*cube, *files], plan, lambda key, result: None)
-    differing = [int(n) for n in counts.total]
+    cube = [frame for frame, s in zip(frames, sources, strict=True) if s in found]
+    files = [file for s in there if isinstance(file := found[s], Frame)]
+    differing = _differing_pixels(cube, files, options) if there else []
     findings.say_all(
         [
             f"input {printable(file.path)}: {n} of its pixels are others than in the cube"
@@ -274,6 +269,23 @@ def _verify_cube(
     )
     same = differing.count(0)
     findings.say(f"{same} of {len(frames)} frames have the pixels of their files")
+
+
+def _differing_pixels(cube: Sequence[Frame], files: Sequence[Frame], options: Options) -> list[int]:
+    """How many pixels of each frame are not those of its file."""
+    pipelines.check_shapes([*cube, *files])
+    counts, dtype = _Counts(len(cube)), cube[0].pixels.native
+    costs = cube_costs(files, dtype)
+    more = {"cube": 2 * len(cube) * dtype.itemsize, "comparison": 3 * len(cube)}
+    costs = replace(costs, per_pixel=costs.per_pixel | more)
+    with options.computer() as computer:
+        plan = make_plan(costs, [*cube, *files], computer, options, load=ZARR)
+        graph = TileGraph(plan.grid)
+        inputs = {"cube": tuple(cube), "files": tuple(files), "dtype": dtype}
+        names = [graph.share(name, value) for name, value in inputs.items()]
+        output = Output(graph.add("differing", _differing, *names), (counts,))
+        computer.run(graph, [output], [*cube, *files], plan, lambda key, result: None)
+    return [int(n) for n in counts.total]
 
 
 def _differing(

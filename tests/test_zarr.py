@@ -250,6 +250,13 @@ def test_a_damaged_chunk_is_told(night, tmp_path, tool):
     assert names(tmp_path) == ["c.zarr"]
 
 
+def test_a_chunk_that_is_gone_is_told(night, tmp_path):
+    run("med", night / "bias0*.fit", "m.zarr", cwd=tmp_path)
+    next(p for p in (tmp_path / "m.zarr").glob("*/c/**/*") if p.is_file()).unlink()
+    out = run("verify", "m.zarr", "--tiles", 0, cwd=tmp_path, status=1).stdout
+    assert "m.zarr: not whole, 1 chunk missing" in out
+
+
 def test_a_master_without_checksums(night, tmp_path):
     """As earlier versions wrote them."""
     run("med", night / "bias0*.fit", "m.zarr", cwd=tmp_path)
