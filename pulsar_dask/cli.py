@@ -544,7 +544,8 @@ def verify(
     **options: Any,
 ) -> int:
     """Check masters: whether each one is whole, whether the files that it was made of are still
-    the same, and whether they give the same pixels again.
+    the same, and whether they give the same pixels again; or cubes: whether they hold the pixels
+    of their files.
 
     Exit status 1 if anything is not.
     """

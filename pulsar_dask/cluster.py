@@ -48,6 +48,7 @@ from pulsar_dask.checksum import Ledger
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.frame import Frame
 from pulsar_dask.graph import Layer, TileGraph
+from pulsar_dask.outputs import AtomicFolder, remove_stale
 from pulsar_dask.run import FarWriter, OnDone, Output
 from pulsar_dask.tiles import GB, MB, Costs, Plan, Tile, plan_tiles
 
@@ -121,10 +122,9 @@ def _close(client: Client) -> None:
 
 @contextlib.contextmanager
 def _local_cluster(workers: int, threads: int) -> Iterator[LocalCluster]:
-    with (
-        tempfile.TemporaryDirectory(prefix="pulsar-dask-", ignore_cleanup_errors=True) as folder,
-        contextlib.ExitStack() as stack,
-    ):
+    place = os.path.join(tempfile.gettempdir(), "pulsar-dask")
+    remove_stale(os.path.dirname(place))  # what a kill has left; the workers died with it
+    with AtomicFolder(place) as folder, contextlib.ExitStack() as stack:
         with _interrupts_are_ours():
             cluster = LocalCluster(
                 n_workers=workers,
@@ -133,7 +133,8 @@ def _local_cluster(workers: int, threads: int) -> Iterator[LocalCluster]:
                 memory_limit=0,  # the plan bounds it; dask would pause what comes near a limit
                 dashboard_address=None,
                 silence_logs=logging.CRITICAL,
-                local_directory=folder,
+                local_directory=folder.store,
+                scheduler_kwargs={"local_directory": folder.store},
                 host="127.0.0.1",
             )
             stack.enter_context(cluster)

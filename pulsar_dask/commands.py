@@ -104,7 +104,7 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
     check = functools.partial(check_output, output, paths, overwrite=options.overwrite)
     check()
     remove_stale(os.path.dirname(os.path.abspath(output)))
-    frames = _without_masters(scan_frames(paths), inputs, report)
+    frames = _without_masters(scan_frames(paths), inputs, spec, options.search, report)
     if len(frames) == 1:
         warn("one frame is its own median: the result is no cleaner than that frame")
     check_alike(os.path.basename(output), frames, options.search.tolerance)
@@ -543,10 +543,23 @@ def _warn_of_levels(path: str, product: Product, results: dict[str, Any]) -> Non
         warn(f"{printable(path)}: raw level up to {high:.0%} of full scale; it may be saturated")
 
 
-def _without_masters(frames: Sequence[Frame], inputs: Inputs, report: Report) -> list[Frame]:
-    """Masters that lie among raw frames were not meant, unless a list names them."""
+def _without_masters(
+    frames: Sequence[Frame], inputs: Inputs, spec: Sequence[str], search: Search, report: Report
+) -> list[Frame]:
+    """Masters that lie among raw frames were not meant, unless a list names them; nor are those
+    in a folder or mask that has nothing else."""
     masters = [f for f in frames if f.is_master and f.path not in inputs.explicit]
-    if not masters or len(masters) == len(frames):
-        return list(frames)
-    report.passed_over({"masters": len(masters)}, masters)
+    if len(masters) == len(frames):
+        folders = [s for s in spec if os.path.isdir(s) and not is_store(s)]
+        if searched := folders + [s for s in spec if has_mask(s)]:
+            deeper = "--recursive looks into the folders below; "
+            raise PulsarError(
+                f"only masters in {', '.join(map(printable, searched))}, such as "
+                f"{printable(os.path.basename(masters[0].path))}; "
+                f"{deeper if folders and not search.recursive else ''}"
+                "to combine masters, name each of them, or a list of them"
+            )
+        return masters
+    if masters:
+        report.passed_over({"masters": len(masters)}, masters)
     return [f for f in frames if f not in masters]

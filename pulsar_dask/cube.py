@@ -17,7 +17,7 @@ from dask.system import CPU_COUNT
 from dask.tokenize import tokenize
 
 from pulsar_dask import pipelines
-from pulsar_dask.cubestore import CubeStore
+from pulsar_dask.cubestore import CubeStore, files_of
 from pulsar_dask.cubestore import write as write_store
 from pulsar_dask.flats import TARGET_MEDIAN
 from pulsar_dask.frame import Frame
@@ -393,7 +393,7 @@ def coordinates(frames: Sequence[Frame]) -> dict[str, Any]:
         return np.array([np.nan if v is None else v for v in values], "f8")
 
     return {
-        "file": ("frame", [f.path for f in frames]),
+        "file": ("frame", files_of(frames)),
         "date": ("frame", np.array(list(dates()), "datetime64[ns]")),
         "exposure": ("frame", numbers(f.exposure for f in frames), {"units": "s"}),
         "filter": ("frame", [f.filter or "" for f in frames]),

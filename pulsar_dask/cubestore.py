@@ -31,6 +31,7 @@ from pulsar_dask._version import __version__
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.frame import Frame, PixelType, frame_keywords
 from pulsar_dask.graph import TileGraph
+from pulsar_dask.groups import check_alike
 from pulsar_dask.kernels import Kernel
 from pulsar_dask.master import clean_header
 from pulsar_dask.outputs import (
@@ -94,8 +95,10 @@ class CubeStore:
         name = printable(path)
         if not self.path.lower().endswith(".zarr"):
             raise PulsarError(f"{name}: the name of a cube ends in .zarr")
-        check_output(path, [f.path for f in frames] + _stores(frames), overwrite=overwrite)
+        inputs = [f.path for f in frames] + _stores(frames)
+        check_output(path, inputs, overwrite=overwrite, resumes=True)
         if not os.path.lexists(self.path):
+            check_alike(os.path.basename(path), frames, cube=True)
             return
         known = attributes_of(self.path) if is_ours(self.path) else {}
         if known.get("source") == self.source and not overwrite:
@@ -108,24 +111,8 @@ class CubeStore:
                 f"{name} exists and holds other frames, or these as they were before; "
                 "name another output or add --overwrite"
             )
-
-    def costs(self) -> Costs:
-        """Memory of reading a tile of all frames and compressing it."""
-        reading = pipelines.median_costs(self.frames, 4)
-        size = len(self.frames) * self.dtype.itemsize
-        kept = {k: v for k, v in reading.per_pixel.items() if k not in ("median", "output")}
-        return replace(
-            reading,
-            per_pixel={
-                **kept,
-                "frames": size,
-                "conversion": 3 * 8,
-                "compression": 2 * size,
-            },
-            per_thread={},
-            stored=size,
-            results=0,
-        )
+        else:
+            check_alike(os.path.basename(path), frames, cube=True)
 
     def plan(self, computer: Computer, gigabytes: float | None) -> Plan:
         """The tiles of the run; those of the run before this one, where it goes on."""
@@ -133,7 +120,7 @@ class CubeStore:
         rice = pipelines.rice_types(self.frames) if pipelines.compiled(self.frames) else ()
         importlib.import_module("pulsar_dask.cube")  # xarray, for the coordinates
         plan = computer.plan(
-            self.costs(),
+            cube_costs(self.frames, self.dtype),
             self.frames,
             kernel=Kernel(0, self.frames[0].pixels, rice) if rice else None,
             gigabytes=gigabytes,
@@ -252,6 +239,25 @@ class CubeStore:
                 attributes=attributes(self.frames[0]),
             )
             zarr.consolidate_metadata(store)
+
+
+def cube_costs(frames: Sequence[Frame], dtype: np.dtype[Any]) -> Costs:
+    """Memory of reading a tile of all frames and compressing it."""
+    reading = pipelines.median_costs(frames, 4)
+    size = len(frames) * dtype.itemsize
+    kept = {k: v for k, v in reading.per_pixel.items() if k not in ("median", "output")}
+    return replace(
+        reading,
+        per_pixel={
+            **kept,
+            "frames": size,
+            "conversion": 3 * 8,
+            "compression": 2 * size,
+        },
+        per_thread={},
+        stored=size,
+        results=0,
+    )
 
 
 def write(
@@ -436,6 +442,24 @@ def header_of(frame: Frame) -> fits.Header:
     return _header(texts[frame.index])
 
 
+def has_checksums(frame: Frame) -> bool:
+    """Whether each chunk of a store is read with a checksum of its own."""
+    array = _read_array(os.path.dirname(frame.file), frame.size, frame.mtime_ns, _variable(frame))
+    return any("crc32c" in str(codec).lower() for codec in array.compressors)
+
+
+def missing_chunks(frame: Frame) -> int:
+    """How many chunks of a store are not there; they would be read as if nothing were in them."""
+    array = _read_array(os.path.dirname(frame.file), frame.size, frame.mtime_ns, _variable(frame))
+    return int(array.nchunks - array.nchunks_initialized)
+
+
+def files_of(frames: Sequence[Frame]) -> list[str]:
+    """The files that frames are in, of those in a cube the ones that it was made of."""
+    names = functools.cache(lambda store: _texts(store, "file"))
+    return [names(os.path.dirname(f.file))[f.index] if in_cube(f) else f.path for f in frames]
+
+
 def _header(text: str) -> fits.Header:
     return fits.Header.fromstring(text, sep="\n")
 
@@ -455,7 +479,7 @@ def read_window(frame: Frame, tile: Tile, image: Array) -> None:
             os.path.dirname(frame.file),
             frame.size,
             frame.mtime_ns,
-            FRAMES if _in_cube(frame) else MASTER,
+            _variable(frame),
         )
         planes = (tile.plane,) if len(frame.shape) == 3 else ()
         values = array[(..., *planes, *slices(tile))]
@@ -469,8 +493,15 @@ def read_window(frame: Frame, tile: Tile, image: Array) -> None:
     image[...] = values
 
 
-def _in_cube(frame: Frame) -> bool:
-    return os.path.isdir(os.path.join(os.path.dirname(frame.file), FRAMES))
+def in_cube(frame: Frame) -> bool:
+    """Whether a frame is one of a cube."""
+    return frame.storage == "zarr" and os.path.isdir(
+        os.path.join(os.path.dirname(frame.file), FRAMES)
+    )
+
+
+def _variable(frame: Frame) -> str:
+    return FRAMES if in_cube(frame) else MASTER
 
 
 @functools.lru_cache(maxsize=32)

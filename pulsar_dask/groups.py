@@ -220,8 +220,15 @@ SETTINGS: dict[str, Callable[[Frame], Any]] = {
 }
 
 
-def check_alike(name: str, frames: Sequence[Frame], tolerance: float = EXPOSURE_TOLERANCE) -> None:
-    """Warn, in one line, of frames that hardly belong into one median, whatever they are."""
+def check_alike(
+    name: str,
+    frames: Sequence[Frame],
+    tolerance: float = EXPOSURE_TOLERANCE,
+    *,
+    cube: bool = False,
+) -> None:
+    """Warn, in one line, of frames that hardly belong into one median, whatever they are, or into
+    one cube, where the tools find groups by themselves, but one kind only."""
     exposures = [f.exposure for f in frames if f.exposure is not None]
     apart = bool(exposures) and max(exposures) - min(exposures) > tolerance + 1e-9
     looks: dict[str, Callable[[Frame], Any]] = {
@@ -230,13 +237,15 @@ def check_alike(name: str, frames: Sequence[Frame], tolerance: float = EXPOSURE_
         "FILTER": lambda f: None if f.filter is None else filter_code(f.filter),
         **SETTINGS,
     }
+    if cube:
+        looks = {"IMAGETYP": looks["IMAGETYP"]}
     differ = {k: found for k, look in looks.items() if (found := _differing(frames, look))}
     if differ:
         what = ", ".join(f"{keyword} ({some})" for keyword, (some, _) in differ.items())
         odd = next(iter(differ.values()))[1]
         warn(
             f"{printable(name)}: the frames differ in {what}; the first odd one is {_file(odd)}. "
-            "Do they belong into one median?"
+            f"Do they belong into one {'cube' if cube else 'median'}?"
         )
 
 

@@ -10,6 +10,7 @@ import re
 import secrets
 import shutil
 import signal
+import stat
 import sys
 import threading
 import weakref
@@ -38,7 +39,9 @@ _END = b"END".ljust(80)
 _WINDOWS_LOCK = threading.Lock()
 
 
-def check_output(path: str, inputs: Iterable[str], *, overwrite: bool) -> None:
+def check_output(
+    path: str, inputs: Iterable[str], *, overwrite: bool, resumes: bool = False
+) -> None:
     """Refuse an output that would harm something.
 
     Parameters
@@ -48,7 +51,10 @@ def check_output(path: str, inputs: Iterable[str], *, overwrite: bool) -> None:
     inputs : iterable of str
         Files that are read: neither they nor their numbered sequences are ever replaced.
     overwrite : bool
-        Whether other files may be replaced that this program did not write.
+        Whether other files may be replaced that this program did not write, or that are
+        read-only.
+    resumes : bool
+        Whether a store of this program is gone on with rather than replaced.
 
     Raises
     ------
@@ -79,6 +85,25 @@ def check_output(path: str, inputs: Iterable[str], *, overwrite: bool) -> None:
         if is_ours(path, changed=True):
             what = f"was changed after {CREATOR} wrote it"
         raise PulsarError(f"{name} {what}; name another output or add --overwrite")
+    if not (overwrite or resumes) and _is_read_only(path):
+        raise PulsarError(f"{name} is read-only; name another output or add --overwrite")
+
+
+def _is_read_only(path: str) -> bool:
+    """Whether nobody may write to a file; root might write to any."""
+    return not os.lstat(path).st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _make_removable(path: str) -> None:
+    """What is read-only hinders its replacement on Windows, and everywhere if it is a folder."""
+    places = [path] if fcntl is None else []
+    if os.path.isdir(path) and not os.path.islink(path):
+        for folder, _, names in os.walk(path):
+            places += [folder, *(os.path.join(folder, n) for n in names if fcntl is None)]
+    for place in places:
+        with contextlib.suppress(OSError):
+            if not (mode := os.lstat(place).st_mode) & stat.S_IWUSR:
+                os.chmod(place, mode | stat.S_IWUSR)
 
 
 def is_ours(path: str, *, changed: bool = False) -> bool:
@@ -393,6 +418,7 @@ class AtomicFile:
         if fcntl is None:  # Windows does not rename an open file
             os.close(held.fd)
             held.fd = -1
+        _make_removable(self.path)
         os.replace(held.name, self.path)
         return True
 
@@ -515,6 +541,7 @@ class AtomicFolder:
             try:
                 if check is not None:
                     check()
+                _make_removable(self.path)
                 if not (os.path.lexists(self.path) and _exchange(self.store, self.path)):
                     self._rename()
             except OSError as error:

@@ -156,14 +156,15 @@ def _guarded(read: Callable[..., Any]) -> Callable[..., Any]:
         except PulsarError:
             raise
         except Exception as error:
+            place = os.path.dirname(frame.file) if frame.storage == "zarr" else frame.path
             if text := exhausted(error):
-                raise PulsarError(f"{printable(frame.path)}: {text}") from error
+                raise PulsarError(f"{printable(place)}: {text}") from error
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-            path, way_out = frame.path, DAMAGED
+            way_out = DAMAGED
             if frame.storage == "zarr":  # what zarr says goes on with bytes
-                path, reason = os.path.dirname(frame.file), str(reason).split(". ")[0]
+                reason = str(reason).split(". ")[0]
                 way_out = "write this store again, with --overwrite"
-            raise refusal(path, f"its pixels cannot be read ({reason})", way_out) from error
+            raise refusal(place, f"its pixels cannot be read ({reason})", way_out) from error
 
     return guarded
 

@@ -87,13 +87,17 @@ def read_trace(history: Iterable[str], home: str) -> Trace:
     for text in texts[begins[-1] + 1 :] if begins else []:
         if match := _RECORD.fullmatch(text):
             path = os.path.join(folder, _unescape(match[2]))
-            store = bool(re.search(r"\.zarr/\d+/[^/]*$", match[2], re.IGNORECASE))
-            sources.append(Source(match[1], path, store, int(match[3])))  # type: ignore[arg-type]
+            sources.append(Source(match[1], path, in_store(match[2]), int(match[3])))  # type: ignore[arg-type]
         elif text.startswith(_FOLDER):
             folder = os.path.normpath(os.path.join(home, _unescape(text[len(_FOLDER) :])))
         else:
             steps.append(text)
     return Trace(tuple(sources), tuple(steps))
+
+
+def in_store(path: str) -> bool:
+    """Whether the path of a frame is one in a Zarr store."""
+    return bool(re.search(r"\.zarr[/\\]\d+[/\\][^/\\]*$", path, re.IGNORECASE))
 
 
 def number_text(number: float) -> str:

@@ -1,5 +1,6 @@
 """``python -m pulsar_dask verify``: whether a master is whole, whether the files it was made of
-are still those, and whether they give the same pixels again."""
+are still those, and whether they give the same pixels again; whether a cube holds the pixels of
+its files."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -19,7 +21,15 @@ from dask.system import CPU_COUNT
 from pulsar_dask import pipelines, reading
 from pulsar_dask.checksum import Ledger, file_sum
 from pulsar_dask.commands import Options, make_plan
-from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.cubestore import (
+    ZARR,
+    cube_costs,
+    files_of,
+    has_checksums,
+    in_cube,
+    missing_chunks,
+)
+from pulsar_dask.errors import PulsarError, count, printable
 from pulsar_dask.flats import FlatGroup
 from pulsar_dask.frame import Frame, PixelType
 from pulsar_dask.graph import TileGraph
@@ -35,10 +45,11 @@ from pulsar_dask.recipes import (
     flat_costs,
     flat_recipe,
 )
+from pulsar_dask.report import Report
 from pulsar_dask.run import Computer, Output
 from pulsar_dask.scan import read_header, scan_frame, scan_frames
 from pulsar_dask.tiles import Costs, Grid, Plan, Tile
-from pulsar_dask.trace import Source, Trace, read_trace
+from pulsar_dask.trace import Source, Trace, in_store, read_trace
 
 #: Tiles that are computed again, spread over the image.
 SAMPLE = 16
@@ -54,9 +65,9 @@ def verify(
     Parameters
     ----------
     path : str
-        A master that this program wrote.
+        A master that this program wrote, or a cube.
     tiles : int or None
-        How many tiles to compute again; None: all.
+        How many tiles of a master to compute again; None: all.
     folders : sequence of str
         Where its inputs are now, if not where they were.
     options : Options
@@ -69,53 +80,81 @@ def verify(
     Raises
     ------
     PulsarError
-        The master cannot be read, or says nothing of how it was made.
+        It cannot be read, or does not say how it was made.
     """
+    if os.path.isdir(path) and not path.lower().rstrip("/\\").endswith(".zarr"):
+        raise PulsarError(
+            f"{printable(path)}: a folder; verify takes masters and cubes, not folders of frames"
+        )
     report = options.report()
-    name = printable(path)
-    (master,) = scan_frames([path])
-    good = True
+    findings = _Findings(printable(path), report)
+    frames = scan_frames([path])
+    with contextlib.ExitStack() as stack:
+        stack.callback(reading.close_files)
+        if in_cube(frames[0]):
+            _verify_cube(frames, folders, options, findings)
+        else:
+            _verify_master(frames[0], tiles, folders, options, findings)
+    report.end()
+    return findings.good
 
-    def say(text: str, *, wrong: bool = False) -> None:
-        nonlocal good
-        good = good and not wrong
-        report.say(f"{name}: {text}", always=wrong)
 
-    def say_all(texts: Sequence[str]) -> None:
-        for text in texts[:MOST_SAID]:
-            say(text, wrong=True)
-        if len(texts) > MOST_SAID:
-            say(f"and {len(texts) - MOST_SAID} more like these", wrong=True)
+class _Findings:
+    """What is said of one file, and whether all of it is good."""
 
+    def __init__(self, name: str, report: Report) -> None:
+        self.name, self.report, self.good = name, report, True
+
+    def say(self, text: str, *, wrong: bool = False) -> None:
+        self.good = self.good and not wrong
+        self.report.say(f"{self.name}: {text}", always=wrong)
+
+    def say_all(self, problems: Sequence[str]) -> None:
+        for text in problems[:MOST_SAID]:
+            self.say(text, wrong=True)
+        if len(problems) > MOST_SAID:
+            self.say(f"and {len(problems) - MOST_SAID} more like these", wrong=True)
+
+
+def _verify_master(
+    master: Frame,
+    tiles: int | None,
+    folders: Sequence[str],
+    options: Options,
+    findings: _Findings,
+) -> None:
     threads = options.threads or CPU_COUNT
     _, remarks = reading.check_sums([master], Ledger(), threads)
     for remark in remarks:
-        say(remark.removeprefix(f"{printable(master.path)}: "), wrong=True)
+        findings.say(remark.removeprefix(f"{printable(master.path)}: "), wrong=True)
     if master.stated is not None and not remarks:
-        say("whole, its CHECKSUM and DATASUM match")
+        findings.say("whole, its CHECKSUM and DATASUM match")
+    elif master.storage == "zarr":
+        if missing := missing_chunks(master):
+            findings.say(f"not whole, {count(missing, 'chunk')} missing", wrong=True)
+        elif has_checksums(master):
+            findings.say("whole, the checksums of its chunks match")
     trace = read_trace(map(str, read_header(master).get("HISTORY", [])), _home(master))
     if not any(source.role == "input" for source in trace.sources):
         raise PulsarError(
-            f"{name}: its HISTORY does not say what it was made of; "
+            f"{findings.name}: its HISTORY does not say what it was made of; "
             "only masters that this version or a later one made do"
         )
-    found, problems = _find(trace, folders)
-    say_all(problems)
-    with contextlib.ExitStack() as stack:
-        stack.callback(reading.close_files)
-        changed = _changed(found, threads)
-        say_all(changed)
-        there = len(trace.sources) - len(problems) - len(changed)
-        say(f"{there} of {len(trace.sources)} files that it was made of are as they were")
-        if problems or tiles == 0:
-            return good
-        differing, compared = _again(master, trace, found, tiles, options)
+    found, problems = _find(trace.sources, folders)
+    findings.say_all(problems)
+    changed = _changed(found, threads)
+    findings.say_all(changed)
+    there = len(trace.sources) - len(problems) - len(changed)
+    findings.say(f"{there} of {len(trace.sources)} files that it was made of are as they were")
+    if problems or tiles == 0:
+        return
+    differing, compared = _again(master, trace, found, tiles, options)
     if differing:
-        say(f"{differing} of {compared} pixels that were computed again differ", wrong=True)
+        findings.say(
+            f"{differing} of {compared} pixels that were computed again differ", wrong=True
+        )
     else:
-        say(f"{compared} pixels computed again are the same")
-    report.end()
-    return good
+        findings.say(f"{compared} pixels computed again are the same")
 
 
 def _home(master: Frame) -> str:
@@ -127,21 +166,23 @@ def _home(master: Frame) -> str:
 # --- the inputs --------------------------------------------------------------------------
 
 
-def _find(trace: Trace, folders: Sequence[str]) -> tuple[dict[Source, Frame | str], list[str]]:
+def _find(
+    sources: Sequence[Source], folders: Sequence[str]
+) -> tuple[dict[Source, Frame | str], list[str]]:
     """The sources that are there, and what is wrong with the others."""
     found: dict[Source, Frame | str] = {}
     problems = []
-    in_store = functools.cache(lambda store: scan_frames([store]))  # one scan for all its frames
-    for source in trace.sources:
+    stored = functools.cache(lambda store: scan_frames([store]))  # one scan for all its frames
+    for source in sources:
         try:
-            found[source] = _open(source, folders, in_store)
+            found[source] = _open(source, folders, stored)
         except PulsarError as error:
             problems.append(f"{source.role} {error}")
     return found, problems
 
 
 def _open(
-    source: Source, folders: Sequence[str], in_store: Callable[[str], list[Frame]]
+    source: Source, folders: Sequence[str], stored: Callable[[str], list[Frame]]
 ) -> Frame | str:
     folder, name = source.place
     for place in (*folders, folder):
@@ -152,7 +193,7 @@ def _open(
         elif source.store:
             store, number, _ = name.rsplit("/", 2)
             if os.path.isdir(os.path.join(place, store)):
-                frames = in_store(os.path.join(place, store))
+                frames = stored(os.path.join(place, store))
                 if int(number) < len(frames):
                     return frames[int(number)]
         elif other := next(_also_compressed(path), None):
@@ -203,6 +244,71 @@ def _count(frames: Sequence[Frame], ledger: Ledger) -> None:
             image = np.empty((1, *tile.shape), first.pixels.stored)
             for frame in frames:
                 reading.read_tile([frame], tile, image)
+
+
+# --- a cube ------------------------------------------------------------------------------
+
+
+def _verify_cube(
+    frames: Sequence[Frame], folders: Sequence[str], options: Options, findings: _Findings
+) -> None:
+    """Compare all pixels of a cube with those of the files that it was made of."""
+    sources = [Source("input", path, in_store(path)) for path in files_of(frames)]
+    found, problems = _find(sources, folders)
+    findings.say_all(problems)
+    there = [s for s in sources if s in found]
+    cube = [frame for frame, s in zip(frames, sources, strict=True) if s in found]
+    files = [file for s in there if isinstance(file := found[s], Frame)]
+    differing = _differing_pixels(cube, files, options) if there else []
+    findings.say_all(
+        [
+            f"input {printable(file.path)}: {n} of its pixels are others than in the cube"
+            for file, n in zip(files, differing, strict=True)
+            if n
+        ]
+    )
+    same = differing.count(0)
+    findings.say(f"{same} of {len(frames)} frames have the pixels of their files")
+
+
+def _differing_pixels(cube: Sequence[Frame], files: Sequence[Frame], options: Options) -> list[int]:
+    """How many pixels of each frame are not those of its file."""
+    pipelines.check_shapes([*cube, *files])
+    counts, dtype = _Counts(len(cube)), cube[0].pixels.native
+    costs = cube_costs(files, dtype)
+    more = {"cube": 2 * len(cube) * dtype.itemsize, "comparison": 3 * len(cube)}
+    costs = replace(costs, per_pixel=costs.per_pixel | more)
+    with options.computer() as computer:
+        plan = make_plan(costs, [*cube, *files], computer, options, load=ZARR)
+        graph = TileGraph(plan.grid)
+        inputs = {"cube": tuple(cube), "files": tuple(files), "dtype": dtype}
+        names = [graph.share(name, value) for name, value in inputs.items()]
+        output = Output(graph.add("differing", _differing, *names), (counts,))
+        computer.run(graph, [output], [*cube, *files], plan, lambda key, result: None)
+    return [int(n) for n in counts.total]
+
+
+def _differing(
+    tile: Tile, cube: Sequence[Frame], files: Sequence[Frame], dtype: np.dtype[Any]
+) -> np.ndarray[Any, Any]:
+    """How many pixels of a tile differ, for each frame."""
+    here, there = (pipelines.cube_tile(tile, frames, dtype) for frames in (cube, files))
+    differ = here != there
+    if dtype.kind == "f":
+        differ &= ~(np.isnan(here) & np.isnan(there))
+    return np.asarray(np.count_nonzero(differ, axis=(1, 2)), "f8")
+
+
+class _Counts:
+    """A `run.Writer` that adds up what there is of each frame."""
+
+    def __init__(self, frames: int) -> None:
+        self.total = np.zeros(frames)
+        self._lock = threading.Lock()
+
+    def write(self, tile: Tile, values: Any) -> None:
+        with self._lock:
+            self.total += values
 
 
 # --- the pixels --------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import zarr
+from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from pulsar_dask.cubestore import MASTER, ChunkWriter, chunk_path, slices
 from pulsar_dask.errors import PulsarError
@@ -75,6 +76,7 @@ class ZarrMaster:
                 shape=grid.shape,
                 chunks=(*(1,) * (len(dims) - 2), grid.height, grid.width),
                 dtype=dtype,
+                compressors=[ZstdCodec(level=0), Crc32cCodec()],
                 fill_value=np.nan if floating else 0,
                 dimension_names=dims,
                 attributes={"units": str(header.get("BUNIT", "ADU"))},

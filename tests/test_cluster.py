@@ -210,6 +210,30 @@ def test_processes_here(night, tmp_path):
     assert {p.pid for p in psutil.Process().children(recursive=True)} <= before
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no TMPDIR")
+def test_what_a_killed_run_leaves_goes_with_the_next(slow, tmp_path):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    env = {**os.environ, "TMPDIR": str(scratch)}
+    words = ("med", slow / "f*.fz", "m.fit", "--scheduler")
+    process = subprocess.Popen(
+        command(*words, "local:2"), cwd=tmp_path, env=env,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    until(lambda: list(scratch.rglob("worker-*")))
+    psutil.Process(process.pid).suspend()
+    (left,) = names(scratch)
+    run(*words, "local:1", cwd=tmp_path, env=env)
+    assert names(scratch) == [left]  # of a process that lives
+    workers = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait()
+    assert psutil.wait_procs(workers, timeout=LIMIT)[1] == []
+    assert names(scratch) == [left]
+    run(*words, "local:1", cwd=tmp_path, env=env)
+    assert names(scratch) == []
+
+
 def test_a_scheduler_file(cluster, night, tmp_path):
     run("med", night / "bias0*.fit", "m.fit", "--scheduler", cluster.file, cwd=tmp_path)
     assert pixels(tmp_path / "m.fit").tobytes() == pixels(night / "master_bias.fit").tobytes()

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from astropy.io import fits
-from helpers import fitsverify_clean, halfway, header_bytes, names, same, write_frame
+from helpers import fitsverify_clean, halfway, header_bytes, names, run, same, write_frame
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -604,6 +604,25 @@ def test_a_master_that_was_changed_is_theirs_who_changed_it(tmp_path, edit):
         check_output(str(path), [], overwrite=False)
     assert ("was changed after" in str(told.value)) is (edit is not edit_with_checksum)
     check_output(str(path), [], overwrite=True)
+
+
+def test_what_is_read_only_needs_overwrite(stack, here):
+    run("med", *stack, "bias.zarr", cwd=here)
+    for name, words in {
+        "master.fit": ("med", *stack),
+        "bias.zarr": ("med", *stack),
+        "cosme.lst": ("make_cosme", "bias1.fit"),
+    }.items():
+        path, inside = here / name, here / name / "zarr.json"
+        found = inside if path.is_dir() else path
+        before = found.stat()
+        path.chmod(path.stat().st_mode & 0o555)
+        said = run(*words, name, cwd=here, status=1).stderr
+        assert f"{name} is read-only; name another output or add --overwrite" in said
+        assert found.stat().st_mtime_ns == before.st_mtime_ns
+        run(*words, name, "--overwrite", cwd=here)
+        assert found.stat().st_mtime_ns > before.st_mtime_ns
+        assert path.stat().st_mode & 0o200
 
 
 # --- interrupted ----------------------------------------------------------------------------------

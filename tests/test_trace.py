@@ -319,7 +319,8 @@ MASTERS = [
 def test_masters_that_can_be_trusted(night):
     out = verify(night, *MASTERS)
     assert out.count("pixels computed again are the same") == len(MASTERS)
-    assert out.count("whole, its CHECKSUM and DATASUM match") == len(MASTERS) - 1  # not of Zarr
+    assert out.count("whole, its CHECKSUM and DATASUM match") == len(MASTERS) - 1
+    assert out.count("med.zarr: whole, the checksums of its chunks match") == 1
     counts = re.findall(r"(\d+) of (\d+) files", out)
     assert [int(a) for a, _ in counts] == [int(b) for _, b in counts]
     assert [int(b) for _, b in counts] == [5, 5, 5, 5, 9, 10, 4, 6, 5, 7, 5]
@@ -387,6 +388,44 @@ def test_inputs_that_went_elsewhere_and_into_an_archive(night, tmp_path):
     assert "not there" in verify(night, "dark120s.fit", status=1)
     out = verify(night, "dark120s.fit", "--inputs", archive, "--all")
     assert "9 of 9 files" in out
+
+
+def test_a_cube_and_its_files(night, tmp_path):
+    tool("cube", "darks/d*.fit", "c.zarr", cwd=night)
+    assert "c.zarr: 9 of 9 frames have the pixels of their files" in verify(night, "c.zarr")
+    tool("cube", "c.zarr", "d.zarr", cwd=night)  # of which it keeps where they come from
+    archive = tmp_path / "archive"
+    shutil.move(night / "darks", archive)
+    first = archive / "d120_0001.fit"
+    (archive / f"{first.name}.gz").write_bytes(gzip.compress(first.read_bytes()))
+    first.unlink()
+    out = verify(night, "c.zarr", status=1)
+    assert re.search(r"input \S*d120_0001.fit: not there", out)
+    assert "0 of 9 frames have the pixels of their files" in out
+    flip(archive / "d300_0002.fit", -2880, bit=64)
+    (archive / "d300_0003.fit").unlink()
+    for name in ("c.zarr", "d.zarr"):
+        out = verify(night, name, "--inputs", archive, status=1)
+        assert re.search(r"d300_0002.fit: 1 of its pixels are others than in the cube", out)
+        assert "7 of 9 frames have the pixels of their files" in out
+
+
+def test_a_cube_of_any_pixels(cluster, tmp_path):
+    planes = np.arange(2 * 30 * 40).reshape(2, 30, 40)
+    write_frame(tmp_path / "a.fit", planes.astype("i2"), bscale=0.1, bzero=3, blank=7)
+    write_frame(tmp_path / "b.fit", np.where(planes % 9, planes, np.nan).astype("f4"))
+    tool("cube", "?.fit", "c.zarr", cwd=tmp_path)
+    for options in ((), ("--scheduler", cluster.address)):
+        assert "2 of 2 frames" in verify(tmp_path, "c.zarr", *options)
+    write_frame(tmp_path / "b.fit", np.where(planes % 8, planes, np.nan).astype("f4"))
+    out = verify(tmp_path, "c.zarr", status=1)
+    assert re.search(r"b.fit: \d+ of its pixels are others", out)
+    assert "1 of 2 frames" in out
+
+
+def test_a_folder_is_no_master(night):
+    said = run("verify", "darks", cwd=night, status=1).stderr
+    assert "darks: a folder; verify takes masters and cubes, not folders of frames" in said
 
 
 @pytest.mark.parametrize("name", ["bias0001.fit", "cosme120s.lst", "nothing.fit"])

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 from distributed import Client
 from helpers import command, names, run, same, write_frame
-from night import Night, pixels
+from night import Night, noted, pixels
 from test_cluster import cluster, cluster_in, ended, one_line, slow, under_way, until
 
 import pulsar_dask
@@ -78,13 +79,15 @@ def test_any_type(tmp_path, name):
     again = pulsar_dask.open_frames(tmp_path / "c.zarr")
     same(again, truth)
     assert again.dtype == truth.dtype
+    assert again.file.values.tolist() == truth.file.values.tolist()
     same(pulsar_dask.median(tmp_path / "c.zarr"), pulsar_dask.median(tmp_path))
     assert pulsar_dask.median(tmp_path / "c.zarr").dtype == pulsar_dask.median(tmp_path).dtype
 
 
 def test_every_tool_takes_a_cube(night, tmp_path):
     for what in ("darks", "flats", "bias0*.fit"):
-        pulsar_dask.write_cube(night / what, tmp_path / f"{what.split('0')[0]}.zarr")
+        with noted():  # of a light frame among them
+            pulsar_dask.write_cube(night / what, tmp_path / f"{what.split('0')[0]}.zarr")
     for folder, (bias, darks, flats) in {
         "files": (night / "bias0*.fit", night / "darks", night / "flats"),
         "cubes": ("bias.zarr", "darks.zarr", "flats.zarr"),
@@ -110,6 +113,19 @@ def without_places(cards):
     """Cards without the folders of inputs, and those in a store as they were in a folder."""
     kept = (card for card in cards if not card.startswith("HISTORY folder "))
     return [re.sub(r"\S+\.zarr/\d+/", "", card).ljust(80) for card in kept]
+
+
+def test_frames_of_several_kinds_are_warned_about(night, tmp_path):
+    says = (
+        "c.zarr: the frames differ in IMAGETYP (dark and light); the first odd one is "
+        "m31_0001.fit. Do they belong into one cube?"
+    )
+    assert says in run("cube", night / "darks", "c.zarr", cwd=tmp_path).stderr
+    done = run("cube", night / "darks", "c.zarr", cwd=tmp_path)
+    assert "complete already" in done.stdout
+    assert done.stderr == ""
+    # which holds groups, as the tools make them of it
+    assert run("cube", night / "darks" / "d*.fit", "d.zarr", cwd=tmp_path).stderr == ""
 
 
 def test_a_master_in_a_store_is_an_input(night, tmp_path):
@@ -192,7 +208,9 @@ def test_what_is_in_the_way(night, tmp_path):
     with pytest.raises(PulsarError, match="other frames"):
         pulsar_dask.write_cube(darks, path)
     assert (path / "zarr.json").read_bytes() == before
-    pulsar_dask.write_cube(darks, path, overwrite=True)
+    with noted() as notes:
+        pulsar_dask.write_cube(darks, path, overwrite=True)
+    assert len(notes) == 1
     assert xr.open_zarr(path).sizes["frame"] == len(list(darks.glob("*.fit")))
     with pytest.raises(PulsarError, match="is an input"):
         pulsar_dask.write_cube(path, path, overwrite=True)
@@ -218,16 +236,43 @@ def test_stores_of_others(tmp_path):
         pulsar_dask.open_frames(tmp_path / "o.zarr")
 
 
-def test_a_damaged_chunk_is_told(night, tmp_path):
-    pulsar_dask.write_cube(night / "bias0*.fit", tmp_path / "c.zarr")
-    path = chunks(tmp_path)[3]
+@pytest.mark.parametrize("tool", ["cube", "med"])
+def test_a_damaged_chunk_is_told(night, tmp_path, tool):
+    run(tool, night / "bias0*.fit", "c.zarr", cwd=tmp_path)
+    found = [p for p in (tmp_path / "c.zarr").glob("*/c/**/*") if p.is_file()]
+    path = found[len(found) // 2]
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    said = run("med", "c.zarr", "m.fit", cwd=tmp_path, status=1).stderr
-    assert re.search(r"c\.zarr: its pixels cannot be read \([^\\]*\); write this store again", said)
-    assert "--overwrite" in one_line(said)
+    for words in (("med", "c.zarr", "m.fit"), ("verify", "c.zarr")):
+        said = run(*words, cwd=tmp_path, status=1).stderr
+        told = r"c\.zarr: its pixels cannot be read \([^\\]*\); write this store again"
+        assert re.search(told, one_line(said))
+        assert "--overwrite" in one_line(said)
     assert names(tmp_path) == ["c.zarr"]
+
+
+def test_a_chunk_that_is_gone_is_told(night, tmp_path):
+    run("med", night / "bias0*.fit", "m.zarr", cwd=tmp_path)
+    next(p for p in (tmp_path / "m.zarr").glob("*/c/**/*") if p.is_file()).unlink()
+    out = run("verify", "m.zarr", "--tiles", 0, cwd=tmp_path, status=1).stdout
+    assert "m.zarr: not whole, 1 chunk missing" in out
+
+
+def test_a_master_without_checksums(night, tmp_path):
+    """As earlier versions wrote them."""
+    run("med", night / "bias0*.fit", "m.zarr", cwd=tmp_path)
+    array: Any = zarr.open_array(tmp_path / "m.zarr" / "master")
+    values, attributes = array[:], dict(array.attrs)
+    shutil.rmtree(tmp_path / "m.zarr" / "master")
+    zarr.open_group(tmp_path / "m.zarr").create_array(
+        "master", data=values, fill_value=np.nan, attributes=attributes
+    )
+    run("med", "m.zarr", "m.fit", cwd=tmp_path)
+    same(pixels(tmp_path / "m.fit"), values)
+    out = run("verify", "m.zarr", cwd=tmp_path).stdout
+    assert "whole" not in out
+    assert "are the same" in out
 
 
 @pytest.mark.slow
