@@ -28,7 +28,7 @@ from astropy.io import fits
 
 from pulsar_dask import pipelines
 from pulsar_dask._version import __version__
-from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.errors import PulsarError, count, printable
 from pulsar_dask.frame import Frame, PixelType, frame_keywords
 from pulsar_dask.graph import TileGraph
 from pulsar_dask.groups import check_alike
@@ -385,7 +385,7 @@ def scan_store(path: str) -> list[Frame]:
     Raises
     ------
     PulsarError
-        The store is not complete, or not one that this program writes.
+        The store is not complete, parts of it are gone, or this program did not write it.
     """
     path = os.path.abspath(path)
     name = printable(path)
@@ -412,6 +412,12 @@ def scan_store(path: str) -> list[Frame]:
         raise PulsarError(f"{name}: cannot be read ({printable(error)})") from error
     if str(array.dtype) not in _PIXELS:
         raise PulsarError(f"{name}: values of type {array.dtype}, which no frame has")
+    # those that are not there would be read as zeros
+    if missing := array.nchunks - array.nchunks_initialized:
+        raise PulsarError(
+            f"{name}: not whole, {missing} of its {count(array.nchunks, 'chunk')} missing; "
+            "write this store again, with --overwrite"
+        )
     shape = array.shape[1:] if variable == FRAMES else array.shape
     names = _texts(path, "file") if variable == FRAMES else [os.path.basename(path)]
     return [
@@ -446,12 +452,6 @@ def has_checksums(frame: Frame) -> bool:
     """Whether each chunk of a store is read with a checksum of its own."""
     array = _read_array(os.path.dirname(frame.file), frame.size, frame.mtime_ns, _variable(frame))
     return any("crc32c" in str(codec).lower() for codec in array.compressors)
-
-
-def missing_chunks(frame: Frame) -> int:
-    """How many chunks of a store are not there; they would be read as if nothing were in them."""
-    array = _read_array(os.path.dirname(frame.file), frame.size, frame.mtime_ns, _variable(frame))
-    return int(array.nchunks - array.nchunks_initialized)
 
 
 def files_of(frames: Sequence[Frame]) -> list[str]:

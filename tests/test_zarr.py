@@ -252,11 +252,15 @@ def test_a_damaged_chunk_is_told(night, tmp_path, tool):
     assert names(tmp_path) == ["c.zarr"]
 
 
-def test_a_chunk_that_is_gone_is_told(night, tmp_path):
-    run("med", night / "bias0*.fit", "m.zarr", cwd=tmp_path)
-    next(p for p in (tmp_path / "m.zarr").glob("*/c/**/*") if p.is_file()).unlink()
-    out = run("verify", "m.zarr", "--tiles", 0, cwd=tmp_path, status=1).stdout
-    assert "m.zarr: not whole, 1 chunk missing" in out
+@pytest.mark.parametrize(("tool", "variable"), [("med", "master"), ("cube", "frames")])
+def test_a_chunk_that_is_gone_is_told(night, tmp_path, tool, variable):
+    """It would be read as zeros."""
+    run(tool, night / "bias0*.fit", "c.zarr", cwd=tmp_path)
+    next(p for p in (tmp_path / "c.zarr" / variable / "c").rglob("*") if p.is_file()).unlink()
+    for words in (("med", "c.zarr", "m.fit"), ("verify", "c.zarr")):
+        said = run(*words, cwd=tmp_path, status=1).stderr
+        assert re.search(r"c\.zarr: not whole, 1 of its \d+ chunks? missing", one_line(said))
+        assert "--overwrite" in said
 
 
 def test_a_master_without_checksums(night, tmp_path):
