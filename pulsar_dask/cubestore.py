@@ -104,7 +104,8 @@ class CubeStore:
         if known.get("source") == self.source and not overwrite:
             height, width = known["chunk"]
             self.grid = Grid(self.shape, height, width)
-            self.complete = known["complete"]
+            done, of = self.progress()
+            self.complete = known["complete"] and done == of
             self._new = False
         elif not overwrite:
             raise PulsarError(

@@ -261,6 +261,8 @@ def test_a_chunk_that_is_gone_is_told(night, tmp_path, tool, variable):
         said = run(*words, cwd=tmp_path, status=1).stderr
         assert re.search(r"c\.zarr: not whole, 1 of its \d+ chunks? missing", one_line(said))
         assert "--overwrite" in said
+    run(tool, night / "bias0*.fit", "c.zarr", cwd=tmp_path)
+    run("verify", "c.zarr", cwd=tmp_path)
 
 
 def test_a_master_without_checksums(night, tmp_path):
