@@ -67,7 +67,7 @@ WRONG = [
     ("makeflat flats --dark gone.fit", "gone.fit: No such file or directory; is the name right?"),
     ("makeflat flats --dark darks", "darks: a folder, not a regular file; name one file"),
     ("makeflat flats --dark 0 --cosme gone.lst", "gone.lst: No such file or directory; is the"),
-    ("verify bias", "bias: a folder, not a regular file; name one file"),
+    ("verify bias", "bias: a folder; verify takes masters and cubes"),
     ("verify m*.fit", ONE),
     ("find_hot dark*.fit c.lst", ONE),
     ("med bias m.fit --scheduler gone.json", "gone.json: no such file; `dask scheduler"),
