@@ -58,8 +58,11 @@ def frames_token(frames: Sequence[Frame]) -> str:
 
 def compiled(frames: Sequence[Frame]) -> bool:
     """Whether a stack repays loading compiled code."""
-    sizes = sum(f.nbytes for f in frames), sum(f.nbytes for f in frames if f.rice)
-    return kernels.is_loaded() or kernels.worth_compiling(*sizes)
+    if kernels.is_loaded():
+        return True
+    return kernels.worth_compiling(
+        [f.nbytes for f in frames], rice=[f.nbytes for f in frames if f.rice]
+    )
 
 
 def rice_types(frames: Sequence[Frame]) -> tuple[str, ...]:

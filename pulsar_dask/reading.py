@@ -511,7 +511,7 @@ def _open_tiled(frame: Frame) -> _TiledFile:
 
 
 def _read_section(frame: Frame, tile: Tile, image: Array) -> None:
-    worth = is_loaded() or worth_compiling(0, rice=frame.nbytes)
+    worth = is_loaded() or worth_compiling([], rice=[frame.nbytes])
     decoder = frame.rice if worth else None
     if decoder is None or not _read_rice(frame, decoder, tile, image):
         _read_with_astropy(frame, tile, image)

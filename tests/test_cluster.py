@@ -211,26 +211,26 @@ def test_processes_here(night, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no TMPDIR")
-def test_what_a_killed_run_leaves_goes_with_the_next(slow, tmp_path):
+def test_what_a_killed_run_leaves_goes_with_the_next(slow, night, tmp_path):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     env = {**os.environ, "TMPDIR": str(scratch)}
-    words = ("med", slow / "f*.fz", "m.fit", "--scheduler")
+    words = ("med", night / "bias0*.fit", "m.fit", "--scheduler", "local:1")
     process = subprocess.Popen(
-        command(*words, "local:2"), cwd=tmp_path, env=env,
+        command("med", slow / "f*.fz", "m.fit", "--scheduler", "local:2"), cwd=tmp_path, env=env,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     until(lambda: list(scratch.rglob("worker-*")))
     psutil.Process(process.pid).suspend()
     (left,) = names(scratch)
-    run(*words, "local:1", cwd=tmp_path, env=env)
+    run(*words, cwd=tmp_path, env=env)
     assert names(scratch) == [left]  # of a process that lives
     workers = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.wait()
     assert psutil.wait_procs(workers, timeout=LIMIT)[1] == []
     assert names(scratch) == [left]
-    run(*words, "local:1", cwd=tmp_path, env=env)
+    run(*words, cwd=tmp_path, env=env)
     assert names(scratch) == []
 
 
