@@ -122,9 +122,12 @@ def _close(client: Client) -> None:
 
 @contextlib.contextmanager
 def _local_cluster(workers: int, threads: int) -> Iterator[LocalCluster]:
-    place = os.path.join(tempfile.gettempdir(), "pulsar-dask")
-    remove_stale(os.path.dirname(place))  # what a kill has left; the workers died with it
-    with AtomicFolder(place) as folder, contextlib.ExitStack() as stack:
+    scratch = tempfile.gettempdir()
+    remove_stale(scratch)  # what a kill has left; the workers died with it
+    with (
+        AtomicFolder(os.path.join(scratch, "pulsar-dask")) as folder,
+        contextlib.ExitStack() as stack,
+    ):
         with _interrupts_are_ours():
             cluster = LocalCluster(
                 n_workers=workers,

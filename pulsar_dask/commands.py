@@ -23,7 +23,7 @@ from pulsar_dask.gather import Darks, Search, gather_darks, gather_flats
 from pulsar_dask.graph import TileGraph
 from pulsar_dask.groups import check_alike
 from pulsar_dask.hotpixels import HOT_PIXELS, HotPixels, sealed_list
-from pulsar_dask.kernels import Kernel
+from pulsar_dask.kernels import needed
 from pulsar_dask.master import FitsMaster, common, default_dtype, master_header
 from pulsar_dask.outputs import (
     OUTPUT_LAST,
@@ -364,13 +364,11 @@ def make_plan(
 ) -> Plan:
     """The tiles of a run. The kernel is loaded first, so that the process is counted whole."""
     memory.check_address_space()
-    kernel = None
-    if pipelines.compiled(frames):
-        kernel = Kernel(
-            most_frames or len(frames),
-            kernel_type or pipelines.stack_type(frames),
-            pipelines.rice_types(frames),
-        )
+    kernel = needed(
+        frames,
+        median=len(frames) if most_frames is None else most_frames,
+        pixels=kernel_type or pipelines.stack_type(frames),
+    )
     return computer.plan(costs, frames, kernel=kernel, gigabytes=options.memory, load=load)
 
 

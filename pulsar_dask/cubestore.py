@@ -32,7 +32,7 @@ from pulsar_dask.errors import PulsarError, count, printable
 from pulsar_dask.frame import Frame, PixelType, frame_keywords
 from pulsar_dask.graph import TileGraph
 from pulsar_dask.groups import check_alike
-from pulsar_dask.kernels import Kernel
+from pulsar_dask.kernels import needed
 from pulsar_dask.master import clean_header
 from pulsar_dask.outputs import (
     CREATOR,
@@ -45,7 +45,7 @@ from pulsar_dask.outputs import (
 )
 from pulsar_dask.reading import check_unchanged
 from pulsar_dask.run import Computer, OnDone, Output
-from pulsar_dask.scan import Keywords
+from pulsar_dask.scan import DAMAGED_STORE, Keywords, refusal
 from pulsar_dask.tiles import Costs, Grid, Plan, Tile
 
 Array = np.ndarray[Any, Any]
@@ -97,33 +97,34 @@ class CubeStore:
             raise PulsarError(f"{name}: the name of a cube ends in .zarr")
         inputs = [f.path for f in frames] + _stores(frames)
         check_output(path, inputs, overwrite=overwrite, resumes=True)
-        if not os.path.lexists(self.path):
+        if os.path.lexists(self.path) and not overwrite:
+            self._go_on(name)
+        else:
             check_alike(os.path.basename(path), frames, cube=True)
-            return
+
+    def _go_on(self, name: str) -> None:
+        """Take up what a run before this one has written."""
         known = attributes_of(self.path) if is_ours(self.path) else {}
-        if known.get("source") == self.source and not overwrite:
-            height, width = known["chunk"]
-            self.grid = Grid(self.shape, height, width)
-            done, of = self.progress()
-            self.complete = known["complete"] and done == of
-            self._new = False
-        elif not overwrite:
+        if known.get("source") != self.source:
             raise PulsarError(
                 f"{name} exists and holds other frames, or these as they were before; "
                 "name another output or add --overwrite"
             )
-        else:
-            check_alike(os.path.basename(path), frames, cube=True)
+        height, width = known["chunk"]
+        self.grid = Grid(self.shape, height, width)
+        done, of = self.progress()
+        self.complete = known["complete"] and done == of
+        self._new = False
 
     def plan(self, computer: Computer, gigabytes: float | None) -> Plan:
         """The tiles of the run; those of the run before this one, where it goes on."""
         block = (self.grid.height, self.grid.width) if self.grid else None
-        rice = pipelines.rice_types(self.frames) if pipelines.compiled(self.frames) else ()
+        rice = any(f.rice for f in self.frames)
         importlib.import_module("pulsar_dask.cube")  # xarray, for the coordinates
         plan = computer.plan(
             cube_costs(self.frames, self.dtype),
             self.frames,
-            kernel=Kernel(0, self.frames[0].pixels, rice) if rice else None,
+            kernel=needed(self.frames, median=0, pixels=self.frames[0].pixels) if rice else None,
             gigabytes=gigabytes,
             block=block,
             load=ZARR,
@@ -415,10 +416,8 @@ def scan_store(path: str) -> list[Frame]:
         raise PulsarError(f"{name}: values of type {array.dtype}, which no frame has")
     # those that are not there would be read as zeros
     if missing := array.nchunks - array.nchunks_initialized:
-        raise PulsarError(
-            f"{name}: not whole, {missing} of its {count(array.nchunks, 'chunk')} missing; "
-            "write this store again, with --overwrite"
-        )
+        what = f"not whole, {missing} of its {count(array.nchunks, 'chunk')} missing"
+        raise refusal(path, what, DAMAGED_STORE)
     shape = array.shape[1:] if variable == FRAMES else array.shape
     names = _texts(path, "file") if variable == FRAMES else [os.path.basename(path)]
     return [

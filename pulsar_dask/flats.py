@@ -18,7 +18,7 @@ from pulsar_dask import kernels
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.frame import Frame, PixelType
 from pulsar_dask.hotpixels import Defects, correct
-from pulsar_dask.pipelines import compiled, stored_alike
+from pulsar_dask.pipelines import stored_alike
 from pulsar_dask.reading import read_tile, read_values, thread_buffer
 from pulsar_dask.tiles import Tile
 
@@ -114,7 +114,7 @@ def flat_tile(tile: Tile, group: FlatGroup, scales: Array) -> Array:
     scaled = thread_buffer("scaled", values.shape, np.dtype("f8"))
     np.multiply(values, scales[:, tile.plane, None, None], out=scaled)
     return kernels.median(
-        scaled.reshape(len(scaled), -1), _FLOAT64, compiled=compiled(group.frames)
+        scaled.reshape(len(scaled), -1), _FLOAT64, compiled=kernels.worth_compiling(group.frames)
     )[0].reshape(tile.shape)
 
 
@@ -127,7 +127,7 @@ def frame_levels(group: FlatGroup, first: int, last: int, rows: int) -> FrameLev
     for plane in range(group.planes):
         low, high, raw[:, plane] = _sample(plane, group, frames)
         finders = [
-            _MedianFinder(a, b, compiled=compiled(group.frames))
+            _MedianFinder(a, b, compiled=kernels.worth_compiling(group.frames))
             for a, b in zip(low, high, strict=True)
         ]
         most = 0
@@ -185,7 +185,11 @@ def _minus_dark(
 ) -> Array:
     values = thread_buffer(buffer, (len(frames), *window.shape), np.dtype("f8"))
     pixels = frames[0].pixels
-    if pixels.bitpix not in (8, 16, 32) or not stored_alike(frames) or not compiled(group.frames):
+    if (
+        pixels.bitpix not in (8, 16, 32)
+        or not stored_alike(frames)
+        or not kernels.worth_compiling(group.frames)
+    ):
         read_values(frames, window, np.dtype("f8"), out=values, counted=counted)
         values -= _dark(window, group)
         return values

@@ -30,7 +30,16 @@ from pulsar_dask.hotpixels import Array, find_rings, read_list
 from pulsar_dask.pipelines import check_shapes, describe_shape
 from pulsar_dask.recipes import FROM_TOP, MINUS, Bias
 from pulsar_dask.scan import read_header, scan_frame, scan_frames
-from pulsar_dask.spec import Inputs, as_number, at_home, find_inputs, finite, has_mask, is_list
+from pulsar_dask.spec import (
+    Inputs,
+    as_number,
+    as_texts,
+    at_home,
+    find_inputs,
+    finite,
+    has_mask,
+    is_list,
+)
 from pulsar_dask.trace import Source, Trace, number_text
 
 _NUMBER = (int, float, np.integer, np.floating)
@@ -86,10 +95,6 @@ class Flats:
     def darks(self) -> list[Frame]:
         darks = (group.dark for group in self.groups.values())
         return list(dict.fromkeys(dark for dark in darks if isinstance(dark, Frame)))
-
-
-def as_texts(spec: Spec) -> list[str]:
-    return [at_home(s) for s in ([spec] if isinstance(spec, (str, os.PathLike)) else spec)]
 
 
 # --- darks -------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pulsar_dask.frame import PixelType
+from pulsar_dask.frame import Frame, PixelType
 
 Array = np.ndarray[Any, Any]
 
@@ -111,10 +111,13 @@ def median(stack: Array, pixels: PixelType, *, compiled: bool = True) -> tuple[A
     return values, counts.astype(np.int32) if can_miss else None
 
 
-def worth_compiling(sizes: Sequence[int], rice: Sequence[int]) -> bool:
-    """Whether frames of so many stored bytes, some of them Rice-coded, repay loading the
-    compiled code."""
-    return sum(sizes) > SMALL_STACK or sum(rice) + RICE_FILE * len(rice) > SMALL_RICE
+def worth_compiling(frames: Sequence[Frame]) -> bool:
+    """Whether a stack repays loading the compiled code, or that is loaded."""
+    if is_loaded():
+        return True
+    rice = [f.nbytes for f in frames if f.rice]
+    small = sum(rice) + RICE_FILE * len(rice) <= SMALL_RICE
+    return not small or sum(f.nbytes for f in frames) > SMALL_STACK
 
 
 def is_loaded() -> bool:
@@ -135,6 +138,14 @@ class Kernel(NamedTuple):
     pixels: PixelType
     rice: tuple[str, ...] = ()
     """Types of stored pixels that are Rice-coded."""
+
+
+def needed(frames: Sequence[Frame], *, median: int, pixels: PixelType) -> Kernel | None:
+    """What frames need for a median of so many of a type (0: none); None where loading that is
+    not worth its time."""
+    if not worth_compiling(frames):
+        return None
+    return Kernel(median, pixels, tuple(sorted({f.pixels.stored.str for f in frames if f.rice})))
 
 
 def warm_up(kernel: Kernel) -> None:

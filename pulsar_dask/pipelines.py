@@ -56,20 +56,6 @@ def frames_token(frames: Sequence[Frame]) -> str:
     return str(tokenize([(f.path, f.size, f.mtime_ns, f.hdu) for f in frames]))
 
 
-def compiled(frames: Sequence[Frame]) -> bool:
-    """Whether a stack repays loading compiled code."""
-    if kernels.is_loaded():
-        return True
-    return kernels.worth_compiling(
-        [f.nbytes for f in frames], rice=[f.nbytes for f in frames if f.rice]
-    )
-
-
-def rice_types(frames: Sequence[Frame]) -> tuple[str, ...]:
-    """Types of the stored pixels that are Rice-coded (see `kernels.Kernel`)."""
-    return tuple(sorted({f.pixels.stored.str for f in frames if f.rice}))
-
-
 def median_tile(tile: Tile, frames: Sequence[Frame]) -> Array:
     """Exact median of one tile of a stack.
 
@@ -85,13 +71,14 @@ def median_tile(tile: Tile, frames: Sequence[Frame]) -> Array:
     else:
         stack = thread_buffer("stack", (len(frames), *tile.shape), np.dtype("f8"))
         read_values(frames, tile, np.dtype("f8"), out=stack)
-    values, _ = kernels.median(stack.reshape(len(frames), -1), pixels, compiled=compiled(frames))
+    worth = kernels.worth_compiling(frames)
+    values, _ = kernels.median(stack.reshape(len(frames), -1), pixels, compiled=worth)
     return values.reshape(tile.shape)
 
 
 def cube_tile(tile: Tile, frames: Sequence[Frame], dtype: np.dtype[Any]) -> Array:
     """One tile of all frames as values, shape (frames, tile height, tile width)."""
-    if compiled(frames) and any(f.rice for f in frames):
+    if kernels.worth_compiling(frames) and any(f.rice for f in frames):
         importlib.import_module("pulsar_dask.rice")  # loaded, it decodes on all threads
     return read_values(frames, tile, dtype)
 

@@ -29,8 +29,8 @@ from astropy.io import fits
 from pulsar_dask.checksum import MINUS_ZERO, Ledger, fold, turned, word_sum
 from pulsar_dask.errors import PulsarError, exhausted, printable
 from pulsar_dask.frame import Frame, PixelType, RiceTable
-from pulsar_dask.kernels import if_loaded, is_loaded, worth_compiling
-from pulsar_dask.scan import BLOCK, DAMAGED, most_expanded, refusal
+from pulsar_dask.kernels import if_loaded, worth_compiling
+from pulsar_dask.scan import BLOCK, DAMAGED, DAMAGED_STORE, most_expanded, refusal
 from pulsar_dask.tiles import GB, Grid, Tile
 
 Array = np.ndarray[Any, Any]
@@ -162,8 +162,7 @@ def _guarded(read: Callable[..., Any]) -> Callable[..., Any]:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error
             way_out = DAMAGED
             if frame.storage == "zarr":  # what zarr says goes on with bytes
-                reason = str(reason).split(". ")[0]
-                way_out = "write this store again, with --overwrite"
+                reason, way_out = str(reason).split(". ")[0], DAMAGED_STORE
             raise refusal(place, f"its pixels cannot be read ({reason})", way_out) from error
 
     return guarded
@@ -511,8 +510,7 @@ def _open_tiled(frame: Frame) -> _TiledFile:
 
 
 def _read_section(frame: Frame, tile: Tile, image: Array) -> None:
-    worth = is_loaded() or worth_compiling([], rice=[frame.nbytes])
-    decoder = frame.rice if worth else None
+    decoder = frame.rice if worth_compiling([frame]) else None
     if decoder is None or not _read_rice(frame, decoder, tile, image):
         _read_with_astropy(frame, tile, image)
 

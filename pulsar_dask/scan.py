@@ -81,8 +81,9 @@ def scan_frame(path: str | os.PathLike[str]) -> Frame:
     raise refusal(path, "no image with 2 or 3 axes in this FITS file")
 
 
-#: What to do about a file that is damaged.
+#: What to do about a file that is damaged, and about a Zarr store.
 DAMAGED = "copy it again or remove it from the input"
+DAMAGED_STORE = "write this store again, with --overwrite"
 
 
 def refusal(path: str, what: str, way_out: str = DAMAGED) -> PulsarError:

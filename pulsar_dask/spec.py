@@ -84,8 +84,7 @@ def resolve(
 ) -> Inputs:
     """`find_inputs` without a warning."""
     remarks: list[str] = []
-    items = [spec] if isinstance(spec, (str, os.PathLike)) else list(spec)
-    texts = [at_home(item) for item in items]
+    texts = as_texts(spec)
     found: list[str] = []
     explicit: set[str] = set()
     folders: list[str] = []
@@ -124,6 +123,11 @@ def resolve(
         tuple(dict.fromkeys(folders)),
         tuple(remarks),
     )
+
+
+def as_texts(spec: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:
+    """The words of an input spec."""
+    return [at_home(s) for s in ([spec] if isinstance(spec, (str, os.PathLike)) else spec)]
 
 
 def at_home(path: str | os.PathLike[str]) -> str:

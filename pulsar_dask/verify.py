@@ -275,7 +275,7 @@ def _differing_pixels(cube: Sequence[Frame], files: Sequence[Frame], options: Op
     more = {"cube": 2 * len(cube) * dtype.itemsize, "comparison": 3 * len(cube)}
     costs = replace(costs, per_pixel=costs.per_pixel | more)
     with options.computer() as computer:
-        plan = make_plan(costs, [*cube, *files], computer, options, load=ZARR)
+        plan = make_plan(costs, [*cube, *files], computer, options, most_frames=0, load=ZARR)
         graph = TileGraph(plan.grid)
         inputs = {"cube": tuple(cube), "files": tuple(files), "dtype": dtype}
         names = [graph.share(name, value) for name, value in inputs.items()]
