@@ -17,13 +17,13 @@ from typing import Any
 import dask.array as da
 import numpy as np
 from distributed import Client
+from pulsar_dask.graph import TileGraph
+from pulsar_dask.run import Output
 
 from pulsar_dask import pipelines
 from pulsar_dask.cluster import WINDOW, Cluster, Job, Part
 from pulsar_dask.cube import lazy_array
-from pulsar_dask.graph import TileGraph
 from pulsar_dask.memory import resident
-from pulsar_dask.run import Output
 from pulsar_dask.scan import scan_frames
 from pulsar_dask.spec import find_inputs
 from pulsar_dask.tiles import Grid, Plan

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         dark_masters,
         flat_masters,
         hot_pixels,
+        master,
         median,
         open_frames,
         write_cube,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "open_frames": "cube",
+    "master": "cube",
     "median": "cube",
     "dark_masters": "cube",
     "flat_masters": "cube",
@@ -49,6 +51,7 @@ __all__ = [
     "find_inputs",
     "flat_masters",
     "hot_pixels",
+    "master",
     "median",
     "open_frames",
     "scan_frame",

@@ -145,7 +145,7 @@ def _interrupt(number: int, frame: Any) -> None:
 
 
 def _what_was_written() -> str:
-    done = getattr(sys.modules.get("pulsar_dask.commands"), "DONE", [])
+    done = getattr(sys.modules.get("pulsar_dask.tools.options"), "DONE", [])
     names = ", ".join(map(printable, done))
     return f"whole and in place: {names}" if done else "nothing was written"
 
@@ -359,9 +359,9 @@ def _with_output(names: tuple[str, ...], example: str) -> tuple[list[str], str]:
 
 def _settings(options: dict[str, Any]) -> Any:
     """What is left of the arguments when a tool has taken its own."""
-    from pulsar_dask.commands import Options
     from pulsar_dask.gather import Search
     from pulsar_dask.groups import EXPOSURE_TOLERANCE
+    from pulsar_dask.tools.options import Options
 
     tolerance = options.pop("exposure_tolerance", None)
     search = Search(
@@ -393,9 +393,9 @@ def med(names: tuple[str, ...], dtype: str | None, **options: Any) -> None:
     """
     input_spec, output = _with_output(names, 'med "bias*.fit" master_bias.fit')
     _prefetch(input_spec, options)
-    from pulsar_dask import commands
+    from pulsar_dask.tools.med import med as work
 
-    commands.med(input_spec, output, dtype=dtype, options=_settings(options))
+    work(input_spec, output, dtype=dtype, options=_settings(options))
 
 
 @tools.command("makedark", cls=Command, context_settings=_CONTEXT)
@@ -420,9 +420,9 @@ def makedark(
     Writes dark<exp>.fit and cosme<exp>.lst.
     """
     _prefetch([*input_spec, *([bias] if bias else [])], options)
-    from pulsar_dask import commands
+    from pulsar_dask.tools.makedark import makedark as work
 
-    commands.makedark(input_spec, bias=bias, hot_pixels=hot_pixels, options=_settings(options))
+    work(input_spec, bias=bias, hot_pixels=hot_pixels, options=_settings(options))
 
 
 @tools.command("makeflat", cls=Command, context_settings=_CONTEXT)
@@ -458,9 +458,9 @@ def makeflat(
     INPUT_SPEC is a folder, a mask, files, a numbered file or a list. Writes flat_<filter>.fit.
     """
     _prefetch(input_spec, options)
-    from pulsar_dask import commands
+    from pulsar_dask.tools.makeflat import makeflat as work
 
-    commands.makeflat(
+    work(
         input_spec,
         target=None,
         dark=dark,
@@ -482,9 +482,9 @@ def make_cosme(
     image: str, output: str, hot_pixels: int | None, origin: str, **options: Any
 ) -> None:
     """List the hottest pixels of a FITS image, in IRIS's format (P X Y, from zero)."""
-    from pulsar_dask import commands
+    from pulsar_dask.tools.make_cosme import make_cosme as work
 
-    commands.make_cosme(
+    work(
         image,
         output,
         hot_pixels=hot_pixels,
@@ -509,9 +509,9 @@ def cube(names: tuple[str, ...], **options: Any) -> None:
     """
     input_spec, output = _with_output(names, "python -m pulsar_dask cube darks/ darks.zarr")
     _prefetch(input_spec, options)
-    from pulsar_dask import commands
+    from pulsar_dask.tools.cube import cube as work
 
-    commands.cube(input_spec, output, options=_settings(options))
+    work(input_spec, output, options=_settings(options))
 
 
 @tools.command("verify", cls=Command, context_settings=_CONTEXT)

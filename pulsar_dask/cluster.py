@@ -27,7 +27,7 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -37,20 +37,22 @@ from typing import Any
 from uuid import uuid4
 
 import dask
-import numpy as np
 from distributed import Client, KilledWorker, LocalCluster, Security, get_worker
 from distributed.comm import CommClosedError, parse_address, parse_host_port
 from distributed.comm.registry import backends
 
-from pulsar_dask import kernels, memory, pipelines, reading
+from pulsar_dask import kernels, memory, reading
 from pulsar_dask._version import __version__
 from pulsar_dask.checksum import Ledger
+from pulsar_dask.engine.graph import Graph, Taker, arguments, evaluate
+from pulsar_dask.engine.layer import Layer
+from pulsar_dask.engine.make import Sink, Watch
+from pulsar_dask.engine.plan import Resources
+from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.frame import Frame
-from pulsar_dask.graph import Layer, TileGraph
 from pulsar_dask.outputs import AtomicFolder, remove_stale
-from pulsar_dask.run import FarWriter, OnDone, Output
-from pulsar_dask.tiles import GB, MB, Costs, Plan, Tile, plan_tiles
+from pulsar_dask.tiles import GB, MB, Grid, Plan, Tile
 
 #: Tasks under way for each thread: one is computed, one waits, one is on its way back.
 WINDOW = 3
@@ -227,7 +229,7 @@ class Worker:
 
 
 class Cluster:
-    """A `run.Computer` on the workers of a dask client."""
+    """A `make.Executor` on the workers of a dask client."""
 
     def __init__(self, client: Client, patience: float = PATIENCE) -> None:
         self.client = client
@@ -260,36 +262,14 @@ class Cluster:
             usable = int(limit * share) if limit else None
             self.workers.append(Worker(address, host, threads, usable, words))
 
-    def plan(
-        self,
-        costs: Costs,
-        frames: Sequence[Frame],
-        *,
-        kernel: kernels.Kernel | None,
-        gigabytes: float | None,
-        block: tuple[int, int] | None = None,
-        load: Sequence[str] = (),
-    ) -> Plan:
-        """See `run.Computer`; the bytes are those of each worker process."""
-        self._prepare(frames, kernel, load)
-        waiting = {"results that wait": WINDOW * costs.results}
-        costs = replace(costs, per_pixel=costs.per_pixel | waiting)
-        block = block or pipelines.stack_block(frames)
-        plans = [
-            self._plan_for(worker, costs, frames[0].shape, gigabytes, block)
-            for worker in self.workers
-        ]
-        smallest = min(plans, key=lambda plan: plan.grid.height * plan.grid.width)
-        return replace(smallest, workers=len(self.workers))
+    def resources(
+        self, recipe: Recipe, load: Sequence[str], gigabytes: float | None
+    ) -> list[Resources]:
+        """See `make.Executor`; the bytes are those of each worker process."""
+        self._prepare(recipe, load)
+        return [self._resources_of(worker, gigabytes) for worker in self.workers]
 
-    def _plan_for(
-        self,
-        worker: Worker,
-        costs: Costs,
-        shape: tuple[int, ...],
-        gigabytes: float | None,
-        block: tuple[int, int],
-    ) -> Plan:
+    def _resources_of(self, worker: Worker, gigabytes: float | None) -> Resources:
         where = f"worker {worker.address} on {worker.host}"
         budget = memory.budget(memory.DEFAULT_GB if gigabytes is None else gigabytes)
         if gigabytes is None:
@@ -301,30 +281,21 @@ class Cluster:
                 f"--memory {gigabytes:g} is more than {where} may take: "
                 f"{worker.limit / GB:.3g} GB, {worker.limit_words}"
             )
-        try:
-            return plan_tiles(
-                shape,
-                costs,
-                budget=budget,
-                threads=worker.threads,
-                process=worker.held + memory.SLACK,
-                block=block,
-                target=max(TASK_BYTES, TASK_BYTES_A_THREAD * self.slots),
-                slots=self.slots,
-            )
-        except PulsarError as error:
-            raise PulsarError(f"{where}: {error}") from error
+        return Resources(
+            budget=budget,
+            process=worker.held + memory.SLACK,
+            threads=worker.threads,
+            slots=self.slots,
+            target=max(TASK_BYTES, TASK_BYTES_A_THREAD * self.slots),
+            waiting=WINDOW,
+            where=where,
+        )
 
-    def _prepare(
-        self,
-        frames: Sequence[Frame],
-        kernel: kernels.Kernel | None,
-        load: Sequence[str],
-    ) -> None:
+    def _prepare(self, recipe: Recipe, load: Sequence[str]) -> None:
         """Load libraries in all workers, and make sure that all see the frames."""
-        files = list(dict.fromkeys((f.file, f.size, f.mtime_ns) for f in frames))
+        files = list(dict.fromkeys((f.file, f.size, f.mtime_ns) for f in recipe.frames))
         ready = []
-        answers = self._ask(prepare, files, kernel, load)
+        answers = self._ask(prepare, files, recipe.kernels, load)
         for worker in self.workers:
             answer = answers.get(worker.address, OSError("gone"))
             if isinstance(answer, PulsarError):
@@ -340,53 +311,37 @@ class Cluster:
         self.workers = ready
 
     def run(
-        self,
-        graph: TileGraph,
-        outputs: Sequence[Output],
-        frames: Sequence[Frame],
-        plan: Plan,
-        on_done: OnDone,
-        ledger: Ledger | None = None,
-    ) -> None:
-        """See `run.Computer`."""
-        values = dict(graph.shared)
-        todo = dict(graph.singles)
+        self, graph: Graph, sinks: Sequence[Sink], plan: Plan, watch: Watch, ledger: Ledger
+    ) -> dict[str, Any]:
+        """See `make.Executor`."""
+        frames = graph.recipe.frames
+        values: dict[str, Any] = {}
+        todo = {layer.name: layer for layer in graph.once}
         while todo:  # what they return is small, and kept here it outlives every worker
-            ready = [s for s in todo.values() if all(name in values for name in s.inputs)]
-            job = Job(values, ready, frames=frames, threads=plan.threads)
-            calls = [(single.name, methodcaller("single", single.name)) for single in ready]
-            for name, result in self._stream(job, calls):
-                values[name] = result
-                on_done(name, result)
-                del todo[name]
-        job = Job(
-            values,
-            list(graph.layers.values()),
-            tuple(Part.of(output) for output in outputs),
-            frames,
-            plan.threads,
-            counts=ledger is not None,
-        )
-        paths = [frame.path for frame in job.frames]
+            ready = [x for x in todo.values() if all(n.name in values for n in x.before)]
+            job = Job(ready, (), values, graph.grid, frames, plan.threads)
+            calls = [(layer, methodcaller("once", layer.name)) for layer in ready]
+            for layer, result in self._stream(job, calls):
+                values[layer.name] = result
+                watch.done_once(layer)
+                del todo[layer.name]
+        job = Job(graph.each, graph.takers, values, graph.grid, frames, plan.threads, counts=True)
+        paths = [frame.path for frame in frames]
         tiles = (
-            (
-                (index, tile),
-                methodcaller("tile", tile.plane, tile.y, tile.x, tile.height, tile.width),
-            )
-            for index, tile in graph.tiles()
+            (tile, methodcaller("tile", tile.plane, tile.y, tile.x, tile.height, tile.width))
+            for _, tile in graph.tiles()
         )
         try:
-            for (index, tile), (results, sums) in self._stream(job, tiles):
-                if ledger is not None:
-                    ledger.unpack(paths, sums)
-                for output, result in zip(outputs, results, strict=True):
-                    _write(output, tile, result)
-                    on_done(("write", output.layer, *index), None)
+            for tile, (results, sums) in self._stream(job, tiles):
+                ledger.unpack(paths, sums)
+                for sink, result in zip(sinks, results, strict=True):
+                    sink.here(tile, result)
+                watch.done_tile(tile)
         except BaseException:
             # a task that still runs may be writing beside the client
-            if any(part.far for part in job.parts):
-                self._wait_until_idle()
+            self._wait_until_idle()
             raise
+        return values
 
     def _stream(
         self, job: Job, calls: Iterable[tuple[Any, methodcaller]]
@@ -506,15 +461,6 @@ class Cluster:
             self.client.sync(self.client._run, idle, callback_timeout=self.patience)
 
 
-def _write(output: Output, tile: Tile, result: tuple[Any, list[Any]]) -> None:
-    values, written = result
-    for writer in output.writers:
-        if isinstance(writer, FarWriter):
-            writer.written(tile, written.pop(0))
-        else:
-            writer.write(tile, values)
-
-
 def _words(error: BaseException) -> str:
     text = str(error).strip().split("\n")[0]
     return f"{type(error).__name__}: {printable(text)}" if text else type(error).__name__
@@ -545,18 +491,14 @@ def _survey() -> Callable[..., Any]:
 
 
 async def prepare(
-    files: Sequence[tuple[str, int, int]],
-    kernel: kernels.Kernel | None,
-    load: Sequence[str],
+    files: Sequence[tuple[str, int, int]], needed: Sequence[kernels.Kernel], load: Sequence[str]
 ) -> tuple[int, int]:
     """Load what a worker needs and look for the frames; bytes resident, bytes available."""
-    return await asyncio.to_thread(_prepare_here, files, kernel, load)
+    return await asyncio.to_thread(_prepare_here, files, needed, load)
 
 
 def _prepare_here(
-    files: Sequence[tuple[str, int, int]],
-    kernel: kernels.Kernel | None,
-    load: Sequence[str],
+    files: Sequence[tuple[str, int, int]], needed: Sequence[kernels.Kernel], load: Sequence[str]
 ) -> tuple[int, int]:
     for path, size, mtime_ns in files:
         try:
@@ -572,8 +514,8 @@ def _prepare_here(
             raise PulsarError(f"{printable(path)} is another file there than here")
     for module in load:
         importlib.import_module(module)
-    if kernel is not None:
-        kernels.warm_up(kernel)
+    if needed:
+        kernels.warm_up(needed)
     reading.drop_buffers()
     return memory.resident(), memory.available()
 
@@ -584,29 +526,6 @@ async def idle(dask_worker: Any) -> None:
         await asyncio.sleep(0.02)
 
 
-@dataclass(frozen=True)
-class Part:
-    """What a worker makes of one output's tile."""
-
-    layer: str
-    dtype: str | None
-    """How its values go to the client; None: nobody there needs them."""
-    far: tuple[Callable[[Tile, Any], Any], ...]
-    """What writes them where they are."""
-
-    @staticmethod
-    def of(output: Output) -> Part:
-        far = tuple(w.far() for w in output.writers if isinstance(w, FarWriter))
-        return Part(output.layer, output.dtype if len(far) < len(output.writers) else None, far)
-
-    def take(self, tile: Tile, values: Any) -> tuple[Any, list[Any]]:
-        written = [write(tile, values) for write in self.far]
-        if self.dtype is None:
-            return None, written
-        with np.errstate(over="ignore"):
-            return np.asarray(values, self.dtype), written
-
-
 _FIRST = threading.Lock()
 
 
@@ -614,10 +533,11 @@ _FIRST = threading.Lock()
 class Job:
     """All that the tasks of one run share; its methods are the tasks."""
 
-    values: dict[str, Any]
-    """Shared values and results of single tasks."""
-    layers: list[Layer]
-    parts: tuple[Part, ...] = ()
+    layers: Sequence[Layer]
+    takers: Sequence[tuple[str, Taker]]
+    values: Mapping[str, Any]
+    """Of layers that were made once."""
+    grid: Grid
     frames: Sequence[Frame] = ()
     threads: int = 1
     counts: bool = False
@@ -626,23 +546,18 @@ class Job:
     _begun: bool = field(default=False, init=False)
 
     def tile(self, plane: int, y: int, x: int, height: int, width: int) -> tuple[list[Any], Any]:
-        """What the outputs' writers take of one tile, and the sums of what was read."""
-        tile = Tile(plane, y, x, height, width)
+        """What the sinks take of one tile, and the sums of what was read."""
         ledger = Ledger()
         with self._reported(), reading.counting(ledger if self.counts else None):
-            made: dict[str, Any] = {}
-            for layer in self.layers:
-                inputs = [made[n] if n in made else self.values[n] for n in layer.inputs]
-                made[layer.name] = layer.function(tile, *inputs)
-            results = [part.take(tile, made[part.layer]) for part in self.parts]
-        sums = ledger.pack([frame.path for frame in self.frames]) if self.counts else None
-        return results, sums
+            tile = Tile(plane, y, x, height, width)
+            results = evaluate(self.layers, self.takers, self.values, tile)
+        return results, ledger.pack([frame.path for frame in self.frames])
 
-    def single(self, name: str) -> Any:
-        """The result of a task that is no tile's."""
+    def once(self, name: str) -> Any:
+        """The value of a layer that is made once."""
         with self._reported():
             (layer,) = (layer for layer in self.layers if layer.name == name)
-            return layer.function(*(self.values[n] for n in layer.inputs))
+            return layer.function(self.grid, *arguments(layer, self.values))
 
     @contextlib.contextmanager
     def _reported(self) -> Iterator[None]:

@@ -12,25 +12,29 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 from astropy.io import fits
-from dask._task_spec import Task, TaskRef
 from dask.system import CPU_COUNT
-from dask.tokenize import tokenize
 
 from pulsar_dask import pipelines
+from pulsar_dask.combine import method as method_of
 from pulsar_dask.cubestore import CubeStore, files_of
-from pulsar_dask.cubestore import write as write_store
+from pulsar_dask.engine.graph import Graph
+from pulsar_dask.engine.layer import Layer, Plane
+from pulsar_dask.engine.make import Executor, make
+from pulsar_dask.engine.plan import Resources, make_plan
+from pulsar_dask.engine.recipe import Product, Recipe
+from pulsar_dask.engine.threads import Threads
 from pulsar_dask.flats import TARGET_MEDIAN
 from pulsar_dask.frame import Frame
 from pulsar_dask.gather import Search, Spec, gather_darks, gather_flats
-from pulsar_dask.graph import TileGraph
 from pulsar_dask.hotpixels import HOT_PIXELS, HotPixels
-from pulsar_dask.master import clean_header, default_dtype, master_header
+from pulsar_dask.master import clean_header, master_header
+from pulsar_dask.masters.cube import cube_layer
+from pulsar_dask.masters.dark import dark_recipe, stack_product
+from pulsar_dask.masters.flat import flat_recipe
 from pulsar_dask.memory import budget, process_bytes
-from pulsar_dask.recipes import Recipe, dark_costs, dark_recipe, flat_costs, flat_recipe
-from pulsar_dask.run import Computer, Threads
 from pulsar_dask.scan import scan_frames
 from pulsar_dask.spec import at_home, find_inputs
-from pulsar_dask.tiles import Costs, Grid, plan_tiles
+from pulsar_dask.tiles import Grid
 from pulsar_dask.trace import plain_texts
 
 Array = np.ndarray[Any, Any]
@@ -116,11 +120,12 @@ def write_cube(
     _check_resources(memory, threads)
     store = CubeStore(at_home(path), frames, overwrite=overwrite)
     if not store.complete:
-        computer = _active_computer(threads or CPU_COUNT)
-        write_store(store, computer, store.plan(computer, memory))
+        executor = _active_executor(threads or CPU_COUNT)
+        with contextlib.closing(store):
+            make(Recipe((), (store.layer,)), [store], executor, memory=memory)
 
 
-def _active_computer(threads: int) -> Computer:
+def _active_executor(threads: int) -> Executor:
     if "distributed" in sys.modules:
         from distributed import default_client
 
@@ -155,21 +160,63 @@ def median(
         integers or 64-bit floats; NaN where no frame has a value.
     """
     frames = scan_frames(find_inputs(spec, sequence=sequence, recursive=recursive).paths)
-    shape = pipelines.check_shapes(frames)
-    dtype = np.dtype(default_dtype(frames))
-    costs = pipelines.median_costs(frames, dtype.itemsize)
-    graph = TileGraph(_plan(shape, costs, frames, memory, threads))
-    name = pipelines.median_graph(frames, graph)
-    array = lazy_array(graph, name, np.dtype("f8")).astype(dtype)
-    return xr.DataArray(
-        array, dims=("plane", "y", "x")[-len(shape) :], name="median", attrs=attributes(frames[0])
+    return _master(frames, "median", (), memory, threads)["image"].rename("median")
+
+
+def master(
+    spec: Spec,
+    combine: str = "median",
+    *,
+    planes: Sequence[str] = (),
+    sequence: bool = True,
+    recursive: bool = False,
+    memory: float | None = None,
+    threads: int | None = None,
+) -> xr.Dataset:
+    """Frames combined, lazily, with planes beside the image: what `med` writes.
+
+    Parameters
+    ----------
+    spec, sequence, recursive, memory, threads
+        As for `open_frames`.
+    combine : str
+        How, as ``--combine`` takes it: "median", "mean", …
+    planes : sequence of str
+        What else is wanted of each pixel: "count", the number of values used.
+
+    Returns
+    -------
+    xarray.Dataset
+        Variable ``image``, and one for each plane; dims (y, x) or (plane, y, x).
+    """
+    frames = scan_frames(find_inputs(spec, sequence=sequence, recursive=recursive).paths)
+    return _master(frames, combine, planes, memory, threads)
+
+
+def _master(
+    frames: Sequence[Frame],
+    combine: str,
+    planes: Sequence[str],
+    memory: float | None,
+    threads: int | None,
+) -> xr.Dataset:
+    pipelines.check_shapes(frames)
+    product = stack_product(
+        "master", None, frames, method_of(combine), ("image", *planes), rounds=False
     )
+    recipe = Recipe([product])
+    arrays = lazy_planes(product, _graph(recipe, memory, threads))
+    dims = ("plane", "y", "x")[-len(recipe.shape) :]
+    known = attributes(frames[0])
+    return xr.Dataset({name: xr.Variable(dims, a, attrs=known) for name, a in arrays.items()})
 
 
 def dark_masters(
     spec: Spec,
     bias: Spec | float | None = None,
     *,
+    combine: str = "median",
+    planes: Sequence[str] = (),
     search: Search = Search(),  # noqa: B008
     memory: float | None = None,
     threads: int | None = None,
@@ -182,6 +229,8 @@ def dark_masters(
         A folder, mask, list or files with dark frames; others in it are passed over.
     bias : number, path or iterable of paths, optional
         What is subtracted: ADU, a master, or frames to combine.
+    combine, planes
+        As for `master`; a plane is a variable ``dark120s_count``.
     search : Search
         How files are looked for (sequences, folders in folders, frames without IMAGETYP,
         tolerance of exposures).
@@ -201,9 +250,8 @@ def dark_masters(
         As for the command; see `gather.gather_darks`.
     """
     darks = gather_darks(spec, bias, search)
-    costs = dark_costs(list(darks.groups.values()), darks.bias)
-    grid = _plan(darks.frames[0].shape, costs, darks.frames, memory, threads)
-    return _dataset(dark_recipe(darks.groups, darks.bias, grid), search.tolerance)
+    recipe = dark_recipe(darks.groups, darks.bias, method_of(combine), ("image", *planes))
+    return _dataset(recipe, search.tolerance, memory, threads)
 
 
 def flat_masters(
@@ -212,6 +260,8 @@ def flat_masters(
     *,
     dark: str | os.PathLike[str] | float | None = None,
     hot_pixels: str | os.PathLike[str] | None = None,
+    combine: str = "median",
+    planes: Sequence[str] = (),
     search: Search = Search(),  # noqa: B008
     memory: float | None = None,
     threads: int | None = None,
@@ -226,6 +276,8 @@ def flat_masters(
         Median to which each frame is scaled, ADU.
     dark, hot_pixels
         Taken instead of ``dark<exp>.fit`` and ``cosme<exp>.lst``.
+    combine, planes
+        As for `master`; a plane is a variable ``flat_l_count``.
     search, memory, threads
         As for `dark_masters`.
 
@@ -242,13 +294,15 @@ def flat_masters(
     """
     _check_resources(memory, threads)
     flats = gather_flats(spec, dark=dark, hot_pixels=hot_pixels, search=search)
-    count = threads or CPU_COUNT
-    costs = flat_costs(list(flats.groups.values()), count)
-    grid = _plan(flats.frames[0].shape, costs, flats.frames, memory, threads)
     recipe = flat_recipe(
-        flats.groups, grid, target=target, threads=count, calibration=flats.calibration
+        flats.groups,
+        method_of(combine),
+        target=target,
+        threads=threads or CPU_COUNT,
+        planes=("image", *planes),
+        calibration=flats.calibration,
     )
-    return _dataset(recipe, search.tolerance)
+    return _dataset(recipe, search.tolerance, memory, threads)
 
 
 def hot_pixels(
@@ -286,15 +340,24 @@ def hot_pixels(
     return xr.Dataset({"x": ("pixel", x), "y": ("pixel", y)})
 
 
-def _dataset(recipe: Recipe, tolerance: float) -> xr.Dataset:
+def _dataset(
+    recipe: Recipe, tolerance: float, memory: float | None, threads: int | None
+) -> xr.Dataset:
+    graph = _graph(recipe, memory, threads)
+    dims = ("plane", "y", "x")[-len(recipe.shape) :]
     variables = {}
     for product in recipe.products:
-        array = lazy_array(recipe.graph, product.layer, np.dtype("f8")).astype(product.dtype)
-        header = master_header(product.frames, kind=product.kind, tolerance=tolerance)
+        header = master_header(
+            product.frames, kind=product.kind, method=product.method, tolerance=tolerance
+        )
         for text in plain_texts(product.trace):
             header.add_history(text)
-        dims = ("plane", "y", "x")[-array.ndim :]
-        variables[product.name] = xr.Variable(dims, array, attrs=header_attributes(header))
+        for plane, array in lazy_planes(product, graph).items():
+            name = product.name if plane == "image" else f"{product.name}_{plane}"
+            known = header_attributes(header)
+            if plane != "image":
+                known["units"] = "1"
+            variables[name] = xr.Variable(dims, array, attrs=known)
     return xr.Dataset(variables)
 
 
@@ -303,21 +366,8 @@ def frames_cube(
 ) -> xr.DataArray:
     """The cube of frames that were scanned already; see `open_frames`."""
     shape = pipelines.check_shapes(frames)
-    dtype = np.result_type(*{f.pixels.native for f in frames})
-    n = len(frames)
-    costs = Costs(
-        per_pixel={"cube": 2 * n * dtype.itemsize, "conversion": 3 * 8},
-        stored=n * dtype.itemsize,
-        frames=n,
-    )
-    grid = _plan(shape, costs, frames, memory, threads)
-    graph = TileGraph(grid)
-    token = tokenize(pipelines.frames_token(frames), grid)  # two tilings are not to be mixed
-    shared = graph.share(f"frames-{token}", tuple(frames))
-    name = graph.add(
-        f"cube-{token}", pipelines.cube_tile, shared, graph.share(f"dtype-{token}", dtype)
-    )
-    array = lazy_array(graph, name, dtype, leading=(n,))
+    layer = cube_layer(frames)
+    array = lazy_array(_graph(Recipe((), (layer,)), memory, threads), layer, layer.planes[0])
     return xr.DataArray(
         array,
         dims=("frame", *("plane", "y", "x")[-len(shape) :]),
@@ -327,49 +377,26 @@ def frames_cube(
     )
 
 
-def lazy_array(
-    graph: TileGraph, layer: str, dtype: np.dtype[Any], leading: tuple[int, ...] = ()
-) -> da.Array:
-    """A layer of a graph as a dask array.
-
-    `leading` are the lengths of axes that each tile has before those of the image.
-    """
-    name = f"{layer}-array"
-    zeros = (0,) * len(leading)
-    axis = len(leading)
-    planes = len(graph.grid.shape) == 3
-    tasks = dict(graph.tasks())
-    for index, _ in graph.grid:
-        key = (name, *zeros, *index)
-        tasks[key] = Task(key, _with_plane if planes else _same, TaskRef((layer, *index)), axis)
-    chunks = (*((n,) for n in leading), *graph.grid.chunks)
-    return da.Array(tasks, name, chunks, dtype=dtype)
+def lazy_planes(product: Product, graph: Graph) -> dict[str, da.Array]:
+    """The planes of a product as dask arrays, of their types in a file."""
+    return {
+        plane.name: lazy_array(graph, product.layer, plane).astype(product.dtypes[plane.name])
+        for plane in product.layer.planes
+    }
 
 
-def _same(tile: Array, axis: int) -> Array:
-    return tile
+def lazy_array(graph: Graph, layer: Layer, plane: Plane) -> da.Array:
+    """A plane of a layer as a dask array."""
+    name, tasks = graph.lazy(layer, plane.name)
+    chunks = (*((n,) for n in plane.leading), *graph.grid.chunks)
+    return da.Array(tasks, name, chunks, dtype=np.dtype(plane.dtype))
 
 
-def _with_plane(tile: Array, axis: int) -> Array:
-    return np.expand_dims(tile, axis)
-
-
-def _plan(
-    shape: tuple[int, ...],
-    costs: Costs,
-    frames: Sequence[Frame],
-    memory: float | None,
-    threads: int | None,
-) -> Grid:
+def _graph(recipe: Recipe, memory: float | None, threads: int | None) -> Graph:
+    """A recipe over tiles that so many threads can compute at once."""
     _check_resources(memory, threads)
-    return plan_tiles(
-        shape,
-        costs,
-        budget=budget(memory),
-        threads=threads or CPU_COUNT,
-        process=process_bytes(),
-        block=pipelines.stack_block(frames),
-    ).grid
+    here = Resources(budget(memory), process_bytes(), threads or CPU_COUNT)
+    return Graph(recipe, make_plan(recipe, (), [here]).grid)
 
 
 def _check_resources(memory: Any, threads: Any) -> None:

@@ -12,15 +12,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import glob
-import importlib
 import json
 import os
 import secrets
 import shutil
 import threading
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,12 +27,15 @@ from astropy.io import fits
 
 from pulsar_dask import pipelines
 from pulsar_dask._version import __version__
+from pulsar_dask.engine.graph import Index
+from pulsar_dask.engine.holds import Holds
+from pulsar_dask.engine.layer import token
+from pulsar_dask.engine.make import Run
 from pulsar_dask.errors import PulsarError, count, printable
 from pulsar_dask.frame import Frame, PixelType, frame_keywords
-from pulsar_dask.graph import TileGraph
 from pulsar_dask.groups import check_alike
-from pulsar_dask.kernels import needed
 from pulsar_dask.master import clean_header
+from pulsar_dask.masters.cube import FRAMES, cube_layer
 from pulsar_dask.outputs import (
     CREATOR,
     AtomicFolder,
@@ -43,16 +45,14 @@ from pulsar_dask.outputs import (
     is_temporary,
     remove_stale,
 )
-from pulsar_dask.reading import check_unchanged
-from pulsar_dask.run import Computer, OnDone, Output
 from pulsar_dask.scan import DAMAGED_STORE, Keywords, refusal
-from pulsar_dask.tiles import Costs, Grid, Plan, Tile
+from pulsar_dask.tiles import Grid, Plan, Tile
 
 Array = np.ndarray[Any, Any]
 #: What has to be loaded before a store is written.
 ZARR = ("zarr", "zarr.codecs")
-#: Variable of a cube; of a master.
-FRAMES, MASTER = "frames", "master"
+#: Variable of a master; that of a cube is `masters.cube.FRAMES`.
+MASTER = "master"
 
 #: dtype of values: how a FITS file would store them (see `frame.PixelType.native`).
 _PIXELS = {
@@ -73,7 +73,10 @@ _PIXELS = {
 
 
 class CubeStore:
-    """A store that some frames are written to; a `run.Writer`, here or on a cluster."""
+    """A store that some frames are written to; a `make.Sink`."""
+
+    sends = 0
+    load: Sequence[str] = (*ZARR, "pulsar_dask.cube")  # xarray, for the coordinates
 
     def __init__(self, path: str, frames: Sequence[Frame], *, overwrite: bool) -> None:
         """Look at what is there; nothing is written yet.
@@ -86,8 +89,9 @@ class CubeStore:
         self.path = os.path.abspath(path)
         self.frames = tuple(frames)
         self.shape = pipelines.check_shapes(frames)
-        self.dtype = np.result_type(*{f.pixels.native for f in frames})
-        self.source = pipelines.frames_token(frames)
+        self.layer = cube_layer(frames)
+        self.dtype = np.dtype(self.layer.planes[0].dtype)
+        self.source = str(tokenize(token(self.frames)))
         self.complete = False
         self.grid: Grid | None = None
         """Tiles of a run before this one, which goes on."""
@@ -116,45 +120,35 @@ class CubeStore:
         self.complete = known["complete"] and done == of
         self._new = False
 
-    def plan(self, computer: Computer, gigabytes: float | None) -> Plan:
-        """The tiles of the run; those of the run before this one, where it goes on."""
-        block = (self.grid.height, self.grid.width) if self.grid else None
-        rice = any(f.rice for f in self.frames)
-        importlib.import_module("pulsar_dask.cube")  # xarray, for the coordinates
-        plan = computer.plan(
-            cube_costs(self.frames, self.dtype),
-            self.frames,
-            kernel=needed(self.frames, median=0, pixels=self.frames[0].pixels) if rice else None,
-            gigabytes=gigabytes,
-            block=block,
-            load=ZARR,
-        )
-        return replace(plan, grid=self.grid) if self.grid else plan
+    @property
+    def holds(self) -> Holds:
+        size = len(self.frames) * self.dtype.itemsize
+        return Holds(pixel={"compression": 2 * size})
 
-    def begin(self, grid: Grid) -> None:
+    def begin(self, plan: Plan) -> frozenset[Index]:
         """Make the store, or take up the one that there is."""
         if self._new:
-            self._create(grid)
-        self.grid = grid
+            self._create(plan.grid)
+        self.grid = plan.grid
         self._remove_partial()
+        return frozenset(index for index, _ in self.grid if self._chunk(index))
 
-    def graph(self) -> tuple[TileGraph, str]:
-        """What is left to do, and the name of its layer."""
-        assert self.grid is not None
-        done = frozenset(index for index, _ in self.grid if self._chunk(index))
-        graph = TileGraph(self.grid, done=done)
-        frames = graph.share("frames", self.frames)
-        layer = graph.add("cube", pipelines.cube_tile, frames, graph.share("dtype", self.dtype))
-        return graph, layer
+    def taker(self) -> FrameChunk:
+        return FrameChunk(ChunkWriter(self.path, FRAMES, identity(self.path)))
 
-    def write(self, tile: Tile, values: Any) -> None:
-        self.far()(tile, values)
-
-    def far(self) -> Callable[[Tile, Any], Any]:
-        return ChunkWriter(self.path, FRAMES, identity(self.path))
-
-    def written(self, tile: Tile, result: Any) -> None:
+    def here(self, tile: Tile, result: Any) -> None:
         pass
+
+    def seal(self, run: Run) -> None:
+        self.finish()
+
+    def files(self) -> Mapping[str, Any]:
+        return {}
+
+    def close(self) -> None:
+        """After an error: a store without a chunk is of no use to a run to come."""
+        if not self.complete and self._new and self.grid is not None and not self.progress()[0]:
+            shutil.rmtree(self.path, ignore_errors=True)
 
     def finish(self) -> None:
         """Say in the store that it is complete."""
@@ -166,11 +160,6 @@ class CubeStore:
         """Chunks that are done, and all."""
         assert self.grid is not None
         return sum(self._chunk(index) for index, _ in self.grid), len(self.grid)
-
-    def give_up(self) -> None:
-        """After an error: a store without a chunk is of no use to a run to come."""
-        if self._new and self.grid is not None and not self.progress()[0]:
-            shutil.rmtree(self.path, ignore_errors=True)
 
     def _chunk(self, index: tuple[int, ...]) -> bool:
         with contextlib.suppress(OSError):
@@ -243,38 +232,14 @@ class CubeStore:
             zarr.consolidate_metadata(store)
 
 
-def cube_costs(frames: Sequence[Frame], dtype: np.dtype[Any]) -> Costs:
-    """Memory of reading a tile of all frames and compressing it."""
-    reading = pipelines.median_costs(frames, 4)
-    size = len(frames) * dtype.itemsize
-    kept = {k: v for k, v in reading.per_pixel.items() if k not in ("median", "output")}
-    return replace(
-        reading,
-        per_pixel={
-            **kept,
-            "frames": size,
-            "conversion": 3 * 8,
-            "compression": 2 * size,
-        },
-        per_thread={},
-        stored=size,
-        results=0,
-    )
+@dataclass(frozen=True)
+class FrameChunk:
+    """Writes the chunk of a tile where that was computed."""
 
+    write: ChunkWriter
 
-def write(
-    store: CubeStore, computer: Computer, plan: Plan, on_done: OnDone = lambda key, result: None
-) -> None:
-    """Write what is missing of a store, whole or as far as it goes."""
-    store.begin(plan.grid)
-    try:
-        graph, layer = store.graph()
-        computer.run(graph, [Output(layer, (store,))], store.frames, plan, on_done)
-        check_unchanged(store.frames)
-        store.finish()
-    except BaseException:
-        store.give_up()
-        raise
+    def __call__(self, tile: Tile, planes: Mapping[str, Any]) -> None:
+        self.write(tile, planes[FRAMES])
 
 
 @dataclass(frozen=True)

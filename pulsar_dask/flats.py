@@ -15,10 +15,13 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask import kernels
+from pulsar_dask.combine import Combine
+from pulsar_dask.engine.holds import Holds
+from pulsar_dask.engine.layer import token
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.frame import Frame, PixelType
 from pulsar_dask.hotpixels import Defects, correct
-from pulsar_dask.pipelines import stored_alike
+from pulsar_dask.pipelines import stack_holds, stored_alike
 from pulsar_dask.reading import read_tile, read_values, thread_buffer
 from pulsar_dask.tiles import Tile
 
@@ -56,6 +59,18 @@ class FlatGroup:
     @property
     def planes(self) -> int:
         return self.shape[0] if len(self.shape) == 3 else 1
+
+    @property
+    def reads(self) -> tuple[Frame, ...]:
+        """The flats and, where it is a file, the dark."""
+        return (*self.frames, *([self.dark] if isinstance(self.dark, Frame) else []))
+
+    @property
+    def token(self) -> object:
+        """What it is known by."""
+        dark = None if isinstance(self.dark, Frame) else self.dark
+        listed = None if self.defects is None else (self.defects.places, self.defects.step)
+        return token(self.reads), dark, listed
 
 
 @dataclass(frozen=True)
@@ -99,23 +114,37 @@ def calibrated(
     return values[:, y : y + tile.height, x : x + tile.width], stays
 
 
-def flat_tile(tile: Tile, group: FlatGroup, scales: Array) -> Array:
-    """One tile of a master flat: the median of the scaled calibrated frames.
+def flat_tile(
+    tile: Tile,
+    group: FlatGroup,
+    scales: Array,
+    *,
+    method: Combine,
+    planes: Sequence[str] = ("image",),
+) -> dict[str, Array]:
+    """One tile of a master flat: the scaled calibrated frames, combined.
 
     Parameters
     ----------
     scales : ndarray of float64, shape (frames, planes)
+    method : Combine
+    planes : sequence of str
+        Wanted, "image" first.
 
     Returns
     -------
-    ndarray of float64, shape (tile height, tile width)
+    dict of ndarray, shape (tile height, tile width)
     """
     values, _ = calibrated(tile, group, group.frames, counted=tile)
     scaled = thread_buffer("scaled", values.shape, np.dtype("f8"))
     np.multiply(values, scales[:, tile.plane, None, None], out=scaled)
-    return kernels.median(
-        scaled.reshape(len(scaled), -1), _FLOAT64, compiled=kernels.worth_compiling(group.frames)
-    )[0].reshape(tile.shape)
+    made = method.block(
+        scaled.reshape(len(scaled), -1),
+        _FLOAT64,
+        planes,
+        compiled=kernels.worth_compiling(group.frames),
+    )
+    return {name: made[name].reshape(tile.shape) for name in planes}
 
 
 def frame_levels(group: FlatGroup, first: int, last: int, rows: int) -> FrameLevels:
@@ -399,3 +428,33 @@ def _by_rank(bits: Array) -> Array:
     """The bits of floats as integers that order as they do; its own inverse."""
     ranks: Array = bits ^ ((bits >> 63) & np.int64(2**63 - 1))
     return ranks
+
+
+# --- what that holds ---------------------------------------------------------------------
+
+
+def flat_holds(group: FlatGroup) -> Holds:
+    """What `flat_tile` holds beside the combining."""
+    n = len(group.frames)
+    reach = group.defects.reach if group.defects is not None else 0
+    stack = stack_holds(group.frames)
+    return stack | Holds(
+        pixel={
+            "calibrated frames": 2 * 8 * n,
+            "frames": max(f.pixels.stored.itemsize for f in group.frames) * n,
+            "conversion": 4 * 8,
+        },
+        thread={"rows around a tile": 2 * reach * group.shape[-1] * (8 * n + 32)},
+        process={"list of hot pixels": 40 * len(group.defects.places) if group.defects else 0},
+    )
+
+
+def level_holds(group: FlatGroup, together: int) -> Holds:
+    """What `frame_levels` of so many frames holds."""
+    wide = min(group.shape[-1], 65_536)
+    return flat_holds(group) | Holds(
+        thread={
+            "sample of the frames": together * SAMPLE_ROWS * wide * 10,
+            "values near the median": together * MOST_KEPT * 16,
+        }
+    )

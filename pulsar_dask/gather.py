@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pulsar_dask.checksum import file_sum
-from pulsar_dask.errors import PulsarError, count, printable, warn
+from pulsar_dask.errors import PulsarError, printable, warn
 from pulsar_dask.flats import FlatGroup
 from pulsar_dask.frame import Frame
 from pulsar_dask.groups import (
@@ -27,8 +27,8 @@ from pulsar_dask.groups import (
     why_passed,
 )
 from pulsar_dask.hotpixels import Array, find_rings, read_list
+from pulsar_dask.masters.dark import Bias
 from pulsar_dask.pipelines import check_shapes, describe_shape
-from pulsar_dask.recipes import FROM_TOP, MINUS, Bias
 from pulsar_dask.scan import read_header, scan_frame, scan_frames
 from pulsar_dask.spec import (
     Inputs,
@@ -40,7 +40,8 @@ from pulsar_dask.spec import (
     has_mask,
     is_list,
 )
-from pulsar_dask.trace import Source, Trace, number_text
+from pulsar_dask.step import Step
+from pulsar_dask.trace import Source, Trace
 
 _NUMBER = (int, float, np.integer, np.floating)
 Spec = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -318,10 +319,9 @@ def gather_flats(
             places, total = lists[listed]
             defects = find_rings(places, shape, bayer=bayer)
             sources.append(Source("list", os.path.abspath(listed), sum=total))
-            pixels = count(len(defects.places), "pixel")
-            steps.append(f"{pixels} of {os.path.basename(listed)} corrected")
+            steps.append(Step("correct", (len(defects.places), os.path.basename(listed))))
             if origin_top:
-                steps.append(FROM_TOP)
+                steps.append(Step("from top"))
         groups[code] = FlatGroup(tuple(frames), calibration, defects)
         calibrations[code] = Trace(tuple(sources), tuple(steps))
     for path, names in biased.items():
@@ -346,7 +346,7 @@ def _dark_for(
     shape: tuple[int, ...],
     folders: Sequence[str],
     tolerance: float,
-) -> tuple[Frame | float, str]:
+) -> tuple[Frame | float, Step | None]:
     wanted = f"dark{exposure_name(exposure)}.fit"
     path: str | None
     if given is None:
@@ -354,7 +354,7 @@ def _dark_for(
     else:
         number = finite(given) if isinstance(given, _NUMBER) else as_number(os.fspath(given))
         if number is not None:
-            return number, f"{MINUS}{number_text(number)}" if number else ""
+            return number, Step("minus number", (number,)) if number else None
         path = os.fspath(given)  # type: ignore[arg-type]
     if path is None:
         where = " nor in ".join(printable(f) for f in folders)
@@ -377,7 +377,7 @@ def _dark_for(
             f"{printable(path)} has {says} in its header, not the {exposure:g} s of its name "
             "and the flats; make it again with makedark, or give one with --dark"
         )
-    return frame, f"minus {os.path.basename(path)}"
+    return frame, Step("minus", (os.path.basename(path),))
 
 
 def _list_for(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,30 +30,44 @@ _AT_ONCE = 65_536
 class HotPixels:
     """The N highest values of an image that comes tile by tile, in any order.
 
-    A `run.Writer`: it keeps candidates, twice N of them at most, never the image. Of a colour
-    image, a pixel counts with its highest plane.
+    It keeps candidates, twice N of them at most, never the image. Of a colour image, a pixel
+    counts with its highest plane.
     """
 
     def __init__(self, shape: tuple[int, ...], count: int = HOT_PIXELS) -> None:
         self.columns = shape[-1]
-        self.size = shape[-2] * shape[-1]
         self.count = count
         self._planes: dict[int, _Highest] = {}
         self._lock = threading.Lock()
 
     def write(self, tile: Tile, values: Array) -> None:
         """Take the values of a tile, shape (height, width)."""
-        with self._lock:
-            highest = self._planes.setdefault(tile.plane, _Highest(self.count))
+        self.take(tile.plane, self.candidates(tile, values))
+
+    def candidates(self, tile: Tile, values: Array) -> list[tuple[Array, Array]]:
+        """Values of a tile that may be among the highest, and their places in the image."""
+        floor = self._highest(tile.plane).floor
         flat = np.asarray(values, np.float64).ravel()
+        found = []
         for start in range(0, len(flat), _AT_ONCE):
             part = flat[start : start + _AT_ONCE]
-            local = np.flatnonzero(part >= highest.floor)  # never NaN
+            local = np.flatnonzero(part >= floor)  # never NaN
             if len(local):
                 y, x = np.divmod(start + local, tile.width)
-                place = (tile.y + y) * self.columns + tile.x + x
-                with self._lock:
-                    highest.add(part[local], place)
+                best = _highest(part[local], (tile.y + y) * self.columns + tile.x + x, self.count)
+                found.append(best)
+        return found
+
+    def take(self, plane: int, candidates: list[tuple[Array, Array]]) -> None:
+        """Add candidates of a plane."""
+        highest = self._highest(plane)
+        with self._lock:
+            for values, places in candidates:
+                highest.add(values, places)
+
+    def _highest(self, plane: int) -> _Highest:
+        with self._lock:
+            return self._planes.setdefault(plane, _Highest(self.count))
 
     def positions(self) -> tuple[Array, Array]:
         """Columns and rows (from zero) of the hottest pixels, highest value first, equal
@@ -69,6 +83,26 @@ class HotPixels:
         places = places[np.sort(first)][: self.count]
         y, x = np.divmod(places, self.columns)
         return x, y
+
+
+class Candidates:
+    """What takes a tile for a list, in any process; there it knows what it has seen itself."""
+
+    def __init__(self, hot: HotPixels, *, far: bool = False) -> None:
+        self.hot, self.far = hot, far
+
+    def __reduce__(self) -> Any:
+        return _far_candidates, (self.hot.columns, self.hot.count)
+
+    def __call__(self, tile: Tile, planes: Mapping[str, Array]) -> list[tuple[Array, Array]]:
+        found = self.hot.candidates(tile, planes["image"])
+        if self.far:
+            self.hot.take(tile.plane, found)
+        return found
+
+
+def _far_candidates(columns: int, count: int) -> Candidates:
+    return Candidates(HotPixels((0, columns), count), far=True)
 
 
 class _Highest:

@@ -26,7 +26,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -134,22 +134,21 @@ class Kernel(NamedTuple):
     """Compiled code that a stack needs."""
 
     frames: int
-    """Frames in a median; 0: there is none."""
     pixels: PixelType
+    method: Any = None
+    """What combines them (see `combine.Combine`), if anything does."""
     rice: tuple[str, ...] = ()
     """Types of stored pixels that are Rice-coded."""
 
-
-def needed(frames: Sequence[Frame], *, median: int, pixels: PixelType) -> Kernel | None:
-    """What frames need for a median of so many of a type (0: none); None where loading that is
-    not worth its time."""
-    if not worth_compiling(frames):
-        return None
-    return Kernel(median, pixels, tuple(sorted({f.pixels.stored.str for f in frames if f.rice})))
+    @staticmethod
+    def of(frames: Sequence[Frame], pixels: PixelType, method: Any = None) -> Kernel:
+        """What reading frames, and combining them as pixels of some type, needs."""
+        rice = {f.pixels.stored.str for f in frames if f.rice}
+        return Kernel(len(frames), pixels, method, tuple(sorted(rice)))
 
 
-def warm_up(kernel: Kernel) -> None:
-    """Load (or, the first time, compile) what a stack will need."""
+def warm_up(kernels: Iterable[Kernel]) -> None:
+    """Load (or, the first time, compile) what stacks will need."""
     from pulsar_dask import compiled
 
     compiled.word_sum(np.zeros(1, np.uint32), _SWAP)
@@ -157,14 +156,16 @@ def warm_up(kernel: Kernel) -> None:
     if hasattr(os, "pread"):
         rows, words = np.empty((0, 0, 0), np.uint8), np.empty((0, 0), np.uint32)
         compiled.read_rows(none, none, 0, rows, words, none.view(np.uint64), _SWAP)
-    if kernel.frames:
-        median(np.zeros((kernel.frames, 1), kernel.pixels.stored), kernel.pixels)
-    if kernel.rice:
-        from pulsar_dask import rice
+    for kernel in dict.fromkeys(kernels):
+        if kernel.method is not None:
+            stack = np.zeros((kernel.frames, 1), kernel.pixels.stored)
+            kernel.method.block(stack, kernel.pixels, ("image",), compiled=True)
+        if kernel.rice:
+            from pulsar_dask import rice
 
-        data = np.empty(0, np.uint8)
-        for stored in kernel.rice:
-            rice.decode_rice(data, none, none, np.empty((0, 0), stored), block=1, bytepix=1)
+            data = np.empty(0, np.uint8)
+            for stored in kernel.rice:
+                rice.decode_rice(data, none, none, np.empty((0, 0), stored), block=1, bytepix=1)
 
 
 def scratch_bytes(frames: int, itemsize: int) -> int:

@@ -156,6 +156,15 @@ def to_dtype(values: Array, dtype: str) -> tuple[Array, int, int]:
     return np.clip(rounded, info.min, info.max, out=rounded).astype(dtype), clipped, missing
 
 
+def encode(values: Array, dtype: str) -> tuple[Array, int, int]:
+    """Values as they lie in a file of a type, big-endian; how many were clipped, how many are
+    missing (see `to_dtype`)."""
+    native, clipped, missing = to_dtype(values, dtype)
+    if OUTPUT_TYPES[dtype][1]:
+        native = native.view(f"i{native.itemsize}") ^ np.iinfo(f"i{native.itemsize}").min
+    return native.astype(native.dtype.newbyteorder(">")), clipped, missing
+
+
 #: Bytes of a file that are brought to the disk and read back while others are computed.
 _PART = 8 << 20
 
@@ -221,10 +230,10 @@ class FitsMaster:
 
     def write(self, tile: Tile, values: Array) -> None:
         """Write the float64 values of a tile, shape (height, width), rounded once."""
-        native, clipped, missing = to_dtype(values, self.dtype)
-        if self.bzero:
-            native = native.view(f"i{native.itemsize}") ^ np.iinfo(f"i{native.itemsize}").min
-        data = native.astype(native.dtype.newbyteorder(">"))
+        self.put(tile, *encode(values, self.dtype))
+
+    def put(self, tile: Tile, data: Array, clipped: int, missing: int) -> None:
+        """Write what `encode` has made of a tile."""
         rows, columns = self.shape[-2:]
         first = (tile.plane * rows + tile.y) * columns + tile.x
         total = 0

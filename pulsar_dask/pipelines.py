@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from dask.tokenize import tokenize
 
-from pulsar_dask import kernels
+from pulsar_dask.engine.holds import Holds
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.frame import Frame, PixelType
-from pulsar_dask.graph import TileGraph
 from pulsar_dask.reading import TILED_OPEN, read_tile, read_values, thread_buffer
-from pulsar_dask.tiles import MB, Costs, Tile
+from pulsar_dask.tiles import MB, Tile
 
 Array = np.ndarray[Any, Any]
 _FLOAT64 = PixelType(-64)
@@ -51,59 +48,32 @@ def stored_alike(frames: Sequence[Frame]) -> bool:
     return all(f.pixels is first or f.pixels == first for f in frames)  # asked for each tile
 
 
-def frames_token(frames: Sequence[Frame]) -> str:
-    """A name for these frames as they are now."""
-    return str(tokenize([(f.path, f.size, f.mtime_ns, f.hdu) for f in frames]))
-
-
-def median_tile(tile: Tile, frames: Sequence[Frame]) -> Array:
-    """Exact median of one tile of a stack.
+def read_stack(tile: Tile, frames: Sequence[Frame]) -> tuple[Array, PixelType]:
+    """One tile of a stack, and how its pixels are held; see `stack_type`.
 
     Returns
     -------
-    ndarray of float64, shape (tile height, tile width)
-        NaN where every frame's value is missing.
+    stack : ndarray, shape (frames, tile height, tile width)
+        In this thread's buffer: the next call overwrites it.
+    pixels : PixelType
     """
-    pixels = stack_type(frames)
+    pixels, shape = stack_type(frames), (len(frames), *tile.shape)
     if stored_alike(frames):
-        stack = thread_buffer("stack", (len(frames), *tile.shape), pixels.stored)
-        read_tile(frames, tile, stack)
-    else:
-        stack = thread_buffer("stack", (len(frames), *tile.shape), np.dtype("f8"))
-        read_values(frames, tile, np.dtype("f8"), out=stack)
-    worth = kernels.worth_compiling(frames)
-    values, _ = kernels.median(stack.reshape(len(frames), -1), pixels, compiled=worth)
-    return values.reshape(tile.shape)
+        return read_tile(frames, tile, thread_buffer("stack", shape, pixels.stored)), pixels
+    values = np.dtype("f8")
+    return read_values(frames, tile, values, out=thread_buffer("stack", shape, values)), pixels
 
 
-def cube_tile(tile: Tile, frames: Sequence[Frame], dtype: np.dtype[Any]) -> Array:
-    """One tile of all frames as values, shape (frames, tile height, tile width)."""
-    if kernels.worth_compiling(frames) and any(f.rice for f in frames):
-        importlib.import_module("pulsar_dask.rice")  # loaded, it decodes on all threads
-    return read_values(frames, tile, dtype)
-
-
-def median_graph(frames: Sequence[Frame], graph: TileGraph) -> str:
-    """Add the median of a stack to a graph; returns the name of its layer."""
-    token = tokenize(frames_token(frames), graph.grid)  # two tilings are not to be mixed
-    shared = graph.share(f"frames-{token}", tuple(frames))
-    return graph.add(f"median-{token}", median_tile, shared)
-
-
-def median_costs(frames: Sequence[Frame], itemsize_out: int) -> Costs:
-    """What `median_tile` and the writing of its result hold (see `tiles.plan_tiles`)."""
+def stack_holds(frames: Sequence[Frame]) -> Holds:
+    """What reading a tile of a stack holds; see `read_stack`."""
     n, pixels = len(frames), stack_type(frames)
-    per_pixel = {
-        "frames": n * pixels.stored.itemsize,
-        "median": kernels.PIXEL_BYTES,
-        "output": 8 + 2 * itemsize_out,  # the float64 values wait for their turn to be written
-    }
+    pixel = {"frames": n * pixels.stored.itemsize}
     if not stored_alike(frames):
-        per_pixel["conversion"] = 3 * 8
-    per_pixel |= chunk_costs(frames)
+        pixel["conversion"] = 3 * 8
+    pixel |= chunk_costs(frames)
     tiled = [f for f in frames if f.storage == "tiled"]
     if tiled:
-        per_pixel["decompression"] = 4 * max(f.pixels.stored.itemsize for f in tiled)
+        pixel["decompression"] = 4 * max(f.pixels.stored.itemsize for f in tiled)
     fixed = {"list of frames": 4000 * n, "headers of the output": 400 * n}
     if tiled:
         block = max(f.block[0] * f.shape[-1] * f.pixels.stored.itemsize for f in tiled)
@@ -113,14 +83,7 @@ def median_costs(frames: Sequence[Frame], itemsize_out: int) -> Costs:
         fixed["reading a Zarr store"] = 30 * MB  # its threads and codecs
     if any(f.storage == "gzip" for f in frames):
         fixed["expanding"] = 4 * MB
-    return Costs(
-        per_pixel=per_pixel,
-        per_thread={"selection": kernels.scratch_bytes(n, pixels.stored.itemsize)},
-        fixed=fixed,
-        stored=n * pixels.stored.itemsize,
-        frames=n,
-        results=itemsize_out,
-    )
+    return Holds(pixel, process=fixed)
 
 
 def chunk_costs(frames: Sequence[Frame]) -> dict[str, int]:

@@ -15,6 +15,7 @@ from typing import Literal
 
 from pulsar_dask._version import __version__
 from pulsar_dask.frame import Frame
+from pulsar_dask.step import Step
 
 Role = Literal["input", "bias", "dark", "list"]
 _WIDTH = 72
@@ -54,8 +55,8 @@ class Trace:
     """What a master was made of, and how."""
 
     sources: tuple[Source, ...] = ()
-    steps: tuple[str, ...] = ()
-    """What was done, in words."""
+    steps: tuple[Step | str, ...] = ()
+    """What was done; in words, where that is not known here."""
 
     def texts(self, home: str, sums: Mapping[str, int]) -> list[str]:
         """Texts of HISTORY cards, up to 72 characters each.
@@ -75,7 +76,11 @@ class Trace:
                 last = folder
             known = sums.get(source.path, 0) if source.sum is None else source.sum
             records.append(f"{source.role} {_escape(name)} DATASUM {known:010}")
-        return [part for text in (*records, *map(_escape, self.steps)) for part in _split(text)]
+        return [
+            part
+            for text in (*records, *map(_escape, map(str, self.steps)))
+            for part in _split(text)
+        ]
 
 
 def read_trace(history: Iterable[str], home: str) -> Trace:
@@ -91,22 +96,13 @@ def read_trace(history: Iterable[str], home: str) -> Trace:
         elif text.startswith(_FOLDER):
             folder = os.path.normpath(os.path.join(home, _unescape(text[len(_FOLDER) :])))
         else:
-            steps.append(text)
+            steps.append(Step.read(text) or text)
     return Trace(tuple(sources), tuple(steps))
 
 
 def in_store(path: str) -> bool:
     """Whether the path of a frame is one in a Zarr store."""
     return bool(re.search(r"\.zarr[/\\]\d+[/\\][^/\\]*$", path, re.IGNORECASE))
-
-
-def number_text(number: float) -> str:
-    """A number as short as it can be and be read back exactly.
-
-    >>> number_text(100.0), number_text(0.1)
-    ('100', '0.1')
-    """
-    return repr(float(number)).removesuffix(".0")
 
 
 def _from(folder: str, home: str) -> str:
@@ -156,7 +152,9 @@ def _join(cards: Iterable[str]) -> list[str]:
 def plain_texts(trace: Trace) -> list[str]:
     """Inputs and steps without sums and folders, where nothing has been read yet."""
     names = [f"{source.role} {_escape(source.place[1])}" for source in trace.sources]
-    return [part for text in (*names, *map(_escape, trace.steps)) for part in _split(text)]
+    return [
+        part for text in (*names, *map(_escape, map(str, trace.steps))) for part in _split(text)
+    ]
 
 
 def history_cards(texts: Sequence[str]) -> str:

@@ -13,10 +13,10 @@ import pytest
 import xarray as xr
 from helpers import command, image_bytes, names, same
 from night import Night, flat64, hottest, median64, noted, pixels, points, stack, write, write_stack
+from pulsar_dask.commands import Options, makedark, makeflat
 
 import pulsar_dask
 from pulsar_dask import Search, dark_masters, flat_masters, hot_pixels
-from pulsar_dask.commands import Options, makedark, makeflat
 from pulsar_dask.errors import PulsarError
 
 OPTIONS = Options(quiet=True, threads=2)

@@ -1,0 +1,81 @@
+"""How a stack is combined. A method is one file here, and its name is the file's:
+``combine/median.py`` is what ``--combine median`` takes."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pulsar_dask.engine.holds import Holds
+    from pulsar_dask.frame import PixelType
+
+    Array = np.ndarray[Any, Any]
+
+
+class Combine(Protocol):
+    """A way to make one value of the values of a pixel: a small frozen value."""
+
+    @property
+    def name(self) -> str:
+        """The field's word, in lower case; COMBMETH."""
+
+    @property
+    def parameters(self) -> tuple[tuple[str, float], ...]:
+        """What else it is known by; `verify` makes the method again of name and parameters."""
+
+    def block(
+        self, stack: Array, pixels: PixelType, planes: Sequence[str], *, compiled: bool
+    ) -> Mapping[str, Array]:
+        """Combine over the first axis.
+
+        Parameters
+        ----------
+        stack : ndarray, shape (frames, n), C-contiguous
+            Pixels as stored; dtype `pixels.stored` (big-endian) or that in native order.
+            It may be overwritten.
+        pixels : PixelType
+            How to read them.
+        planes : sequence of str
+            What is wanted: "image", "count".
+        compiled : bool
+            Whether to use compiled code.
+
+        Returns
+        -------
+        mapping
+            "image": float64, NaN where all values are missing; "count": int32, the number of
+            values used, or without it where nothing can be missing.
+        """
+
+    def holds(self, frames: int, pixels: PixelType) -> Holds:
+        """What `block` holds beside the stack and its planes."""
+
+
+def names() -> list[str]:
+    """The methods that there are."""
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+
+
+def method(
+    name: str, parameters: Mapping[str, float] | Sequence[tuple[str, float]] = ()
+) -> Combine:
+    """A method by its name.
+
+    Raises
+    ------
+    ValueError
+        There is no such method, or it has no such parameters.
+    """
+    if name not in names():
+        raise ValueError(f"{name!r} is not a way to combine frames: {', '.join(names())}")
+    made: Any = importlib.import_module(f"{__name__}.{name}").Method
+    try:
+        method: Combine = made(**dict(parameters))
+    except TypeError as error:
+        raise ValueError(f"{name}: {error}") from error
+    return method

@@ -1,0 +1,33 @@
+"""The median: the middle value, of an even number of values the mean of the middle two."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pulsar_dask import kernels
+from pulsar_dask.engine.holds import Holds
+from pulsar_dask.frame import PixelType
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Method:
+    """Exact: the float64 median, bit for bit; see `kernels.median`."""
+
+    name: ClassVar[str] = "median"
+    parameters: ClassVar[tuple[tuple[str, float], ...]] = ()
+
+    def block(
+        self, stack: Array, pixels: PixelType, planes: Sequence[str], *, compiled: bool
+    ) -> Mapping[str, Array]:
+        values, counts = kernels.median(stack, pixels, compiled=compiled)
+        return {"image": values} | ({} if counts is None else {"count": counts})
+
+    def holds(self, frames: int, pixels: PixelType) -> Holds:
+        scratch = kernels.scratch_bytes(frames, pixels.stored.itemsize)
+        return Holds(pixel={"selection": kernels.PIXEL_BYTES}, thread={"selection": scratch})

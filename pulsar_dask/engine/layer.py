@@ -1,0 +1,85 @@
+"""A layer: what is made of each tile, declared before there are tiles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from dask.tokenize import tokenize
+
+from pulsar_dask.engine.holds import Holds
+from pulsar_dask.frame import Frame
+from pulsar_dask.kernels import Kernel
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Values of one kind for each pixel of an image."""
+
+    name: str
+    dtype: str = "float64"
+    leading: tuple[int, ...] = ()
+    """Lengths of axes before those of the image: the frames of a cube."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes for each pixel of the image."""
+        return math.prod(self.leading) * np.dtype(self.dtype).itemsize
+
+
+#: What every layer has; and the number of values that were used, where some can be missing.
+IMAGE = Plane("image")
+COUNT = Plane("count", "int32")
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """``function(tile, *inputs)`` for each tile: a pure function that gives the planes of that
+    tile by name. With `once` it is ``function(grid, *inputs)``, and gives a small value."""
+
+    name: str
+    """Made of all that it depends on, so that graphs can be merged; see `layer`."""
+    function: Callable[..., Any]
+    inputs: tuple[Any, ...] = ()
+    """Other layers, whose planes of the same tile it takes (or their value, with `once`), and
+    small values."""
+    planes: tuple[Plane, ...] = (IMAGE,)
+    reads: tuple[Frame, ...] = ()
+    """Frames whose pixels it reads, each once: these reads count for their sums."""
+    also: tuple[Frame, ...] = ()
+    """What else it reads, as often as it likes."""
+    holds: Holds = Holds()
+    """What it holds beside its planes."""
+    kernel: Kernel | None = None
+    """Compiled code that it needs."""
+    once: bool = False
+    passes: int = 1
+    """How often its frames are read, by it and by layers that it takes."""
+
+    @property
+    def before(self) -> list[Layer]:
+        """The layers that it takes."""
+        return [i for i in self.inputs if isinstance(i, Layer)]
+
+    @property
+    def stored(self) -> int:
+        """Bytes of stored pixels that are read for each pixel of a tile."""
+        return sum(f.pixels.stored.itemsize for f in self.reads)
+
+
+def layer(kind: str, function: Callable[..., Any], *inputs: Any, **more: Any) -> Layer:
+    """A layer whose name tells what it depends on."""
+    depends = [i.name if isinstance(i, Layer) else token(i) for i in inputs]
+    return Layer(f"{kind}-{tokenize(depends)}", function, inputs, **more)
+
+
+def token(value: Any) -> Any:
+    """What a small value is known by: frames by their files as they are now."""
+    if isinstance(value, Frame):
+        return value.path, value.size, value.mtime_ns, value.hdu
+    if isinstance(value, tuple):
+        return [token(v) for v in value]
+    return getattr(value, "token", value)

@@ -1,0 +1,175 @@
+"""One way to make anything: a recipe's layers over a grid, by an executor, into sinks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pulsar_dask import reading
+from pulsar_dask.checksum import Ledger
+from pulsar_dask.engine.graph import Graph, Index, Taker
+from pulsar_dask.engine.holds import Holds
+from pulsar_dask.engine.layer import Layer
+from pulsar_dask.engine.plan import Resources, make_plan
+from pulsar_dask.engine.recipe import Recipe
+from pulsar_dask.errors import warn
+from pulsar_dask.tiles import Grid, Plan, Tile
+
+
+class Sink(Protocol):
+    """What becomes of a layer's tiles: a file, a list, a comparison.
+
+    It is the way to reduce over tiles: `taker` gives a small function that travels and runs
+    where a tile is, `here` folds what that returns. All sinks are sealed, then all committed.
+    """
+
+    layer: Layer
+
+    @property
+    def holds(self) -> Holds:
+        """What taking a tile holds there, and what the sink holds here."""
+
+    @property
+    def sends(self) -> int:
+        """Bytes for each pixel of a tile that go from `taker` to `here`."""
+
+    @property
+    def load(self) -> Sequence[str]:
+        """Modules that are loaded before the plan is made, so that they are counted."""
+
+    @property
+    def grid(self) -> Grid | None:
+        """Of a run before this one, which goes on."""
+
+    def begin(self, plan: Plan) -> frozenset[Index]:
+        """Get ready; the tiles that need not be made."""
+
+    def taker(self) -> Taker:
+        """What takes a tile: a small function, called from several threads."""
+
+    def here(self, tile: Tile, result: Any) -> None:
+        """Take what the taker returned, from several threads, in any order of tiles."""
+
+    def seal(self, run: Run) -> None:
+        """All tiles have come: bring everything to the disk, so that only names are missing."""
+
+    def files(self) -> Mapping[str, Any]:
+        """Sealed files by the path whose name they are to take."""
+
+
+class Executor(Protocol):
+    """Where tiles are computed: threads of this process, or workers of a cluster."""
+
+    @property
+    def slots(self) -> int:
+        """Threads, over all processes."""
+
+    def resources(
+        self, recipe: Recipe, load: Sequence[str], gigabytes: float | None
+    ) -> list[Resources]:
+        """What each process that computes has, once it has loaded what the recipe needs."""
+
+    def run(
+        self,
+        graph: Graph,
+        sinks: Sequence[Sink],
+        plan: Plan,
+        watch: Watch,
+        ledger: Ledger,
+    ) -> dict[str, Any]:
+        """Compute the tiles of a graph and hand them to sinks; the values of the layers that
+        are made once, by name."""
+
+
+class Watch:
+    """What wants to know how a run goes: nobody."""
+
+    def planned(self, plan: Plan) -> None:
+        """Before the first pixel is read."""
+
+    def done_once(self, layer: Layer) -> None:
+        """A layer that is made once is there."""
+
+    def done_tile(self, tile: Tile) -> None:
+        """The sinks have taken a tile."""
+
+
+@dataclass
+class Run:
+    """All that there is to know about a run."""
+
+    recipe: Recipe
+    plan: Plan
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """Values of the layers that are made once, by name."""
+    sums: Mapping[str, int] = field(default_factory=dict)
+    """Sums of the frames that were read, by path."""
+    warnings: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def make(
+    recipe: Recipe,
+    sinks: Sequence[Sink],
+    executor: Executor,
+    *,
+    memory: float | None = None,
+    threads: int = 1,
+    commit: Callable[[Mapping[str, Any]], None] = lambda files: None,
+    watch: Watch = Watch(),  # noqa: B008
+) -> Run:
+    """Make the products of a recipe.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    sinks : sequence of Sink
+        What takes the tiles. They are the caller's to close.
+    executor : Executor
+    memory : float, optional
+        GB that each process may hold; by default 16, or what there is.
+    threads : int
+        Threads of this process for what is left to do at the end.
+    commit : callable
+        Gives the sealed files of all sinks their names.
+    watch : Watch
+
+    Raises
+    ------
+    PulsarError
+        The budget is too small; a frame cannot be read, or changed meanwhile; an output cannot
+        be written.
+    """
+    began = time.perf_counter()
+    load = [module for sink in sinks for module in sink.load]
+    grid = next((sink.grid for sink in sinks if sink.grid), None)
+    plan = make_plan(recipe, sinks, executor.resources(recipe, load, memory), grid)
+    watch.planned(plan)
+    done = [sink.begin(plan) for sink in sinks]
+    graph = Graph(
+        recipe,
+        plan.grid,
+        [(sink.layer.name, sink.taker()) for sink in sinks],
+        frozenset.intersection(*done),
+    )
+    run, ledger = Run(recipe, plan), Ledger()
+    try:
+        try:
+            run.values = executor.run(graph, sinks, plan, watch, ledger)
+            run.sums, remarks = reading.check_sums(recipe.frames, ledger, threads)
+        except Exception:
+            reading.check_unchanged(recipe.frames)  # if an input changed, that explains it
+            raise
+        reading.check_unchanged(recipe.frames)
+    finally:
+        reading.close_files()
+    for remark in remarks:
+        warn(remark)
+    run.warnings += remarks
+    for sink in sinks:
+        sink.seal(run)
+    commit({path: file for sink in sinks for path, file in sink.files().items()})
+    run.seconds = time.perf_counter() - began
+    return run

@@ -1,0 +1,142 @@
+"""The plan: what a recipe holds in memory, and so how its image is cut into tiles.
+
+A pure function of what layers and sinks declare, of what there is (`Resources`), and of a
+budget; what it adds up to is what is measured.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from pulsar_dask import pipelines
+from pulsar_dask.engine.holds import Holds
+from pulsar_dask.engine.layer import Layer
+from pulsar_dask.engine.recipe import Recipe
+from pulsar_dask.errors import PulsarError
+from pulsar_dask.tiles import TARGET, Costs, Grid, Plan, plan_tiles
+
+
+class Holding(Protocol):
+    """A sink, as far as a plan knows it."""
+
+    @property
+    def layer(self) -> Layer: ...
+
+    @property
+    def holds(self) -> Holds: ...
+
+    @property
+    def sends(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a process that computes has and may take."""
+
+    budget: int
+    """Bytes, all in all."""
+    process: int
+    """Bytes that it holds already, its libraries loaded, and what they will still take."""
+    threads: int
+    slots: int | None = None
+    """Threads of all processes that share the tiles; None: this is the only one."""
+    target: int = TARGET
+    """Bytes of stored pixels that a tile should have."""
+    waiting: int = 0
+    """Results for each thread that wait to be sent."""
+    where: str = ""
+    """What it is called in an error."""
+
+
+def needs(recipe: Recipe, sinks: Sequence[Holding]) -> Holds:
+    """What the layers of a recipe and its sinks hold in a thread, and once.
+
+    Layers run one after the other, each beside the planes that later ones take.
+    """
+    layers = recipe.layers
+    last = {needed.name: layer.name for layer in layers for needed in layer.before}
+    waiting: dict[str, Holds] = {}
+    most = Holds()
+    for layer in layers:
+        kept = functools.reduce(operator.add, waiting.values(), Holds())
+        own = Holds(pixel={} if layer.once else {"planes": sum(p.nbytes for p in layer.planes)})
+        taking = functools.reduce(
+            operator.or_, (s.holds for s in sinks if s.layer is layer), Holds()
+        )
+        most |= layer.holds + kept + own + Holds(taking.pixel, taking.thread)
+        for name in [n for n, user in last.items() if user == layer.name]:
+            waiting.pop(name, None)
+        if layer.name in last and not layer.once:
+            waiting[layer.name] = Holds(pixel={f"planes of {layer.name}": own.pixel["planes"]})
+    once = (Holds(process=s.holds.process) for s in sinks)
+    return functools.reduce(operator.add, once, most)
+
+
+def make_plan(
+    recipe: Recipe,
+    sinks: Sequence[Holding],
+    processes: Sequence[Resources],
+    grid: Grid | None = None,
+) -> Plan:
+    """Choose the grid of a recipe: the one that fits the process with the least room.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    sinks : sequence
+    processes : sequence of Resources
+        That compute.
+    grid : Grid, optional
+        Of a run before this one, which goes on.
+
+    Raises
+    ------
+    PulsarError
+        The budget is too small; the message says the least that is needed.
+    """
+    holds = needs(recipe, sinks)
+    # a tile is as large as what a product's own frames are read for, not as all that it reads
+    largest = max(recipe.layers, key=lambda layer: layer.stored * layer.passes)
+    block = (grid.height, grid.width) if grid else pipelines.stack_block(recipe.frames)
+    plans = [_plan_for(recipe, sinks, holds, largest, process, block) for process in processes]
+    smallest = min(plans, key=lambda plan: plan.grid.height * plan.grid.width)
+    workers = 0 if processes[0].slots is None else len(processes)
+    return replace(smallest, workers=workers, grid=grid or smallest.grid)
+
+
+def _plan_for(
+    recipe: Recipe,
+    sinks: Sequence[Holding],
+    holds: Holds,
+    largest: Layer,
+    process: Resources,
+    block: tuple[int, int],
+) -> Plan:
+    if process.waiting:
+        sent = process.waiting * sum(sink.sends for sink in sinks)
+        holds += Holds(pixel={"results that wait": sent})
+    costs = Costs(
+        per_pixel=dict(holds.pixel),
+        per_thread=dict(holds.thread),
+        fixed=dict(holds.process),
+        stored=max(1, largest.stored * largest.passes),
+        frames=max(1, len(largest.reads)),
+    )
+    try:
+        return plan_tiles(
+            recipe.shape,
+            costs,
+            budget=process.budget,
+            threads=process.threads,
+            process=process.process,
+            block=block,
+            target=process.target,
+            slots=process.slots,
+        )
+    except PulsarError as error:
+        where = f"{process.where}: " if process.where else ""
+        raise PulsarError(f"{where}{error}") from error

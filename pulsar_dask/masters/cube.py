@@ -1,0 +1,43 @@
+"""The frames themselves as values, in tiles through all of them."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pulsar_dask import pipelines
+from pulsar_dask.engine.holds import Holds
+from pulsar_dask.engine.layer import Layer, Plane, layer
+from pulsar_dask.frame import Frame
+from pulsar_dask.kernels import Kernel, worth_compiling
+from pulsar_dask.reading import read_values
+from pulsar_dask.tiles import Tile
+
+Array = np.ndarray[Any, Any]
+FRAMES = "frames"
+
+
+def cube_layer(frames: Sequence[Frame]) -> Layer:
+    """A layer of the values of all frames, of a type that holds those of each exactly."""
+    frames = tuple(frames)
+    dtype = np.result_type(*{f.pixels.native for f in frames})
+    return layer(
+        "cube",
+        cube_tile,
+        frames,
+        str(dtype),
+        planes=(Plane(FRAMES, str(dtype), (len(frames),)),),
+        reads=frames,
+        holds=pipelines.stack_holds(frames) + Holds(pixel={"conversion": 3 * 8}),
+        kernel=Kernel.of(frames, frames[0].pixels) if any(f.rice for f in frames) else None,
+    )
+
+
+def cube_tile(tile: Tile, frames: Sequence[Frame], dtype: str) -> dict[str, Array]:
+    """One tile of all frames as values, shape (frames, tile height, tile width)."""
+    if worth_compiling(frames) and any(f.rice for f in frames):
+        importlib.import_module("pulsar_dask.rice")  # loaded, it decodes on all threads
+    return {FRAMES: read_values(frames, tile, np.dtype(dtype))}

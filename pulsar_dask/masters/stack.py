@@ -1,0 +1,105 @@
+"""A stack of frames combined, perhaps minus a bias: the layer of every master but the flat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from pulsar_dask import kernels, pipelines
+from pulsar_dask.combine import Combine
+from pulsar_dask.engine.layer import COUNT, IMAGE, Layer, Plane, layer
+from pulsar_dask.frame import Frame
+from pulsar_dask.reading import read_values
+from pulsar_dask.tiles import Tile
+
+Array = np.ndarray[Any, Any]
+#: Planes by name that a combination can have.
+PLANES: Mapping[str, Plane] = {plane.name: plane for plane in (IMAGE, COUNT)}
+
+
+def stacked(
+    kind: str,
+    frames: Sequence[Frame],
+    method: Combine,
+    *,
+    planes: Sequence[str] = ("image",),
+    minus: Layer | float = 0.0,
+    dtype: str | None = None,
+) -> Layer:
+    """The layer of a combination of frames.
+
+    Parameters
+    ----------
+    kind : str
+        Begins the layer's name.
+    frames : sequence of Frame
+        Of one shape.
+    method : Combine
+    planes : sequence of str
+        Names out of `PLANES`, "image" first.
+    minus : Layer or float
+        What is subtracted, in float64, from the combined values: combine(dark - bias) is
+        combine(dark) - bias for what does not depend on where zero is.
+    dtype : str, optional
+        The type to which values are rounded, where others take them as a file has them.
+    """
+    pixels = pipelines.stack_type(frames)
+    function = partial(combined, method=method, planes=tuple(planes), dtype=dtype)
+    return layer(
+        kind,
+        function,
+        tuple(frames),
+        minus,
+        planes=tuple(PLANES[name] for name in planes),
+        reads=tuple(frames),
+        holds=pipelines.stack_holds(frames) + method.holds(len(frames), pixels),
+        kernel=kernels.Kernel.of(frames, pixels, method),
+    )
+
+
+def combined(
+    tile: Tile,
+    frames: Sequence[Frame],
+    minus: Mapping[str, Array] | float,
+    *,
+    method: Combine,
+    planes: Sequence[str],
+    dtype: str | None,
+) -> dict[str, Array]:
+    """Planes of one tile, each of shape (tile height, tile width)."""
+    stack, pixels = pipelines.read_stack(tile, frames)
+    made = method.block(
+        stack.reshape(len(frames), -1),
+        pixels,
+        planes,
+        compiled=kernels.worth_compiling(frames),
+    )
+    found = {name: made[name].reshape(tile.shape) for name in planes if name in made}
+    if "count" in planes and "count" not in found:  # nothing can be missing
+        found["count"] = np.full(tile.shape, len(frames), np.int32)
+    level = minus if isinstance(minus, (int, float)) else minus["image"]
+    if not isinstance(level, (int, float)) or level:
+        found["image"] = found["image"] - level
+    if dtype is not None:
+        found["image"] = rounded(found["image"], dtype)
+    return found
+
+
+def rounded(values: Array, dtype: str) -> Array:
+    """Values as they stand in a file of some type."""
+    with np.errstate(over="ignore"):
+        same: Array = values.astype(dtype).astype("f8", copy=False)
+    return same
+
+
+def one_image(kind: str, frame: Frame) -> Layer:
+    """The values of one image, as a calibrator."""
+    return layer(kind, image, frame, also=(frame,), holds=pipelines.stack_holds([frame]))
+
+
+def image(tile: Tile, frame: Frame) -> dict[str, Array]:
+    """The values of a tile, missing ones NaN."""
+    return {"image": read_values([frame], tile, np.dtype("f8"), counted=None)[0]}

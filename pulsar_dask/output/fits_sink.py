@@ -1,0 +1,73 @@
+"""A product as a FITS file: the sink of most masters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pulsar_dask.engine.graph import Index
+from pulsar_dask.engine.holds import Holds
+from pulsar_dask.engine.make import Run
+from pulsar_dask.engine.recipe import Product
+from pulsar_dask.master import FitsMaster, encode, master_header
+from pulsar_dask.tiles import Plan, Tile
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Encode:
+    """Makes of a tile what lies in the file; see `master.encode`."""
+
+    dtype: str
+
+    def __call__(self, tile: Tile, planes: Mapping[str, Array]) -> tuple[Array, int, int]:
+        return encode(planes["image"], self.dtype)
+
+
+class FitsSink:
+    """See `make.Sink`."""
+
+    grid = None
+    load: Sequence[str] = ()
+
+    def __init__(self, product: Product, path: str, *, tolerance: float, verify: bool) -> None:
+        self.product, self.path, self.layer = product, path, product.layer
+        self.dtype = product.dtypes["image"]
+        self._tolerance, self._verify = tolerance, verify
+        size = np.dtype(self.dtype).itemsize
+        self.sends = size
+        self.holds = Holds(
+            pixel={"output": 2 * size},
+            process={"headers of the output": 400 * len(product.frames)},
+        )
+
+    def begin(self, plan: Plan) -> frozenset[Index]:
+        header = master_header(
+            self.product.frames,
+            kind=self.product.kind,
+            method=self.product.method,
+            tolerance=self._tolerance,
+        )
+        shape, trace = self.product.frames[0].shape, self.product.trace
+        self.file = FitsMaster(self.path, shape, self.dtype, header, trace, verify=self._verify)
+        return frozenset()
+
+    def taker(self) -> Encode:
+        return Encode(self.dtype)
+
+    def here(self, tile: Tile, result: tuple[Array, int, int]) -> None:
+        self.file.put(tile, *result)
+
+    def seal(self, run: Run) -> None:
+        self.file.seal(run.sums)
+
+    def files(self) -> Mapping[str, Any]:
+        return {self.path: self.file}
+
+    def close(self) -> None:
+        if hasattr(self, "file"):
+            self.file.__exit__()

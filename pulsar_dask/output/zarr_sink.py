@@ -1,0 +1,69 @@
+"""A product as a Zarr store, a tile a chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pulsar_dask.engine.graph import Index
+from pulsar_dask.engine.holds import Holds
+from pulsar_dask.engine.make import Run
+from pulsar_dask.engine.recipe import Product
+from pulsar_dask.master import master_header
+from pulsar_dask.tiles import Plan, Tile
+from pulsar_dask.zarrstore import MasterChunk, ZarrMaster
+
+
+@dataclass(frozen=True)
+class _Image:
+    """Writes a tile's image where it was computed."""
+
+    write: MasterChunk
+
+    def __call__(self, tile: Tile, planes: Mapping[str, Any]) -> tuple[int, int, int]:
+        return self.write(tile, planes["image"])
+
+
+class ZarrSink:
+    """See `make.Sink`."""
+
+    grid = None
+    load: Sequence[str] = ("zarr", "zarr.codecs")
+
+    def __init__(self, product: Product, path: str, *, verify: bool) -> None:
+        self.product, self.path, self.layer = product, path, product.layer
+        self.dtype = product.dtype
+        self._verify = verify
+        self.sends = 0
+        size = np.dtype(self.dtype).itemsize
+        self.holds = Holds(
+            pixel={"output": 2 * size},
+            process={"headers of the output": 400 * len(product.frames)},
+        )
+
+    def begin(self, plan: Plan) -> frozenset[Index]:
+        frames = self.product.frames
+        header = master_header(frames, kind=self.product.kind, method=self.product.method)
+        self.file = ZarrMaster(
+            self.path, plan.grid, self.dtype, header, self.product.trace, verify=self._verify
+        )
+        return frozenset()
+
+    def taker(self) -> _Image:
+        return _Image(self.file.far())
+
+    def here(self, tile: Tile, result: tuple[int, int, int]) -> None:
+        self.file.written(tile, result)
+
+    def seal(self, run: Run) -> None:
+        self.file.seal(run.sums)
+
+    def files(self) -> Mapping[str, Any]:
+        return {self.path: self.file}
+
+    def close(self) -> None:
+        if hasattr(self, "file"):
+            self.file.__exit__()

@@ -1,0 +1,44 @@
+"""``cube input_spec output.zarr``."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+
+from pulsar_dask.cubestore import CubeStore
+from pulsar_dask.engine.recipe import Recipe
+from pulsar_dask.errors import PulsarError, count, printable, warn
+from pulsar_dask.scan import scan_frames
+from pulsar_dask.start import INTERRUPTED
+from pulsar_dask.tools.naming import check_order
+from pulsar_dask.tools.options import Options, run_sinks
+
+
+def cube(spec: Sequence[str], output: str, *, options: Options) -> None:
+    """Write frames as one store."""
+    report = options.report()
+    check_order(spec, output)
+    frames = scan_frames(options.search.find(spec).paths)
+    store = CubeStore(output, frames, overwrite=options.overwrite)
+    if store.complete:
+        report.made(output, f"{count(len(frames), 'frame')}, complete already")
+        return
+    if store.grid:
+        done, of = store.progress()
+        report.say(f"{done} of {of} chunks are there already")
+    try:
+        with options.executor() as executor, contextlib.closing(store):
+            run_sinks(Recipe((), (store.layer,)), [store], executor, options, report)
+    except BaseException as error:
+        done, of = store.progress() if store.grid else (0, 0)
+        if not done:
+            raise
+        stays = f"{done} of {of} chunks are in it and stay, the same command takes it up again"
+        if isinstance(error, PulsarError):
+            raise PulsarError(f"{error}\n{printable(output)} is not complete: {stays}") from error
+        warn(f"{printable(output)} is not complete: {stays}")
+        if isinstance(error, KeyboardInterrupt):
+            raise SystemExit(INTERRUPTED) from error
+        raise
+    report.made(output, f"{store.dtype}, {count(len(frames), 'frame')}")
+    report.end()

@@ -1,0 +1,59 @@
+"""``makedark input_spec [bias_spec]``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from pulsar_dask import combine
+from pulsar_dask.errors import count
+from pulsar_dask.frame import Frame
+from pulsar_dask.gather import Darks, gather_darks
+from pulsar_dask.hotpixels import HOT_PIXELS
+from pulsar_dask.masters.dark import dark_recipe
+from pulsar_dask.report import Report
+from pulsar_dask.tools.masters import make_masters
+from pulsar_dask.tools.options import Options
+
+#: Share of a sensor's pixels beyond which those listed as hot are no longer few.
+HOT_SHARE = 0.01
+
+
+def makedark(
+    spec: Sequence[str], *, bias: str | None, hot_pixels: int | None, options: Options
+) -> None:
+    """Make master darks and their lists."""
+    report = options.report()
+    darks = gather_darks(spec, bias, options.search)
+    report.passed_over(darks.passed, darks.unused)
+    wanted = HOT_PIXELS if hot_pixels is None else hot_pixels
+    recipe = dark_recipe(
+        darks.groups, darks.bias, combine.method(options.combine), ("image", *options.planes)
+    )
+    hint_at_number(hot_pixels, darks.frames[0], report)
+    with options.executor() as executor:
+        make_masters(
+            recipe,
+            executor,
+            options,
+            report,
+            inputs=[f.path for f in darks.frames],
+            lists={p.name: wanted for p in recipe.products if p.kind == "dark"},
+            what=_darks_and_bias(darks),
+        )
+
+
+def hint_at_number(hot_pixels: int | None, frame: Frame, report: Report) -> None:
+    """Say where the usual number of hot pixels is too high for a sensor."""
+    share = HOT_PIXELS / math.prod(frame.shape[-2:])
+    if hot_pixels is None and share > HOT_SHARE:
+        report.say(
+            f"{HOT_PIXELS} hot pixels are {min(share, 1):.0%} of this small sensor; "
+            "--hot-pixels N lists fewer"
+        )
+
+
+def _darks_and_bias(darks: Darks) -> str:
+    bias = len(darks.bias.frames)
+    what = count(len(darks.frames) - bias, "dark")
+    return f"{what} and {count(bias, 'bias frame')}" if bias else what

@@ -1,0 +1,103 @@
+"""How the tools that name their own outputs make and tell of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pulsar_dask.engine.make import Executor, Run
+from pulsar_dask.engine.recipe import Product, Recipe
+from pulsar_dask.errors import printable, warn
+from pulsar_dask.flats import FrameLevels
+from pulsar_dask.output.fits_sink import FitsSink
+from pulsar_dask.output.list_sink import ListSink
+from pulsar_dask.report import Report
+from pulsar_dask.tools.options import Options, make_files, make_folder
+
+#: Shares of full scale between which a flat is well exposed.
+LEVELS = 0.1, 0.8
+
+
+def make_masters(
+    recipe: Recipe,
+    executor: Executor,
+    options: Options,
+    report: Report,
+    *,
+    inputs: Sequence[str],
+    lists: Mapping[str, int] = {},
+    what: str | None = None,
+) -> Run:
+    """Make a FITS file of each product, and lists of the hottest pixels: how many, by product."""
+    make_folder(options.output_dir)
+    masters = {
+        product.name: FitsSink(
+            product,
+            options.place(f"{product.name}.fit"),
+            tolerance=options.search.tolerance,
+            verify=options.verify,
+        )
+        for product in recipe.products
+    }
+    hot = {
+        product.name: ListSink(
+            product.layer,
+            product.frames[0].shape,
+            options.place(f"cosme{product.name[4:]}.lst"),
+            lists[product.name],
+            verify=options.verify,
+        )
+        for product in recipe.products
+        if product.name in lists
+    }
+    sinks = [*masters.values(), *hot.values()]
+    run = make_files(recipe, sinks, executor, options, report, inputs=inputs, what=what)
+    for product in recipe.products:
+        master = masters[product.name]
+        report.made(master.path, f"{product.dtype}, " + ", ".join(map(str, product.steps)))
+        warn_of_pixels(master)
+        warn_of_levels(master.path, product, run)
+        if product.name in hot:
+            report.made(hot[product.name].path, hottest(hot[product.name]))
+    report.end()
+    return run
+
+
+def hottest(sink: ListSink) -> str:
+    """What a list holds, in words."""
+    return f"{sink.listed} hottest pixels"
+
+
+def warn_of_pixels(sink: Any) -> None:
+    """Tell of values that did not fit their type, and of those that are missing."""
+    path, dtype, master = printable(sink.path), sink.dtype, sink.file
+    if master.clipped:
+        warn(f"{path}: {master.clipped} pixels did not fit {dtype} and were clipped")
+    if master.missing:
+        what = "are NaN" if np.dtype(dtype).kind == "f" else "are 0"
+        warn(f"{path}: {master.missing} pixels have no value in any frame and {what}")
+
+
+def warn_of_levels(path: str, product: Product, run: Run) -> None:
+    """Tell of what the levels of flats say."""
+    found: list[FrameLevels] = [run.values[layer.name] for layer in product.levels]
+    if not found:
+        return
+    stays = sum(part.uncorrected for part in found)
+    if stays:
+        warn(
+            f"{printable(path)}: {stays} values of listed pixels have no good neighbour in "
+            "their frame and stay as they are"
+        )
+    pixels = product.frames[0].pixels
+    if pixels.floating or pixels.scaled:
+        return
+    full = np.iinfo(pixels.stored).max * (2 if pixels.other_sign and pixels.bitpix > 8 else 1)
+    raw = np.concatenate([part.raw for part in found])
+    low, high = float(np.nanmin(raw)) / full, float(np.nanmax(raw)) / full
+    if low < LEVELS[0]:
+        warn(f"{printable(path)}: raw level down to {low:.0%} of full scale; its noise counts")
+    if high > LEVELS[1]:
+        warn(f"{printable(path)}: raw level up to {high:.0%} of full scale; it may be saturated")
