@@ -44,11 +44,12 @@ from distributed.comm.registry import backends
 
 from pulsar_dask import kernels, memory, pipelines, reading
 from pulsar_dask._version import __version__
+from pulsar_dask.atomicfolder import AtomicFolder
 from pulsar_dask.checksum import Ledger
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.frame import Frame
 from pulsar_dask.graph import Layer, TileGraph
-from pulsar_dask.outputs import AtomicFolder, remove_stale
+from pulsar_dask.leftovers import remove_stale
 from pulsar_dask.run import FarWriter, OnDone, Output
 from pulsar_dask.tiles import GB, MB, Costs, Plan, Tile, plan_tiles
 

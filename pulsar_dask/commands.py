@@ -7,6 +7,7 @@ import functools
 import math
 import os
 import re
+import zlib
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,31 +17,39 @@ from dask.system import CPU_COUNT
 
 from pulsar_dask import memory, pipelines, reading
 from pulsar_dask.checksum import Ledger
+from pulsar_dask.disk import failure
 from pulsar_dask.errors import PulsarError, count, printable, warn
 from pulsar_dask.flats import TARGET_MEDIAN, FrameLevels
 from pulsar_dask.frame import Frame, PixelType
 from pulsar_dask.gather import Darks, Search, gather_darks, gather_flats
 from pulsar_dask.graph import TileGraph
 from pulsar_dask.groups import check_alike
-from pulsar_dask.hotpixels import HOT_PIXELS, HotPixels, sealed_list
+from pulsar_dask.hotpixels import HOT_PIXELS, HotPixels, list_bytes, seal_list
 from pulsar_dask.kernels import needed
+from pulsar_dask.leftovers import remove_stale
 from pulsar_dask.master import FitsMaster, common, default_dtype, master_header
-from pulsar_dask.outputs import (
-    OUTPUT_LAST,
-    check_output,
-    failure,
-    is_ours,
-    remove_stale,
-    uninterrupted,
-)
+from pulsar_dask.outputs import CREATOR, OUTPUT_LAST, check_output, is_ours
+from pulsar_dask.ownlists import file_crc, kept
 from pulsar_dask.recipes import Product, Recipe, dark_costs, dark_recipe, flat_costs, flat_recipe
 from pulsar_dask.report import Progress, Report
 from pulsar_dask.run import Computer, Output, Threads
 from pulsar_dask.scan import scan_frames
-from pulsar_dask.spec import FITS_NAME, MOST_ADU, Inputs, as_number, has_mask, is_store, same_file
+from pulsar_dask.spec import (
+    FITS_NAME,
+    MOST_ADU,
+    Inputs,
+    Same,
+    as_number,
+    as_texts,
+    has_mask,
+    is_list,
+    is_store,
+    list_path,
+)
 from pulsar_dask.start import INTERRUPTED
 from pulsar_dask.tiles import Costs, Plan
 from pulsar_dask.trace import Source, Trace
+from pulsar_dask.transaction import commit_all
 
 #: Shares of full scale between which a flat is well exposed.
 LEVELS = 0.1, 0.8
@@ -92,7 +101,8 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
     report = options.report()
     check_order(spec, output)
     inputs = options.search.find(spec)
-    paths = [p for p in inputs.paths if not (same_file(p, output) and is_ours(output))]
+    same = Same(output)
+    paths = [p for p in inputs.paths if not (same.is_name(p) and is_ours(output))]
     if not paths:
         raise PulsarError(f"{printable(output)} is the only input, and the output")
     check_name(output)
@@ -101,9 +111,10 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
         raise PulsarError(
             f"{printable(output)}: a master is a .fit, .fits, .fts or .zarr. {way_out}"
         )
-    check = functools.partial(check_output, output, paths, overwrite=options.overwrite)
-    check()
+    read = [*paths, *_lists_in(spec)]
+    check = functools.partial(check_output, output, read, overwrite=options.overwrite)
     remove_stale(os.path.dirname(os.path.abspath(output)))
+    check()
     frames = _without_masters(scan_frames(paths), inputs, spec, options.search, report)
     if len(frames) == 1:
         warn("one frame is its own median: the result is no cleaner than that frame")
@@ -135,7 +146,7 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
             made = Output(layer, (master,), _on_its_way(dtype))
             sums = execute(graph, [made], {layer: frames}, {}, plan, computer, options)
             master.seal(sums)
-            _commit({output: master}, {output: check})
+            _commit({output: master}, {output: check}, report, options)
     _warn_of_pixels(output, dtype, master)
     report.made(output, f"{dtype}, median of {count(len(frames), 'frame')}")
     report.end()
@@ -160,7 +171,7 @@ def makedark(
         report.plan(darks.frames, plan, _darks_and_bias(darks))
         _hint_at_number(hot_pixels, darks.frames[0], report)
         recipe = dark_recipe(darks.groups, darks.bias, plan.grid)
-        paths = [f.path for f in darks.frames]
+        paths = [*(f.path for f in darks.frames), *_lists_in([*as_texts(spec), bias or ""])]
         _make(recipe, darks.frames, paths, wanted, plan, computer, options, report)
 
 
@@ -205,7 +216,7 @@ def makeflat(
         )
         frames = flats.frames + flats.darks
         lists = [s.path for trace in flats.calibration.values() for s in trace.sources]
-        paths = [f.path for f in frames] + lists
+        paths = [*(f.path for f in frames), *lists, *_lists_in(spec)]
         _make(recipe, frames, paths, 0, plan, computer, options, report)
 
 
@@ -218,11 +229,11 @@ def make_cosme(
     if os.path.isdir(image) and not is_store(image):
         raise PulsarError(f"{printable(image)}: a folder; name one image, such as dark120s.fit")
     check_name(output)
+    remove_stale(os.path.dirname(os.path.abspath(output)))
     check = functools.partial(check_output, output, [image], overwrite=options.overwrite)
     check()
     if FITS_NAME.search(output) or _is_store_name(output):
         raise PulsarError(f"{printable(output)}: a list is no image; name it .lst")
-    remove_stale(os.path.dirname(os.path.abspath(output)))
     frames = scan_frames([image])
     wanted = HOT_PIXELS if hot_pixels is None else hot_pixels
     hot = HotPixels(frames[0].shape, wanted)
@@ -235,8 +246,11 @@ def make_cosme(
         execute(graph, [Output(layer, (hot,))], {layer: frames}, {}, plan, computer, options)
     x, y = hot.positions()
     rows = frames[0].shape[-2] if origin_top else None
-    with sealed_list(output, x, y, rows=rows, verify=options.verify) as file:
-        _commit({output: file}, {output: check})
+    data = list_bytes(x, y, rows=rows)
+    check = functools.partial(check, lines=len(x))
+    with seal_list(output, data, verify=options.verify) as file:
+        crc = zlib.crc32(data)
+        _commit({output: file}, {output: check}, report, options, lists={output: crc})
     report.made(output, _hottest(len(x)) + (", Y from the top row" if origin_top else ""))
     report.end()
 
@@ -401,11 +415,18 @@ def _make(
     lists = {p.layer: place(f"cosme{p.name[4:]}.lst") for p in recipe.products if p.kind == "dark"}
     checks = {
         path: functools.partial(check_output, path, inputs, overwrite=options.overwrite)
-        for path in [place(f"{p.name}.fit") for p in recipe.products] + list(lists.values())
+        for path in [place(f"{p.name}.fit") for p in recipe.products]
     }
+    for product in recipe.products:
+        if product.layer in lists:
+            path = lists[product.layer]
+            lines = min(hot_pixels, math.prod(product.frames[0].shape[-2:]))
+            checks[path] = functools.partial(
+                check_output, path, inputs, overwrite=options.overwrite, lines=lines
+            )
+    remove_stale(options.output_dir)
     for check in checks.values():
         check()
-    remove_stale(options.output_dir)
     levels: dict[str, FrameLevels] = {}
     with contextlib.ExitStack() as stack:
         masters, hot = {}, {}
@@ -415,8 +436,10 @@ def _make(
             )
             shape = product.frames[0].shape
             path = place(f"{product.name}.fit")
+            beside = (lists[product.layer],) if product.layer in lists else ()
+            trace = replace(product.trace, written=beside)
             masters[product.layer] = stack.enter_context(
-                FitsMaster(path, shape, product.dtype, header, product.trace, verify=options.verify)
+                FitsMaster(path, shape, product.dtype, header, trace, verify=options.verify)
             )
             if product.layer in lists:
                 hot[product.layer] = HotPixels(shape, hot_pixels)
@@ -427,16 +450,18 @@ def _make(
         read = {product.layer: product.frames for product in recipe.products}
         sums = execute(recipe.graph, outputs, read, levels, plan, computer, options, also=frames)
         files: dict[str, Any] = {}
-        counts = {}
+        counts, crcs = {}, {}
         for product in recipe.products:
             master = files[place(f"{product.name}.fit")] = masters[product.layer]
-            master.seal(sums)
             if product.layer in hot:
                 path = lists[product.layer]
                 x, y = hot[product.layer].positions()
                 counts[product.layer] = len(x)
-                files[path] = stack.enter_context(sealed_list(path, x, y, verify=options.verify))
-        _commit(files, checks)
+                data = list_bytes(x, y)
+                crcs[path] = zlib.crc32(data)
+                files[path] = stack.enter_context(seal_list(path, data, verify=options.verify))
+            master.seal({**sums, **crcs})
+        _commit(files, checks, report, options, lists=crcs)
     for product in recipe.products:
         path = place(f"{product.name}.fit")
         report.made(path, f"{product.dtype}, " + ", ".join(product.steps))
@@ -495,16 +520,35 @@ def execute(
         reading.close_files()
 
 
-def _commit(files: Mapping[str, Any], checks: Mapping[str, Callable[[], None]]) -> None:
-    """Give sealed outputs their names, all or none, but for a kill in between: so there is as
-    little in between as can be, and the disk is waited for at the end."""
-    replaced = [path for path in files if os.path.lexists(path)]
-    for path in files:
-        checks[path]()
-    with uninterrupted():
-        for left, (path, file) in zip(reversed(range(len(files))), files.items(), strict=True):
-            file.commit(None if path in replaced else checks[path], wait=not left)
-            DONE.append(path)
+def _commit(
+    files: Mapping[str, Any],
+    checks: Mapping[str, Callable[[], None]],
+    report: Report,
+    options: Options,
+    *,
+    lists: Mapping[str, int] = {},
+) -> None:
+    """Give sealed outputs their names, all or none; `lists` are those that are lists, with the
+    CRC-32 of each."""
+    foreign = [] if options.overwrite else [p for p, crc in lists.items() if _is_foreign(p, crc)]
+    with kept(foreign) as copies:
+        commit_all(files, checks)
+    DONE.extend(files)
+    for path, name in copies:
+        report.say(
+            f"{printable(path)} was there, and no master beside it says that {CREATOR} wrote it; "
+            f"what it held is {printable(os.path.basename(name))}"
+        )
+
+
+def _is_foreign(path: str, crc: int) -> bool:
+    """Whether a list holds something that may be the user's."""
+    return os.path.isfile(path) and not is_ours(path) and file_crc(path) != crc
+
+
+def _lists_in(spec: Sequence[str]) -> list[str]:
+    """The lists of names in an input spec: they are inputs, too."""
+    return [list_path(text) for text in as_texts(spec) if text and is_list(text)]
 
 
 def _hottest(count: int) -> str:

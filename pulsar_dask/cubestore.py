@@ -28,21 +28,16 @@ from astropy.io import fits
 
 from pulsar_dask import pipelines
 from pulsar_dask._version import __version__
+from pulsar_dask.atomicfolder import AtomicFolder
+from pulsar_dask.disk import failure
 from pulsar_dask.errors import PulsarError, count, printable
 from pulsar_dask.frame import Frame, PixelType, frame_keywords
 from pulsar_dask.graph import TileGraph
 from pulsar_dask.groups import check_alike
 from pulsar_dask.kernels import needed
+from pulsar_dask.leftovers import is_temporary, remove_stale
 from pulsar_dask.master import clean_header
-from pulsar_dask.outputs import (
-    CREATOR,
-    AtomicFolder,
-    check_output,
-    failure,
-    is_ours,
-    is_temporary,
-    remove_stale,
-)
+from pulsar_dask.outputs import CREATOR, check_output, is_ours
 from pulsar_dask.reading import check_unchanged
 from pulsar_dask.run import Computer, OnDone, Output
 from pulsar_dask.scan import DAMAGED_STORE, Keywords, refusal

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from pulsar_dask.atomic import AtomicFile
 from pulsar_dask.checksum import word_sum
 from pulsar_dask.errors import PulsarError, printable, reason
-from pulsar_dask.outputs import AtomicFile
 from pulsar_dask.spec import open_text
 from pulsar_dask.tiles import Tile
 
@@ -139,10 +139,19 @@ def sealed_list(
     path: str, x: Array, y: Array, *, rows: int | None = None, verify: bool = True
 ) -> AtomicFile:
     """The file of `write_list`, on the disk but without its name; `verify` reads it back."""
+    return seal_list(path, list_bytes(x, y, rows=rows), verify=verify)
+
+
+def list_bytes(x: Array, y: Array, *, rows: int | None = None) -> bytes:
+    """What `write_list` writes."""
     if rows is not None:
         y = rows - 1 - y
     text = "".join(f"P {a} {b}\r\n" for a, b in zip(x.tolist(), y.tolist(), strict=True))
-    data = text.encode("ascii")
+    return text.encode("ascii")
+
+
+def seal_list(path: str, data: bytes, *, verify: bool = True) -> AtomicFile:
+    """`sealed_list` of `list_bytes`."""
     file = AtomicFile(path)
     try:
         file.write_at(data, 0)

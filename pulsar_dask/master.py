@@ -17,11 +17,12 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
 from pulsar_dask._version import __version__
+from pulsar_dask.atomic import AtomicFile
 from pulsar_dask.cards import ascii_text, standard_card, standard_date, tidy
 from pulsar_dask.checksum import MINUS_ZERO, encode_checksum, fold, word_sum
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.frame import EXPOSURE_KEYWORDS, TEMPERATURE_KEYWORDS, Frame
-from pulsar_dask.outputs import CREATOR, AtomicFile
+from pulsar_dask.outputs import CREATOR
 from pulsar_dask.scan import BLOCK, STRUCTURE, read_header
 from pulsar_dask.tiles import Tile
 from pulsar_dask.trace import Trace, history_cards
@@ -196,7 +197,7 @@ class FitsMaster:
         self._sealed = False
         self._lock = threading.Lock()
         padded = -(-self._size // BLOCK) * BLOCK
-        self._file = AtomicFile(path, self._data_start + padded)
+        self.file = self._file = AtomicFile(path, self._data_start + padded)
 
     def _complete(self, cards: fits.Header) -> fits.Header:
         header = fits.Header()
@@ -271,7 +272,7 @@ class FitsMaster:
         self._sealed = True
 
     def commit(self, check: Callable[[], None] | None = None, *, wait: bool = True) -> None:
-        """Give the file its name, after `seal`; see `outputs.AtomicFile.commit`."""
+        """Give the file its name, after `seal`; see `atomic.AtomicFile.commit`."""
         if not self._sealed:
             self.seal()
         self._file.commit(check, wait=wait)

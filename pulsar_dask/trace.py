@@ -19,6 +19,7 @@ from pulsar_dask.frame import Frame
 Role = Literal["input", "bias", "dark", "list"]
 _WIDTH = 72
 _RECORD = re.compile(r"(input|bias|dark|list) (.*) DATASUM (\d{10})", re.DOTALL)
+_WRITTEN = re.compile(r"wrote (.*) CRC32 (\d{10})", re.DOTALL)
 _FOLDER = "folder "
 _BEGIN = re.compile(r"pulsar-dask \S+ made this of")
 
@@ -56,6 +57,8 @@ class Trace:
     sources: tuple[Source, ...] = ()
     steps: tuple[str, ...] = ()
     """What was done, in words."""
+    written: tuple[str, ...] = ()
+    """Lists that are written beside it, for which it vouches."""
 
     def texts(self, home: str, sums: Mapping[str, int]) -> list[str]:
         """Texts of HISTORY cards, up to 72 characters each.
@@ -75,24 +78,46 @@ class Trace:
                 last = folder
             known = sums.get(source.path, 0) if source.sum is None else source.sum
             records.append(f"{source.role} {_escape(name)} DATASUM {known:010}")
-        return [part for text in (*records, *map(_escape, self.steps)) for part in _split(text)]
+        steps = map(_escape, self.steps)
+        written = [_written(path, sums.get(path, 0)) for path in self.written]
+        return [part for text in (*records, *steps, *written) for part in _split(text)]
+
+
+def _written(path: str, crc: int) -> str:
+    return f"wrote {_escape(os.path.basename(path))} CRC32 {crc:010}"
+
+
+def read_written(master: str) -> dict[str, int]:
+    """What a FITS master vouches for: name and CRC-32 of lists that were written with it."""
+    with open(master, "rb") as file:
+        head = file.read(1 << 23)
+    cards = [head[i : i + 80] for i in range(0, len(head), 80)]
+    texts = [c[8:].decode("ascii", "replace").rstrip() for c in cards if c[:8] == b"HISTORY "]
+    found = map(_WRITTEN.fullmatch, _own(_join(texts)))
+    return {_unescape(match[1]): int(match[2]) for match in found if match}
+
+
+def _own(texts: list[str]) -> list[str]:
+    """Those of the master itself: before them come the cards of the first frame, which may be
+    a master, too."""
+    begins = [i for i, text in enumerate(texts) if _BEGIN.fullmatch(text)]
+    return texts[begins[-1] + 1 :] if begins else []
 
 
 def read_trace(history: Iterable[str], home: str) -> Trace:
     """The trace in the HISTORY of a master, whose folder is `home`."""
-    sources, steps, folder = [], [], home
-    texts = _join(history)
-    # before that come the cards of the first frame, which may be a master itself
-    begins = [i for i, text in enumerate(texts) if _BEGIN.fullmatch(text)]
-    for text in texts[begins[-1] + 1 :] if begins else []:
+    sources, steps, written, folder = [], [], [], home
+    for text in _own(_join(history)):
         if match := _RECORD.fullmatch(text):
             path = os.path.join(folder, _unescape(match[2]))
             sources.append(Source(match[1], path, in_store(match[2]), int(match[3])))  # type: ignore[arg-type]
         elif text.startswith(_FOLDER):
             folder = os.path.normpath(os.path.join(home, _unescape(text[len(_FOLDER) :])))
+        elif match := _WRITTEN.fullmatch(text):
+            written.append(os.path.join(home, _unescape(match[1])))
         else:
             steps.append(text)
-    return Trace(tuple(sources), tuple(steps))
+    return Trace(tuple(sources), tuple(steps), tuple(written))
 
 
 def in_store(path: str) -> bool:

@@ -14,10 +14,11 @@ import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
+from pulsar_dask.atomicfolder import AtomicFolder
 from pulsar_dask.cubestore import MASTER, ChunkWriter, chunk_path, slices
+from pulsar_dask.disk import drop_cached, failure, unlike
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.master import OUTPUT_TYPES, to_dtype
-from pulsar_dask.outputs import AtomicFolder, drop_cached, failure, unlike
 from pulsar_dask.tiles import Grid, Tile
 from pulsar_dask.trace import Trace
 

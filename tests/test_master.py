@@ -19,11 +19,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pulsar_dask import outputs
+from pulsar_dask import atomic
+from pulsar_dask.atomic import AtomicFile
 from pulsar_dask.checksum import encode_checksum
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.master import OUTPUT_TYPES, FitsMaster, master_header, to_dtype
-from pulsar_dask.outputs import AtomicFile, check_output, is_ours
+from pulsar_dask.outputs import check_output, is_ours
 from pulsar_dask.scan import scan_frames
 from pulsar_dask.tiles import Grid
 from pulsar_dask.trace import Source, Trace, read_trace
@@ -375,9 +376,9 @@ def temporary(request, monkeypatch):
         monkeypatch.undo()
         if not LINUX:
             pytest.skip("this system has no files without a name")
-    outputs._nameless_files.cache_clear()
+    atomic._nameless_files.cache_clear()
     yield request.param
-    outputs._nameless_files.cache_clear()
+    atomic._nameless_files.cache_clear()
 
 
 LINUX = sys.platform == "linux"
@@ -455,7 +456,7 @@ import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.outputs import AtomicFile
+from pulsar_dask.atomic import AtomicFile
 try:
     AtomicFile(sys.argv[1], 3_000_000)
 except PulsarError as error:
