@@ -50,6 +50,7 @@ from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.frame import Frame
 from pulsar_dask.graph import Layer, TileGraph
 from pulsar_dask.leftovers import remove_stale
+from pulsar_dask.private import is_private
 from pulsar_dask.run import FarWriter, OnDone, Output
 from pulsar_dask.tiles import GB, MB, Costs, Plan, Tile, plan_tiles
 
@@ -124,6 +125,11 @@ def _close(client: Client) -> None:
 @contextlib.contextmanager
 def _local_cluster(workers: int, threads: int) -> Iterator[LocalCluster]:
     scratch = tempfile.gettempdir()
+    if not is_private(scratch, shared=True):
+        raise PulsarError(
+            f"{printable(scratch)}: others can put their files in the place of those that the "
+            "processes of --scheduler local:N keep there; point TMPDIR to a folder of your own"
+        )
     remove_stale(scratch)  # what a kill has left; the workers died with it
     with (
         AtomicFolder(os.path.join(scratch, "pulsar-dask")) as folder,

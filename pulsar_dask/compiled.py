@@ -15,6 +15,7 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from pulsar_dask import vectors
+from pulsar_dask.codecache import cached
 from pulsar_dask.kernels import GROUP, group_comparators
 from pulsar_dask.vectors import (
     any_lane,
@@ -84,12 +85,9 @@ _OPTIONS = {"nogil": True, "error_model": "numpy"}
 
 
 def jit(function: Any) -> Any:
-    """Compiled without the GIL and cached; where no folder for the cache can be written,
-    compiled anew in each process."""
-    try:
-        return njit(cache=True, **_OPTIONS)(function)
-    except RuntimeError:
-        return njit(**_OPTIONS)(function)
+    """Compiled without the GIL and cached; where no folder for the cache can be written, or
+    others can write there, compiled anew in each process."""
+    return cached(**_OPTIONS)(function)
 
 
 def part(function: Any) -> Any:

@@ -177,12 +177,11 @@ class _Held:
 
     def _remove(self) -> None:
         if self.folder is not None:
-            if not self.stays:
-                _empty(self.folder, self.names)
+            empty = not self.stays and _empty(self.folder, self.names)
             if self.lock >= 0:
                 fd, self.lock = self.lock, -1
                 os.close(fd)  # Windows does not remove an open file
-            if not self.stays:
+            if empty:
                 with contextlib.suppress(OSError):
                     self.folder.unlink(LOCK)
             self.folder.close()
@@ -232,11 +231,14 @@ def _put_back(beside: Folder, part: Folder, names: Mapping[str, Identity | None]
                 beside.unlink(name)
 
 
-def _empty(part: Folder, names: Mapping[str, Any]) -> None:
-    """Remove all but the lock."""
+def _empty(part: Folder, names: Mapping[str, Any]) -> bool:
+    """Remove all but the lock, which stays for the next run as long as anything does."""
     for name in (NEW, OLD, DONE, *names):
         with contextlib.suppress(OSError):
             part.clear(name)
+    with contextlib.suppress(OSError):
+        return set(part.names()) <= {LOCK}
+    return False
 
 
 # --- what is left of a run that was killed -----------------------------------------------------
@@ -289,7 +291,8 @@ def _recover(place: Folder, name: str) -> None:
                     return
                 # The lock goes last: a kill in between leaves what the next run goes on with.
                 _put_back(place, part, names)
-                _empty(part, names)
+                if not _empty(part, names):
+                    return
             finally:
                 os.close(lock)
             part.unlink(LOCK)

@@ -70,6 +70,8 @@ def check_output(
         what = f"exists and was not written by {CREATOR}"
         if is_ours(path, changed=True):
             what = f"was changed after {CREATOR} wrote it"
+        elif ownlists.has_form(path, None):
+            what += ", or changed since: no master beside it vouches for what it lists"
         raise PulsarError(f"{name} {what}; name another output or add --overwrite")
     if not (overwrite or resumes) and _is_read_only(path):
         raise PulsarError(f"{name} is read-only; name another output or add --overwrite")

@@ -93,10 +93,8 @@ def _keep(part: Part, old: Folder, name: str) -> bool:
     """Give what has a name a further one; False where it can only be moved."""
     try:
         part.beside.link(name, old, name)
-    except FileNotFoundError:  # there is nothing to keep
-        return True
-    except OSError:  # no such links in this file system
-        return False
+    except OSError:  # no such links in this file system, or nothing to keep
+        return part.beside.stat(name) is None
     return True
 
 
