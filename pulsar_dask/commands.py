@@ -15,7 +15,7 @@ import numpy as np
 from dask.system import CPU_COUNT
 
 from pulsar_dask import memory, pipelines, reading
-from pulsar_dask.checksum import Ledger
+from pulsar_dask.checksum import Ledger, Sums
 from pulsar_dask.errors import PulsarError, count, printable, warn
 from pulsar_dask.flats import TARGET_MEDIAN, FrameLevels
 from pulsar_dask.frame import Frame, PixelType
@@ -457,7 +457,7 @@ def execute(
     options: Options,
     *,
     also: Sequence[Frame] = (),
-) -> dict[str, int]:
+) -> dict[str, Sums]:
     """Run a graph with a progress bar, then make sure that no input changed meanwhile.
 
     `read` names the frames of each output's layer, `also` those that are read beside them; what

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from pulsar_dask.checksum import word_sum
+from pulsar_dask.checksum import both_sums
 from pulsar_dask.errors import PulsarError, printable, reason
 from pulsar_dask.outputs import AtomicFile
 from pulsar_dask.spec import open_text
@@ -146,7 +146,8 @@ def sealed_list(
     file = AtomicFile(path)
     try:
         file.write_at(data, 0)
-        file.seal(word_sum(np.frombuffer(data, np.uint8)) if verify else None)
+        sums = both_sums(np.frombuffer(data, np.uint8))
+        file.seal(*(sums.words, sums.order) if verify else ())
     except BaseException:
         file.close()
         raise

@@ -20,7 +20,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from pulsar_dask.checksum import MINUS_ZERO, file_sum, fold, word_sum
+from pulsar_dask.checksum import MINUS_ZERO, Sums, both_sums, file_sum
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.spec import same_file, sequence_siblings
 
@@ -332,15 +332,14 @@ class AtomicFile:
             part = held.pool.submit(_settled, self.path, held.fd, start, stop)
             held.parts.append((start, stop, part))
 
-    def seal(self, checksum: int | None = None) -> None:
+    def seal(self, checksum: int | None = None, order: int | None = None) -> None:
         """Bring the whole file to the disk, so that nothing is left but to name it.
 
         Parameters
         ----------
-        checksum : int, optional
-            `checksum.fold` of the `checksum.word_sum` of all that was to be written: the file is
-            read back, from the disk where the system lets go of its copy in memory, and
-            compared.
+        checksum, order : int, optional
+            `checksum.Sums` of all that was to be written: the file is read back, from the disk
+            where the system lets go of its copy in memory, and compared.
 
         Raises
         ------
@@ -354,27 +353,27 @@ class AtomicFile:
             raise self._failure(error) from error
         if checksum is not None:
             try:
-                same = self._read_back() == checksum
+                found = self._read_back()
             except OSError as error:
                 raise unlike(self.path, f" ({error.strerror})") from error
-            if not same:
+            if found is None or found.words != checksum or order not in (None, found.order):
                 raise unlike(self.path)
         self._sealed = True
 
-    def _read_back(self) -> int | None:
-        """Checksum of the file as the disk has it; None if it has lost its end."""
+    def _read_back(self) -> Sums | None:
+        """Sums of the file as the disk has it; None if it has lost its end."""
         held = self._held
         size = os.fstat(held.fd).st_size
-        total, at = 0, 0
+        total, at = Sums(), 0
         for start, stop, part in [*sorted(held.parts, key=lambda p: p[0]), (size, size, None)]:
             if start < at:
                 return None
-            for found in (_read_part(held.fd, at, start), part.result() if part else 0):
+            for found in (_read_part(held.fd, at, start), part.result() if part else Sums()):
                 if found is None:
                     return None
                 total += found
             at = stop
-        return fold(total)
+        return total
 
     def commit(self, check: Callable[[], None] | None = None, *, wait: bool = True) -> None:
         """Give the file its name, sealed before; from here on the name holds the new file.
@@ -445,7 +444,7 @@ class _Held:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.pool: ThreadPoolExecutor | None = None
-        self.parts: list[tuple[int, int, Future[int | None]]] = []
+        self.parts: list[tuple[int, int, Future[Sums | None]]] = []
 
     def discard(self) -> None:
         with uninterrupted():
@@ -632,7 +631,7 @@ def unlike(path: str, reason: str = "") -> PulsarError:
     )
 
 
-def _settled(path: str, fd: int, start: int, stop: int) -> int | None:
+def _settled(path: str, fd: int, start: int, stop: int) -> Sums | None:
     try:
         os.fsync(fd)
     except OSError as error:
@@ -640,13 +639,13 @@ def _settled(path: str, fd: int, start: int, stop: int) -> int | None:
     return _read_part(fd, start, stop)
 
 
-def _read_part(fd: int, start: int, stop: int) -> int | None:
-    """Sum of the words of a part of a file as the disk has it; None if it ends before."""
+def _read_part(fd: int, start: int, stop: int) -> Sums | None:
+    """Sums of a part of a file as the disk has it; None if it ends before."""
     if start == stop:
-        return 0
+        return Sums()
     drop_cached(fd, start, stop)
     buffer = memoryview(bytearray(min(stop - start, _READ_AT_ONCE)))
-    total = 0
+    total = Sums()
     for at in range(start, stop, _READ_AT_ONCE):
         part = buffer[: stop - at]
         view, offset = part, at
@@ -655,7 +654,7 @@ def _read_part(fd: int, start: int, stop: int) -> int | None:
             if not done:
                 return None
             view, offset = view[done:], offset + done
-        total += word_sum(np.frombuffer(part, np.uint8), at)
+        total += both_sums(np.frombuffer(part, np.uint8), at)
     return total
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
+from pulsar_dask.checksum import Sums
 from pulsar_dask.cubestore import MASTER, ChunkWriter, chunk_path, slices
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.master import OUTPUT_TYPES, to_dtype
@@ -101,7 +102,7 @@ class ZarrMaster:
             self.missing += result[1]
             self._sums[tile] = result[2]
 
-    def seal(self, sums: Mapping[str, int] = {}) -> None:
+    def seal(self, sums: Mapping[str, Sums] = {}) -> None:
         """Bring the store to the disk; see `master.FitsMaster.seal`."""
         for text in self._trace.texts(os.path.dirname(self.path), sums):
             self._header.add_history(text)
