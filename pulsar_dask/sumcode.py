@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 import numpy as np
 from numba.core import types
@@ -178,7 +179,7 @@ def read_rows(files, offsets, step, out, first, weights, sums):  # type: ignore[
         How many files were read; after a failure less than n.
     """
     n, rows, length = out.shape
-    to = np.intp(out.ctypes.data)
+    to: Any = np.intp(out.ctypes.data)
     for i in range(n):
         for row in range(rows):
             done = 0
