@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from pulsar_dask.checksum import fold
+from pulsar_dask.checksum import Sums
 from pulsar_dask.disk import (
     failure,
     fcntl,
@@ -107,15 +107,14 @@ class AtomicFile:
             part = held.pool.submit(settled, self.path, held.fd, start, stop)
             held.parts.append((start, stop, part))
 
-    def seal(self, checksum: int | None = None) -> None:
+    def seal(self, checksum: int | None = None, order: int | None = None) -> None:
         """Bring the whole file to the disk, so that nothing is left but to name it.
 
         Parameters
         ----------
-        checksum : int, optional
-            `checksum.fold` of the `checksum.word_sum` of all that was to be written: the file is
-            read back, from the disk where the system lets go of its copy in memory, and
-            compared.
+        checksum, order : int, optional
+            `checksum.Sums` of all that was to be written: the file is read back, from the disk
+            where the system lets go of its copy in memory, and compared.
 
         Raises
         ------
@@ -129,27 +128,27 @@ class AtomicFile:
             raise self._failure(error) from error
         if checksum is not None:
             try:
-                same = self._read_back() == checksum
+                found = self._read_back()
             except OSError as error:
                 raise unlike(self.path, f" ({error.strerror})") from error
-            if not same:
+            if found is None or found.words != checksum or order not in (None, found.order):
                 raise unlike(self.path)
         self._sealed = True
 
-    def _read_back(self) -> int | None:
-        """Checksum of the file as the disk has it; None if it has lost its end."""
+    def _read_back(self) -> Sums | None:
+        """Sums of the file as the disk has it; None if it has lost its end."""
         held = self._held
         size = os.fstat(held.fd).st_size
-        total, at = 0, 0
+        total, at = Sums(), 0
         for start, stop, part in [*sorted(held.parts, key=lambda p: p[0]), (size, size, None)]:
             if start < at:
                 return None
-            for found in (read_part(held.fd, at, start), part.result() if part else 0):
+            for found in (read_part(held.fd, at, start), part.result() if part else Sums()):
                 if found is None:
                     return None
                 total += found
             at = stop
-        return fold(total)
+        return total
 
     def identity(self) -> Identity:
         """What tells the sealed file from others that may have its name later."""
@@ -237,7 +236,7 @@ class _Held:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.pool: ThreadPoolExecutor | None = None
-        self.parts: list[tuple[int, int, Future[int | None]]] = []
+        self.parts: list[tuple[int, int, Future[Sums | None]]] = []
 
     def discard(self) -> None:
         with uninterrupted():

@@ -515,7 +515,7 @@ def cube(names: tuple[str, ...], **options: Any) -> None:
 
 
 @tools.command("verify", cls=Command, context_settings=_CONTEXT)
-@click.argument("masters", nargs=-1, required=True, metavar="MASTER...")
+@click.argument("masters", nargs=-1, required=True, metavar="MASTER|DIR...")
 @click.option(
     "--tiles",
     type=click.IntRange(0),
@@ -532,6 +532,7 @@ def cube(names: tuple[str, ...], **options: Any) -> None:
     type=click.Path(file_okay=False, exists=True),
     help="Where the files are that it was made of, if not where they were; may be repeated.",
 )
+@click.option("--recursive", is_flag=True, help="Enter the folders in a folder.")
 @_execution_options
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but what is wrong.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more.")
@@ -541,17 +542,23 @@ def verify(
     tiles: int,
     all_tiles: bool,
     folders: tuple[str, ...],
+    recursive: bool,
     **options: Any,
 ) -> int:
     """Check masters: whether each one is whole, whether the files that it was made of are still
     the same, and whether they give the same pixels again; or cubes: whether they hold the pixels
-    of their files.
+    of their files. Of a folder its masters and cubes are taken.
 
-    Exit status 1 if anything is not.
+    Exit status 1 if anything is damaged, differs or cannot be judged; 3 if nothing is, as far as
+    can be seen, but files that something was made of are not where they were.
     """
-    from pulsar_dask import verify as work
+    from pulsar_dask.verify import verify as work
 
-    count = None if all_tiles else tiles
-    settings = _settings(options)
-    good = [work.verify(path, tiles=count, folders=folders, options=settings) for path in masters]
-    return 0 if all(good) else 1
+    status = work(
+        masters,
+        tiles=None if all_tiles else tiles,
+        folders=folders,
+        recursive=recursive,
+        options=_settings(options),
+    )
+    return int(status)

@@ -16,7 +16,7 @@ import numpy as np
 from dask.system import CPU_COUNT
 
 from pulsar_dask import memory, pipelines, reading
-from pulsar_dask.checksum import Ledger
+from pulsar_dask.checksum import Ledger, Sums
 from pulsar_dask.disk import failure
 from pulsar_dask.errors import PulsarError, count, printable, warn
 from pulsar_dask.flats import TARGET_MEDIAN, FrameLevels
@@ -460,7 +460,7 @@ def _make(
                 data = list_bytes(x, y)
                 crcs[path] = zlib.crc32(data)
                 files[path] = stack.enter_context(seal_list(path, data, verify=options.verify))
-            master.seal({**sums, **crcs})
+            master.seal(sums, crcs)
         _commit(files, checks, report, options, lists=crcs)
     for product in recipe.products:
         path = place(f"{product.name}.fit")
@@ -482,7 +482,7 @@ def execute(
     options: Options,
     *,
     also: Sequence[Frame] = (),
-) -> dict[str, int]:
+) -> dict[str, Sums]:
     """Run a graph with a progress bar, then make sure that no input changed meanwhile.
 
     `read` names the frames of each output's layer, `also` those that are read beside them; what

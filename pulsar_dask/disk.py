@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pulsar_dask.checksum import word_sum
+from pulsar_dask.checksum import Sums, both_sums
 from pulsar_dask.errors import PulsarError, printable
 
 fcntl: Any
@@ -53,7 +53,7 @@ def unlike(path: str, reason: str = "") -> PulsarError:
     )
 
 
-def settled(path: str, fd: int, start: int, stop: int) -> int | None:
+def settled(path: str, fd: int, start: int, stop: int) -> Sums | None:
     """`read_part` of what was just written, brought to the disk before."""
     try:
         os.fsync(fd)
@@ -62,13 +62,13 @@ def settled(path: str, fd: int, start: int, stop: int) -> int | None:
     return read_part(fd, start, stop)
 
 
-def read_part(fd: int, start: int, stop: int) -> int | None:
-    """Sum of the words of a part of a file as the disk has it; None if it ends before."""
+def read_part(fd: int, start: int, stop: int) -> Sums | None:
+    """Sums of a part of a file as the disk has it; None if it ends before."""
     if start == stop:
-        return 0
+        return Sums()
     drop_cached(fd, start, stop)
     buffer = memoryview(bytearray(min(stop - start, _READ_AT_ONCE)))
-    total = 0
+    total = Sums()
     for at in range(start, stop, _READ_AT_ONCE):
         part = buffer[: stop - at]
         view, offset = part, at
@@ -77,7 +77,7 @@ def read_part(fd: int, start: int, stop: int) -> int | None:
             if not done:
                 return None
             view, offset = view[done:], offset + done
-        total += word_sum(np.frombuffer(part, np.uint8), at)
+        total += both_sums(np.frombuffer(part, np.uint8), at)
     return total
 
 

@@ -108,6 +108,9 @@ class Stated:
     """Where there is a CHECKSUM, the sum of the header: with that of the data it is -0."""
     pixels: int | None
     """What DATASUM was before the image was compressed."""
+    order: tuple[int, int] | None = None
+    """Of a master of this program: DATASUM, and the sum of those data that sees their order. A
+    program that changes pixels and leaves this card gives the data another DATASUM."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pulsar_dask.checksum import file_sum
+from pulsar_dask.checksum import Sums, file_sums
 from pulsar_dask.errors import PulsarError, count, printable, warn
 from pulsar_dask.flats import FlatGroup
 from pulsar_dask.frame import Frame
@@ -289,7 +289,7 @@ def gather_flats(
     own = dark if isinstance(dark, str) and os.path.isfile(dark) else None
     beside = [os.path.dirname(os.path.abspath(own))] if own else []
     list_folders = list(dict.fromkeys([*folders, *beside]))
-    lists: dict[str, tuple[Array, int]] = {}
+    lists: dict[str, tuple[Array, Sums]] = {}
     groups, calibrations = {}, {}
     biased: dict[str, list[str]] = {}
     filters = by_filter(found)
@@ -313,11 +313,11 @@ def gather_flats(
         if listed is not None:
             if listed not in lists:  # what comes through a pipe can be read only once
                 places = read_list(listed, shape, origin_top=origin_top)
-                lists[listed] = places, file_sum(listed) if os.path.isfile(listed) else 0
+                lists[listed] = places, file_sums(listed) if os.path.isfile(listed) else Sums()
             bayer = any(f.bayer for f in frames)
             places, total = lists[listed]
             defects = find_rings(places, shape, bayer=bayer)
-            sources.append(Source("list", os.path.abspath(listed), sum=total))
+            sources.append(Source.of_list(listed, total))
             pixels = count(len(defects.places), "pixel")
             steps.append(f"{pixels} of {os.path.basename(listed)} corrected")
             if origin_top:

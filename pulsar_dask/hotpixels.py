@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask.atomic import AtomicFile
-from pulsar_dask.checksum import word_sum
+from pulsar_dask.checksum import both_sums
 from pulsar_dask.errors import PulsarError, printable, reason
 from pulsar_dask.spec import open_text
 from pulsar_dask.tiles import Tile
@@ -155,7 +155,8 @@ def seal_list(path: str, data: bytes, *, verify: bool = True) -> AtomicFile:
     file = AtomicFile(path)
     try:
         file.write_at(data, 0)
-        file.seal(word_sum(np.frombuffer(data, np.uint8)) if verify else None)
+        sums = both_sums(np.frombuffer(data, np.uint8))
+        file.seal(*(sums.words, sums.order) if verify else ())
     except BaseException:
         file.close()
         raise

@@ -24,7 +24,6 @@ same.
 from __future__ import annotations
 
 import functools
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -125,9 +124,9 @@ def is_loaded() -> bool:
     return "numba" in sys.modules
 
 
-def if_loaded(function: str) -> Any:
-    """A function of `compiled`, or None where that is not loaded."""
-    return getattr(sys.modules.get("pulsar_dask.compiled"), function, None)
+def if_loaded(function: str, module: str) -> Any:
+    """A function of a module of compiled code, or None where that is not loaded."""
+    return getattr(sys.modules.get(f"pulsar_dask.{module}"), function, None)
 
 
 class Kernel(NamedTuple):
@@ -150,19 +149,15 @@ def needed(frames: Sequence[Frame], *, median: int, pixels: PixelType) -> Kernel
 
 def warm_up(kernel: Kernel) -> None:
     """Load (or, the first time, compile) what a stack will need."""
-    from pulsar_dask import compiled
+    from pulsar_dask import sumcode
 
-    compiled.word_sum(np.zeros(1, np.uint32), _SWAP)
-    none = np.empty(0, np.int64)
-    if hasattr(os, "pread"):
-        rows, words = np.empty((0, 0, 0), np.uint8), np.empty((0, 0), np.uint32)
-        compiled.read_rows(none, none, 0, rows, words, none.view(np.uint64), _SWAP)
+    sumcode.warm_up()
     if kernel.frames:
         median(np.zeros((kernel.frames, 1), kernel.pixels.stored), kernel.pixels)
     if kernel.rice:
         from pulsar_dask import rice
 
-        data = np.empty(0, np.uint8)
+        data, none = np.empty(0, np.uint8), np.empty(0, np.int64)
         for stored in kernel.rice:
             rice.decode_rice(data, none, none, np.empty((0, 0), stored), block=1, bytepix=1)
 

@@ -16,7 +16,6 @@ import gzip
 import math
 import os
 import shutil
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -26,10 +25,11 @@ from typing import Any, cast
 import numpy as np
 from astropy.io import fits
 
-from pulsar_dask.checksum import MINUS_ZERO, Ledger, fold, turned, word_sum
+from pulsar_dask.checksum import MINUS_ZERO, Ledger, Sums, both_sums
 from pulsar_dask.errors import PulsarError, exhausted, printable
 from pulsar_dask.frame import Frame, PixelType, RiceTable
 from pulsar_dask.kernels import if_loaded, worth_compiling
+from pulsar_dask.ordersum import WEIGHTS
 from pulsar_dask.scan import BLOCK, DAMAGED, DAMAGED_STORE, most_expanded, refusal
 from pulsar_dask.tiles import GB, Grid, Tile
 
@@ -65,8 +65,8 @@ def read_tile(
     for frame, image in zip(frames[done:], out[done:], strict=True):
         _guarded(_READERS[frame.storage])(frame, tile, image)
         if ledger is not None:
-            total, count = _sum_part(frame, tile, part, image)
-            ledger.add(frame.path, total, count)
+            sums, count = _sum_part(frame, tile, part, image)
+            ledger.add(frame.path, sums.words, count, sums.order)
     return out
 
 
@@ -74,20 +74,14 @@ def _read_at_once(frames: Sequence[Frame], tile: Tile, out: Array, ledger: Ledge
     """Read uncompressed frames in compiled code, where it is loaded: between two reads in Python
     a thread waits for the others. How many were read and counted; the others are to be read
     one by one, which tells what is wrong."""
-    read_rows = if_loaded("read_rows")
+    read_rows = if_loaded("read_rows", "sumcode")
     rows, columns = frames[0].shape[-2:]
     if read_rows is None or not hasattr(os, "pread"):
-        return 0
-    # it sums whole words that follow each other in a file
-    if ledger is not None and (tile.width < columns or out[0].nbytes % 4):
         return 0
     first = ((tile.plane * rows + tile.y) * columns + tile.x) * out.itemsize
     # a whole tile's width is one row of bytes
     height = tile.height if tile.width < columns else 1
     parts = out.view(np.uint8).reshape(len(frames), height, -1)
-    words = np.empty((0, 0), np.uint32)
-    if ledger is not None:
-        words = parts.reshape(len(frames), -1).view(np.uint32)
     open_plain = _guarded(_open_plain)
     done = 0
     while done < len(frames):
@@ -95,37 +89,33 @@ def _read_at_once(frames: Sequence[Frame], tile: Tile, out: Array, ledger: Ledge
         if any(frame.storage != "plain" for frame in group):
             return done
         files = [open_plain(frame) for frame in group]
-        sums = np.empty(len(group), np.uint64)
+        sums = np.empty((len(group) if ledger is not None else 0, 2), np.uint64)
         count: int = read_rows(
             np.array([file.number for file in files]),
             np.array([frame.offset + first for frame in group]),
             columns * out.itemsize,
             parts[done : done + len(group)],
-            words[done : done + len(group)],
+            first,
+            WEIGHTS,
             sums,
-            sys.byteorder == "little",
         )
         if ledger is not None:
             names = [frame.path for frame in group[:count]]
-            totals = [turned(total, first) for total in sums[:count].tolist()]
-            ledger.add_all(names, totals, parts[0].nbytes)
+            ledger.add_all(names, sums[:count].tolist(), parts[0].nbytes)
         done += count
         if count < len(group):
             return done
     return done
 
 
-def _sum_part(frame: Frame, tile: Tile, part: Tile, image: Array) -> tuple[int, int]:
-    """Sum and number of the bytes of a part of a tile, as a FITS image would hold them."""
+def _sum_part(frame: Frame, tile: Tile, part: Tile, image: Array) -> tuple[Sums, int]:
+    """Sums and number of the bytes of a part of a tile, as a FITS image would hold them."""
     rows, columns = frame.shape[-2:]
     y, x = part.y - tile.y, part.x - tile.x
-    inner = image[y : y + part.height, x : x + part.width]
+    inner = np.ascontiguousarray(image[y : y + part.height, x : x + part.width])
     start = ((part.plane * rows + part.y) * columns + part.x) * image.itemsize
-    if part.width == columns:
-        return word_sum(inner.reshape(-1).view(np.uint8), start), inner.nbytes
-    step = columns * image.itemsize
-    sums = (word_sum(row.view(np.uint8), start + i * step) for i, row in enumerate(inner))
-    return fold(sum(sums)), inner.nbytes
+    data = inner.reshape(-1) if part.width == columns else inner
+    return both_sums(data.view(np.uint8), start, step=columns * image.itemsize), inner.nbytes
 
 
 _COUNTING = threading.local()
@@ -264,9 +254,8 @@ def close_files() -> None:
 _STRETCH = 4_000_000
 
 
-def pixel_sum(frame: Frame) -> int:
-    """DATASUM of the image as a FITS file holds it that is not compressed, from a reading of
-    its own.
+def pixel_sums(frame: Frame) -> Sums:
+    """Sums of the image as a FITS file holds it that is not compressed, from a reading of its own.
 
     Raises
     ------
@@ -276,12 +265,17 @@ def pixel_sum(frame: Frame) -> int:
     rows = max(1, _STRETCH // (frame.shape[-1] * frame.pixels.stored.itemsize))
     block = 1 if frame.expanded else frame.block[0]
     rows = -(-rows // block) * block
-    total = 0
+    total = Sums()
     for _, tile in Grid(frame.shape, min(rows, frame.shape[-2]), frame.shape[-1]):
         image = np.empty((1, *tile.shape), frame.pixels.stored)
         read_tile([frame], tile, image, counted=None)
         total += _sum_part(frame, tile, tile, image[0])[0]
-    return fold(total)
+    return total
+
+
+def pixel_sum(frame: Frame) -> int:
+    """Of the `pixel_sums` the one that DATASUM is."""
+    return pixel_sums(frame).words
 
 
 def data_sum(frame: Frame) -> int:
@@ -291,7 +285,7 @@ def data_sum(frame: Frame) -> int:
     Raises
     ------
     PulsarError
-        As `pixel_sum`.
+        As `pixel_sums`.
     """
     if frame.storage not in ("plain", "tiled"):
         return pixel_sum(frame)
@@ -300,18 +294,18 @@ def data_sum(frame: Frame) -> int:
 
 def _data_sum(frame: Frame) -> int:
     end = min(frame.size, frame.offset + -(-frame.length // BLOCK) * BLOCK)
-    file, total = _open_plain(frame), 0
+    file, total = _open_plain(frame), Sums()
     part = np.empty(_STRETCH, np.uint8)
     for start in range(frame.offset, end, _STRETCH):
         part = part[: end - start]
         file.read_into(part, start)
-        total += word_sum(part)
-    return fold(total)
+        total += both_sums(part, start - frame.offset)
+    return total.words
 
 
 def check_sums(
     frames: Sequence[Frame], ledger: Ledger, threads: int
-) -> tuple[dict[str, int], list[str]]:
+) -> tuple[dict[str, Sums], list[str]]:
     """The sums of frames, and what does not match those that their headers state.
 
     Parameters
@@ -325,7 +319,7 @@ def check_sums(
     Returns
     -------
     sums : dict
-        `pixel_sum` of each frame by its path.
+        `pixel_sums` of each frame by its path.
     remarks : list of str
         In words, with the way out.
     """
@@ -347,17 +341,26 @@ _MISMATCHES = {
         "they were changed or damaged after that was written, copy the file again or leave it out"
     ),
     "the header does not match its CHECKSUM": "it was edited or damaged after that was written",
+    "the data are not in the order in which they were written": (
+        "rows or blocks of them have changed places, copy the file again or leave it out"
+    ),
 }
 
 
-def _check_sum(frame: Frame, ledger: Ledger) -> tuple[int, str | None]:
-    pixels = ledger.sum(frame.path, frame.nbytes)
-    if pixels is None:
-        pixels = pixel_sum(frame)
+def _check_sum(frame: Frame, ledger: Ledger) -> tuple[Sums, str | None]:
+    sums = ledger.sums(frame.path, frame.nbytes)
+    if sums is None:
+        sums = pixel_sums(frame)
+    return sums, _mismatch(frame, sums)
+
+
+def _mismatch(frame: Frame, sums: Sums) -> str | None:
+    """What does not match the sums that a header states."""
     stated = frame.stated
     if stated is None:
-        return pixels, None
-    data_problem, header_problem = _MISMATCHES
+        return None
+    pixels = sums.words
+    data_problem, header_problem, order_problem = _MISMATCHES
     if frame.storage != "tiled":
         data = pixels
         if stated.data not in (None, data):  # what is in the padding counts, too
@@ -367,11 +370,13 @@ def _check_sum(frame: Frame, ledger: Ledger) -> tuple[int, str | None]:
     else:
         data = data_sum(frame)
     if not _same_sum(stated.data, data):
-        return pixels, data_problem
+        return data_problem
+    if stated.order is not None and stated.order[0] == pixels and stated.order[1] != sums.order:
+        return order_problem
     if stated.header is not None and not _same_sum(MINUS_ZERO, stated.header + data):
         # without a DATASUM it may be either
-        return pixels, header_problem if stated.data is not None else data_problem
-    return pixels, None
+        return header_problem if stated.data is not None else data_problem
+    return None
 
 
 def _same_sum(stated: int | None, found: int) -> bool:

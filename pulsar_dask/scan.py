@@ -19,7 +19,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
-from pulsar_dask.checksum import word_sum
+from pulsar_dask.checksum import ORDER_CARD, order_in, word_sum
 from pulsar_dask.errors import PulsarError, printable, reason
 from pulsar_dask.frame import Frame, PixelType, RiceTable, Stated, frame_keywords, shown
 from pulsar_dask.spec import FITS_NAME
@@ -145,7 +145,7 @@ def read_header(frame: Frame) -> fits.Header:
 #: Cards that describe a file's own bytes rather than the image.
 STRUCTURE = frozenset(
     "SIMPLE XTENSION BITPIX NAXIS EXTEND PCOUNT GCOUNT GROUPS CHECKSUM DATASUM ZHECKSUM ZDATASUM "
-    "EXTNAME EXTVER EXTLEVEL INHERIT BSCALE BZERO BLANK TFIELDS THEAP LONGSTRN END".split()
+    "DATAORD EXTNAME EXTVER EXTLEVEL INHERIT BSCALE BZERO BLANK TFIELDS THEAP LONGSTRN END".split()
 )
 
 
@@ -246,6 +246,7 @@ def _stated(hdu: Hdu, tiled: bool) -> Stated | None:
         _sum_in(keywords.get("DATASUM")),
         word_sum(np.frombuffer(hdu.text, np.uint8)) if checksum else None,
         _sum_in(keywords.get("ZDATASUM")) if tiled else None,
+        order_in(keywords.get(ORDER_CARD)),
     )
     return None if stated == Stated(None, None, None) else stated
 

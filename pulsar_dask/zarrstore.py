@@ -15,6 +15,7 @@ import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from pulsar_dask.atomicfolder import AtomicFolder
+from pulsar_dask.checksum import Sums
 from pulsar_dask.cubestore import MASTER, ChunkWriter, chunk_path, slices
 from pulsar_dask.disk import drop_cached, failure, unlike
 from pulsar_dask.errors import PulsarError
@@ -102,7 +103,7 @@ class ZarrMaster:
             self.missing += result[1]
             self._sums[tile] = result[2]
 
-    def seal(self, sums: Mapping[str, int] = {}) -> None:
+    def seal(self, sums: Mapping[str, Sums] = {}) -> None:
         """Bring the store to the disk; see `master.FitsMaster.seal`."""
         for text in self._trace.texts(os.path.dirname(self.path), sums):
             self._header.add_history(text)
