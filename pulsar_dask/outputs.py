@@ -23,6 +23,7 @@ import numpy as np
 from pulsar_dask.checksum import MINUS_ZERO, file_sum, fold, word_sum
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.spec import same_file, sequence_siblings
+from pulsar_dask.storeseal import store_is_ours, what_happened
 
 fcntl: Any
 try:
@@ -80,10 +81,10 @@ def check_output(
         )
     if not os.path.lexists(path) or (overwrite and not os.path.isdir(path)):
         return
-    if not is_ours(path):
+    if not is_ours(path, changed=overwrite):
         what = f"exists and was not written by {CREATOR}"
         if is_ours(path, changed=True):
-            what = f"was changed after {CREATOR} wrote it"
+            what = what_happened(path, CREATOR)
         raise PulsarError(f"{name} {what}; name another output or add --overwrite")
     if not (overwrite or resumes) and _is_read_only(path):
         raise PulsarError(f"{name} is read-only; name another output or add --overwrite")
@@ -113,8 +114,7 @@ def is_ours(path: str, *, changed: bool = False) -> bool:
     """
     try:
         if os.path.isdir(path):
-            with open(os.path.join(path, "zarr.json"), "rb") as file:
-                return b'"creator": "' + CREATOR.encode() in file.read(1 << 20)
+            return store_is_ours(path, CREATOR, changed=changed)
         if not os.path.isfile(path):
             return False
         with open(path, "rb") as file:

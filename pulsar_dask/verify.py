@@ -21,13 +21,7 @@ from dask.system import CPU_COUNT
 from pulsar_dask import pipelines, reading
 from pulsar_dask.checksum import Ledger, file_sum
 from pulsar_dask.commands import Options, make_plan
-from pulsar_dask.cubestore import (
-    ZARR,
-    cube_costs,
-    files_of,
-    has_checksums,
-    in_cube,
-)
+from pulsar_dask.cubestore import ZARR, cube_costs
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.flats import FlatGroup
 from pulsar_dask.frame import Frame, PixelType
@@ -47,6 +41,7 @@ from pulsar_dask.recipes import (
 from pulsar_dask.report import Report
 from pulsar_dask.run import Computer, Output
 from pulsar_dask.scan import read_header, scan_frame, scan_frames
+from pulsar_dask.storeread import files_of, has_checksums, in_cube
 from pulsar_dask.tiles import Costs, Grid, Plan, Tile
 from pulsar_dask.trace import Source, Trace, in_store, read_trace
 
