@@ -258,6 +258,7 @@ def make_cosme(
 def cube(spec: Sequence[str], output: str, *, options: Options) -> None:
     """``cube input_spec output.zarr``."""
     from pulsar_dask import cubestore
+    from pulsar_dask.cuberesume import OtherPixels
 
     report = options.report()
     check_order(spec, output)
@@ -284,6 +285,8 @@ def cube(spec: Sequence[str], output: str, *, options: Options) -> None:
                     progress.update(math.prod(c[i] for c, i in zip(chunks, key[2:], strict=True)))
 
             cubestore.write(store, computer, plan, on_done)
+    except OtherPixels:
+        raise
     except BaseException as error:
         done, of = store.progress() if store.grid else (0, 0)
         if not done:

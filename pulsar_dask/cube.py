@@ -17,7 +17,7 @@ from dask.system import CPU_COUNT
 from dask.tokenize import tokenize
 
 from pulsar_dask import pipelines
-from pulsar_dask.cubestore import CubeStore, files_of
+from pulsar_dask.cubestore import CubeStore
 from pulsar_dask.cubestore import write as write_store
 from pulsar_dask.flats import TARGET_MEDIAN
 from pulsar_dask.frame import Frame
@@ -30,6 +30,7 @@ from pulsar_dask.recipes import Recipe, dark_costs, dark_recipe, flat_costs, fla
 from pulsar_dask.run import Computer, Threads
 from pulsar_dask.scan import scan_frames
 from pulsar_dask.spec import at_home, find_inputs
+from pulsar_dask.storeread import files_of
 from pulsar_dask.tiles import Costs, Grid, plan_tiles
 from pulsar_dask.trace import plain_texts
 

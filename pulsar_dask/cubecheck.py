@@ -12,13 +12,14 @@ from dask.system import CPU_COUNT
 
 from pulsar_dask import pipelines
 from pulsar_dask.commands import Options, make_plan
-from pulsar_dask.cubestore import ZARR, cube_costs, files_of
+from pulsar_dask.cubestore import ZARR, cube_costs
 from pulsar_dask.errors import printable
 from pulsar_dask.frame import Frame
 from pulsar_dask.graph import TileGraph
 from pulsar_dask.judged import Findings
 from pulsar_dask.origins import find_origins, say_problems
 from pulsar_dask.run import Output
+from pulsar_dask.storeread import files_of
 from pulsar_dask.tiles import Tile
 from pulsar_dask.trace import Source, in_store
 

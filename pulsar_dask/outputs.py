@@ -11,6 +11,7 @@ from pulsar_dask import ownlists
 from pulsar_dask.checksum import MINUS_ZERO, file_sum
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.spec import Same
+from pulsar_dask.storeseal import store_is_ours, what_happened
 
 CREATOR = "pulsar-dask"
 #: What to ask where the last of the inputs may be meant as one.
@@ -66,10 +67,10 @@ def check_output(
         )
     if not os.path.lexists(path) or (overwrite and not os.path.isdir(path)):
         return
-    if not (is_ours(path) or ownlists.has_form(path, lines)):
+    if not (is_ours(path, changed=overwrite) or ownlists.has_form(path, lines)):
         what = f"exists and was not written by {CREATOR}"
         if is_ours(path, changed=True):
-            what = f"was changed after {CREATOR} wrote it"
+            what = what_happened(path, CREATOR)
         elif ownlists.has_form(path, None):
             what += ", or changed since: no master beside it vouches for what it lists"
         raise PulsarError(f"{name} {what}; name another output or add --overwrite")
@@ -91,8 +92,7 @@ def is_ours(path: str, *, changed: bool = False) -> bool:
     """
     try:
         if os.path.isdir(path):
-            with open(os.path.join(path, "zarr.json"), "rb") as file:
-                return b'"creator": "' + CREATOR.encode() in file.read(1 << 20)
+            return store_is_ours(path, CREATOR, changed=changed)
         if not os.path.isfile(path):
             return False
         with open(path, "rb") as file:

@@ -693,9 +693,9 @@ def _read_tiled(frame: Frame, tile: Tile, image: Array) -> None:
 
 
 def _read_zarr(frame: Frame, tile: Tile, image: Array) -> None:
-    from pulsar_dask import cubestore
+    from pulsar_dask import storeread
 
-    cubestore.read_window(frame, tile, image)
+    storeread.read_window(frame, tile, image)
 
 
 _READERS = {

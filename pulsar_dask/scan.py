@@ -106,7 +106,7 @@ def scan_frames(paths: Sequence[str]) -> list[Frame]:
 
 def _frames_of(path: str) -> list[Frame]:
     if os.path.isdir(path) and path.lower().rstrip("/\\").endswith(".zarr"):
-        from pulsar_dask.cubestore import scan_store
+        from pulsar_dask.storeread import scan_store
 
         return scan_store(path)
     return [scan_frame(path)]
@@ -116,7 +116,7 @@ def read_header(frame: Frame) -> fits.Header:
     """The image header of a frame as it would be were it not compressed, with the cards
     of the primary header that it lacks."""
     if frame.storage == "zarr":
-        from pulsar_dask.cubestore import header_of
+        from pulsar_dask.storeread import header_of
 
         return header_of(frame)
     with warnings.catch_warnings():

@@ -151,9 +151,9 @@ def at_home(path: str | os.PathLike[str]) -> str:
 
 
 def is_store(path: str) -> bool:
-    """Whether an argument is a Zarr store."""
-    return path.lower().rstrip("/\\").endswith(".zarr") and os.path.isfile(
-        os.path.join(path, "zarr.json")
+    """Whether an argument is a Zarr store, of whatever format."""
+    return path.lower().rstrip("/\\").endswith(".zarr") and any(
+        os.path.isfile(os.path.join(path, name)) for name in ("zarr.json", ".zgroup", ".zarray")
     )
 
 

@@ -15,7 +15,6 @@ from pulsar_dask.again import compare_again
 from pulsar_dask.checksum import Ledger
 from pulsar_dask.commands import Options
 from pulsar_dask.cubecheck import check_cube
-from pulsar_dask.cubestore import has_checksums, in_cube
 from pulsar_dask.errors import PulsarError, count, printable, reason, terminal_text
 from pulsar_dask.frame import Frame
 from pulsar_dask.judged import Findings, Status, summary, worst
@@ -24,6 +23,7 @@ from pulsar_dask.outputs import CREATOR, is_ours
 from pulsar_dask.report import Report
 from pulsar_dask.scan import read_header, scan_frames
 from pulsar_dask.spec import FITS_NAME
+from pulsar_dask.storeread import has_checksums, in_cube
 from pulsar_dask.trace import read_trace
 
 #: Tiles that are computed again, spread over the image.
