@@ -1,4 +1,4 @@
-"""``python -m pulsar_dask verify``: whether a master is whole, whether the files it was made of
+"""``pulsar-dask verify``: whether a master is whole, whether the files it was made of
 are still those, and whether they give the same pixels again; whether a cube holds the pixels of
 its files."""
 

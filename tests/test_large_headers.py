@@ -1,4 +1,4 @@
-"""Headers of as many cards as a header may have: what they cost, and what a master keeps of them."""
+"""Headers of as many cards as a header may have: what they cost, what a master keeps of them."""
 
 from __future__ import annotations
 
