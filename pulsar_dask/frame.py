@@ -59,6 +59,15 @@ class PixelType:
         return not self.other_sign and (self.bscale, self.bzero) != (1.0, 0.0)
 
     @property
+    def overflows(self) -> bool:
+        """Whether a stored number may be beyond float64 when it is scaled: a missing value, as
+        infinities are."""
+        if not self.scaled:
+            return False
+        largest = float(np.finfo(self.stored).max) if self.floating else 2.0**self.bitpix
+        return math.isinf(largest * abs(self.bscale) + abs(self.bzero))
+
+    @property
     def native(self) -> np.dtype[Any]:
         """dtype that holds the values exactly: integers stay integers unless they are
         scaled (float64) or can be missing (float32 up to 16 bits, else float64)."""

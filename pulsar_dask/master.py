@@ -18,7 +18,7 @@ from astropy.utils.exceptions import AstropyWarning
 
 from pulsar_dask._version import __version__
 from pulsar_dask.atomic import AtomicFile
-from pulsar_dask.cards import ascii_text, standard_card, standard_date, tidy
+from pulsar_dask.cards import COMMENTARY, ascii_text, standard_card, standard_date, tidy
 from pulsar_dask.checksum import MINUS_ZERO, ORDER_CARD, Sums, both_sums, encode_checksum
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.frame import EXPOSURE_KEYWORDS, TEMPERATURE_KEYWORDS, Frame
@@ -75,7 +75,7 @@ def master_header(
     tolerance : float
         Seconds within which exposures are the same; EXPTIME is the one of most frames.
     """
-    header = clean_header(frames[0])
+    header, tail = _without_tail(clean_header(frames[0]))
     header["IMAGETYP"] = (f"Master {kind.capitalize()}" if kind else "Master", "kind of frame")
     header["NCOMBINE"] = (len(frames), "number of frames combined")
     header["COMBMETH"] = (method, "how they were combined")
@@ -95,23 +95,31 @@ def master_header(
                 header[keyword] = value
     header["CREATOR"] = (f"{CREATOR} {__version__}", "program that wrote this file")
     header["DATE"] = (datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"), "[UTC] when it was written")
+    header.extend(tail, unique=False, update=False, end=True)
     return header
+
+
+def _without_tail(header: fits.Header) -> tuple[fits.Header, list[fits.Card]]:
+    """A header, and the comments at its end, which astropy would walk through for each card that
+    is put before them."""
+    cards = list(header.cards)
+    last = next((i for i in reversed(range(len(cards))) if cards[i].keyword not in COMMENTARY), -1)
+    return fits.Header(cards[: last + 1]), cards[last + 1 :]
 
 
 def clean_header(frame: Frame) -> fits.Header:
     """A frame's cards in standard form, without those of its structure, scaling and checksums."""
-    header = fits.Header()
+    kept: dict[Any, fits.Card] = {}  # of a keyword the first card that is in form
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyWarning)
-        for card in read_header(frame).cards:
-            if card.keyword in _DROPPED or card.keyword.startswith("NAXIS"):
+        for i, card in enumerate(read_header(frame).cards):
+            keyword = card.keyword
+            if keyword in _DROPPED or keyword in kept or keyword.startswith("NAXIS"):
                 continue
             new = standard_card(card)
-            repeats = new is not None and new.keyword in header
-            if new is not None and (not repeats or new.keyword in ("COMMENT", "HISTORY", "")):
-                header.append(new, end=True)
-        tidy(header, len(frame.shape))
-    return header
+            if new is not None:
+                kept.setdefault(i if new.keyword in COMMENTARY else new.keyword, new)
+        return tidy(list(kept.values()), len(frame.shape))
 
 
 def _common_exposure(frames: Sequence[Frame], tolerance: float) -> float | None:
@@ -212,7 +220,7 @@ class FitsMaster:
         header["CHECKSUM"] = ("0" * 16, "checksum of this HDU")
         header["DATASUM"] = ("0".ljust(10), "checksum of the data")
         header[ORDER_CARD] = (Sums().text, "DATASUM, sum that sees order")
-        header.extend(cards.cards, unique=False, update=False)
+        header.extend(cards.cards, unique=False, update=False, end=True)
         return header
 
     def _bytes(self, sums: Mapping[str, Sums], written: Mapping[str, int]) -> Array:

@@ -40,15 +40,17 @@ def describe_shape(shape: Sequence[int]) -> str:
 
 
 def stack_type(frames: Sequence[Frame]) -> PixelType:
-    """How the pixels of a stack are held: as they are stored where all frames store them
-    alike, else as float64 values."""
+    """How the pixels of a stack are held: as they are stored where that orders them, else as
+    float64 values."""
     return frames[0].pixels if stored_alike(frames) else _FLOAT64
 
 
 def stored_alike(frames: Sequence[Frame]) -> bool:
-    """Whether all frames store their pixels in one way."""
+    """Whether all frames store their pixels in one way, in which stored numbers that are not
+    missing are values that are not."""
     first = frames[0].pixels
-    return all(f.pixels is first or f.pixels == first for f in frames)  # asked for each tile
+    alike = all(f.pixels is first or f.pixels == first for f in frames)  # asked for each tile
+    return alike and not first.overflows
 
 
 def frames_token(frames: Sequence[Frame]) -> str:

@@ -190,8 +190,9 @@ def to_values(stored: Array, pixels: PixelType) -> Array:
     native = stored.astype(stored.dtype.newbyteorder("="))
     if pixels.scaled:
         values = native.astype(np.float64)
-        values *= pixels.bscale
-        values += pixels.bzero
+        with np.errstate(over="ignore"):
+            values *= pixels.bscale
+            values += pixels.bzero
     elif pixels.other_sign:
         unsigned = np.dtype(f"u{native.itemsize}")
         flipped = native.view(unsigned) ^ unsigned.type(1 << (8 * native.itemsize - 1))
@@ -202,8 +203,8 @@ def to_values(stored: Array, pixels: PixelType) -> Array:
         values = native.astype(pixels.native, copy=False)
     if pixels.blank is not None:
         values[native == pixels.blank] = np.nan
-    if pixels.floating:
-        values[np.isinf(native)] = np.nan
+    if pixels.floating or pixels.overflows:
+        values[np.isinf(values)] = np.nan
     return values
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
+from pulsar_dask.cards import COMMENTARY
 from pulsar_dask.checksum import ORDER_CARD, order_in, word_sum
 from pulsar_dask.errors import PulsarError, printable, reason
 from pulsar_dask.frame import Frame, PixelType, RiceTable, Stated, frame_keywords, shown
@@ -127,17 +128,27 @@ def read_header(frame: Frame) -> fits.Header:
                 hdus.append(hdu)
                 if hdu.index == frame.hdu:
                     break
-        header = hdus[-1].header.copy()
+        header = hdus[-1].header
         if frame.storage == "tiled":
             header = _image_header(header)
         if len(hdus) > 1:
-            header.extend(
-                (c for c in hdus[0].header.cards if c.keyword not in STRUCTURE),
-                unique=True,
-                update=False,
-                useblanks=False,  # to fill blank cards, it would mend damaged ones, or fail
-            )
+            _fill_up(header, hdus[0].header)
         return header
+
+
+def _fill_up(header: fits.Header, primary: fits.Header) -> None:
+    """Append the cards of the primary header that an image header lacks. (`Header.extend` would
+    compare each comment with each, and mend damaged cards, or fail.)"""
+    known = set(header)
+    said = {(c.keyword, c.value) for c in header.cards if c.keyword in COMMENTARY}
+    for card in primary.cards:
+        keyword = card.keyword
+        if keyword in COMMENTARY:
+            missing = card.is_blank or (keyword, card.value) not in said
+        else:
+            missing = keyword not in known and keyword not in STRUCTURE
+        if missing:
+            header.append(card, end=True)
 
 
 # --- below: FITS structure ----------------------------------------------------------

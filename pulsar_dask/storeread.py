@@ -50,7 +50,7 @@ def scan_store(path: str) -> list[Frame]:
     ):
         raise PulsarError(
             f"{name}: neither a cube nor a master that {CREATOR} wrote; "
-            "make a cube of frames with `python -m pulsar_dask cube`"
+            "make a cube of frames with `pulsar-dask cube`"
         )
     if description["zarr_format"] == INCOMPLETE or not known.get("complete", variable == MASTER):
         raise PulsarError(

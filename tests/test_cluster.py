@@ -383,7 +383,7 @@ def test_interrupted(slow, tmp_path, cluster):
     (tmp_path / "out").mkdir()
     with under_way(slow, tmp_path / "out", cluster.address) as (process, _):
         process.send_signal(signal.SIGINT)
-        ended(process, 130)
+        ended(process, -signal.SIGINT)
     assert names(tmp_path / "out") == []
     with Client(cluster.address, set_as_default=False) as client:
         until(lambda: not client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)))

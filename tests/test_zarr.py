@@ -181,7 +181,7 @@ def test_ctrl_c(slow, tmp_path):
     )
     until(lambda: chunks(tmp_path))
     process.send_signal(signal.SIGINT)
-    assert "takes it up again" in one_line(ended(process, 130).replace("warning: ", ""))
+    assert "takes it up again" in one_line(ended(process, -signal.SIGINT).replace("warning: ", ""))
     run(*words[3:], cwd=tmp_path)
     run("med", "c.zarr", "m.fit", cwd=tmp_path)
     same(pixels(tmp_path / "m.fit"), pixels(slow / "truth.fit"))
@@ -349,5 +349,5 @@ def test_a_cube_outlives_its_cluster(slow, tmp_path):
 def test_an_interrupted_master_leaves_nothing(cluster, slow, tmp_path):
     with under_way(slow, tmp_path, cluster.address, "m.zarr") as (process, _):
         process.send_signal(signal.SIGINT)
-        ended(process, 130)
+        ended(process, -signal.SIGINT)
     assert os.listdir(tmp_path) == []
