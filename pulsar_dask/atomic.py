@@ -69,7 +69,8 @@ class AtomicFile:
                 held.name = temporary_name(self.path)
                 name = os.path.basename(held.name)
                 held.fd = place.open_file(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-                if hold(held.fd, place, name):
+                # Windows does not remove an open file
+                if fcntl is None or hold(held.fd, place, name):
                     return
                 held.discard()
 

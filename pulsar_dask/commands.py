@@ -25,6 +25,7 @@ from pulsar_dask.gather import Darks, Search, gather_darks, gather_flats
 from pulsar_dask.graph import TileGraph
 from pulsar_dask.groups import check_alike
 from pulsar_dask.hotpixels import HOT_PIXELS, HotPixels, list_bytes, seal_list
+from pulsar_dask.interrupts import uninterrupted
 from pulsar_dask.kernels import needed
 from pulsar_dask.leftovers import remove_stale
 from pulsar_dask.master import FitsMaster, common, default_dtype, master_header
@@ -534,9 +535,9 @@ def _commit(
     """Give sealed outputs their names, all or none; `lists` are those that are lists, with the
     CRC-32 of each."""
     foreign = [] if options.overwrite else [p for p, crc in lists.items() if _is_foreign(p, crc)]
-    with kept(foreign) as copies:
+    with uninterrupted(), kept(foreign) as copies:
         commit_all(files, checks)
-    DONE.extend(files)
+        DONE.extend(files)
     for path, name in copies:
         report.say(
             f"{printable(path)} was there, and no master beside it says that {CREATOR} wrote it; "

@@ -209,7 +209,7 @@ def _read_record(fd: int, name: str) -> dict[str, Identity | None] | None:
         if (content["made by"], content["as"]) != (_MADE_BY, _token(name)):
             return None
         names = {k: v if v is None else tuple(map(int, v)) for k, v in content["names"].items()}
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return None
     plain = (os.path.basename(n) == n and n not in _NOT_NAMES for n in names)
     return names if all(plain) else None  # type: ignore[return-value]
@@ -249,7 +249,7 @@ def remove_stale(folder: str) -> None:
     had begun to replace; what a process holds, and what is not surely theirs, stays."""
     with contextlib.suppress(OSError), Folder.open(folder) as place:
         for name in filter(is_temporary, place.names()):
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, ValueError):  # names that no file can have
                 status = place.stat(name)
                 if status is None:
                     continue

@@ -24,10 +24,12 @@ def is_private(folder: str, *, shared: bool = False) -> bool:
     -------
     bool
         Windows tells nothing of permissions: there what lies in the user's profile or with the
-        program is private.
+        program is private, and any folder may be shared.
     """
     folder = os.path.abspath(folder)
     if not hasattr(os, "geteuid"):
+        if shared:
+            return True
         homes = (os.path.expanduser("~"), sys.prefix, os.path.dirname(os.path.dirname(__file__)))
         return any(_inside(folder, home) for home in homes)
     while not os.path.lexists(folder) and folder != os.path.dirname(folder):

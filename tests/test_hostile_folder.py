@@ -148,6 +148,21 @@ def no_record(place: Place) -> None:
     (place.folder(record=None) / "m.fit").write_bytes(b"mine")
 
 
+def a_record_that_breaks(place: Place) -> None:
+    (place.folder() / "lock").write_text("[" * 100_000)
+    (place.part / "m.fit").write_bytes(b"mine")
+
+
+def numbers_that_break(place: Place) -> None:
+    text = json.dumps(RECORD | {"names": {"m.fit": [1, 2, 3]}}).replace("1, 2,", "1, 1e999,")
+    (place.folder() / "lock").write_text(text)
+    (place.part / "m.fit").write_bytes(b"mine")
+
+
+def a_name_that_no_file_has(place: Place) -> None:
+    (place.folder(record=RECORD | {"names": {"a\0b": None}}) / "old").mkdir(0o700)
+
+
 def a_list_for_a_record(place: Place) -> None:
     (place.folder(record=[RECORD]) / "m.fit").write_bytes(b"mine")
 
@@ -180,6 +195,7 @@ STAYS = [
     old_is_a_link_and_the_lock_is_empty, lock_is_a_link, lock_is_a_further_name, links_in_old,
     link_for_the_output, a_further_name_of_a_private_file, foreign_names_in_old, foreign_names,
     names_that_lead_elsewhere, record_of_another, no_record, a_list_for_a_record,
+    a_record_that_breaks, numbers_that_break, a_name_that_no_file_has,
     others_may_write_to_it, a_pipe, pipes, a_socket,
 ]  # fmt: skip
 GOES = [links_deep_in_the_output, further_names_of_private_files]
