@@ -20,7 +20,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from pulsar_dask.checksum import MINUS_ZERO, Sums, both_sums, file_sum
+from pulsar_dask.checksum import Sums, both_sums, is_as_written
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.spec import same_file, sequence_siblings
 
@@ -139,8 +139,7 @@ def _line_of(file: IO[bytes]) -> Callable[[], bytes]:
 
 @functools.lru_cache(maxsize=64)
 def _is_as_written(path: str, inode: int, size: int, mtime_ns: int) -> bool:
-    """Whether the words of a FITS file with CHECKSUM, and nothing behind its one HDU, add up."""
-    return file_sum(path) == MINUS_ZERO
+    return is_as_written(path)
 
 
 def _is_created_here(head: bytes) -> bool:
