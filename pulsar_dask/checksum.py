@@ -8,6 +8,8 @@ where it lies.
 
 from __future__ import annotations
 
+import functools
+import itertools
 import re
 import threading
 from collections.abc import Sequence
@@ -17,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask.kernels import if_loaded
-from pulsar_dask.ordersum import PRIME, WEIGHTS, moved, sums_of_words
+from pulsar_dask.ordersum import BLOCK_BYTES, PRIME, WEIGHTS, moved, sums_of_words
 
 Array = np.ndarray[Any, Any]
 #: Keyword in a master: DATASUM and the sum that sees the order of the data.
@@ -26,6 +28,7 @@ ORDER_CARD = "DATAORD"
 #: anything was added.
 MINUS_ZERO = 0xFFFFFFFF
 _STRETCH = 4 << 20
+_END = b"END".ljust(80)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,25 @@ def file_sums(path: str) -> Sums:
 def file_sum(path: str) -> int:
     """`word_sum` of a whole file."""
     return file_sums(path).words
+
+
+def is_as_written(path: str) -> bool:
+    """Whether the words of a FITS file with CHECKSUM, and nothing behind its one HDU, add up, and
+    lie in the order that it states; a program that changes pixels may make CHECKSUM anew."""
+    found = file_sums(path)
+    if found.words != MINUS_ZERO:
+        return False
+    with open(path, "rb") as file:
+        cards = iter(functools.partial(file.read, 80), b"")
+        head = list(itertools.takewhile(_END.__ne__, cards))
+        stated = next((c for c in head if c.startswith(ORDER_CARD.ljust(8).encode() + b"= '")), b"")
+        order = order_in(stated[11:38].decode("ascii", "replace"))
+        if order is None:  # of the first versions
+            return True
+        start = -(-80 * (len(head) + 1) // BLOCK_BYTES) * BLOCK_BYTES
+        file.seek(0)
+        text = np.frombuffer(file.read(start), np.uint8)
+    return found.order == (both_sums(text) + Sums(*order).later(start)).order
 
 
 class Ledger:

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterable
 
 from pulsar_dask import ownlists
-from pulsar_dask.checksum import MINUS_ZERO, file_sum
+from pulsar_dask.checksum import is_as_written
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.spec import Same
 from pulsar_dask.storeseal import store_is_ours, what_happened
@@ -110,8 +110,7 @@ def is_ours(path: str, *, changed: bool = False) -> bool:
 
 @functools.lru_cache(maxsize=64)
 def _is_as_written(path: str, inode: int, size: int, mtime_ns: int) -> bool:
-    """Whether the words of a FITS file with CHECKSUM, and nothing behind its one HDU, add up."""
-    return file_sum(path) == MINUS_ZERO
+    return is_as_written(path)
 
 
 def _is_created_here(head: bytes) -> bool:

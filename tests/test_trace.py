@@ -451,6 +451,12 @@ def test_sums_from_a_cluster(cluster, night):
     tool("makedark", *words, cwd=night)
     for name in ("bias.fit", "dark300s.fit"):
         assert sums(night / "far" / name) == sums(night / name)
+        here, far = (
+            read_trace(fits.getheader(path)["HISTORY"], str(night)).sources
+            for path in (night / name, night / "far" / name)
+        )
+        assert [s.order for s in far] == [s.order for s in here]
+        assert all(s.order for s in far)
 
 
 def test_a_master_among_inputs_does_not_lend_its_trace(night):
