@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from dask.system import CPU_COUNT
 
-from pulsar_dask import pipelines, reading
+from pulsar_dask import decoding, kernels, memory, pipelines, reading
 from pulsar_dask.checksum import Ledger, file_sum
 from pulsar_dask.commands import Options, make_plan
 from pulsar_dask.cubestore import (
@@ -31,8 +31,9 @@ from pulsar_dask.cubestore import (
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.flats import FlatGroup
 from pulsar_dask.frame import Frame, PixelType
+from pulsar_dask.gather import read_places
 from pulsar_dask.graph import TileGraph
-from pulsar_dask.hotpixels import find_rings, read_list
+from pulsar_dask.hotpixels import find_rings
 from pulsar_dask.master import to_dtype
 from pulsar_dask.recipes import (
     FROM_TOP,
@@ -50,6 +51,8 @@ from pulsar_dask.scan import read_header, scan_frame, scan_frames
 from pulsar_dask.tiles import Costs, Grid, Plan, Tile
 from pulsar_dask.trace import Source, Trace, in_store, read_trace
 
+#: Bytes that a look at the inputs may take whatever the budget, which has more to spare.
+SOME_BYTES = 10_000_000
 #: Tiles that are computed again, spread over the image.
 SAMPLE = 16
 #: Problems of one kind that are told one by one.
@@ -122,8 +125,7 @@ def _verify_master(
     options: Options,
     findings: _Findings,
 ) -> None:
-    threads = options.threads or CPU_COUNT
-    _, remarks = reading.check_sums([master], Ledger(), threads)
+    _, remarks = reading.check_sums([master], Ledger(), _threads_for([master], options))
     for remark in remarks:
         findings.say(remark.removeprefix(f"{printable(master.path)}: "), wrong=True)
     if master.stated is not None and not remarks:
@@ -138,7 +140,8 @@ def _verify_master(
         )
     found, problems = _find(trace.sources, folders)
     findings.say_all(problems)
-    changed = _changed(found, threads)
+    frames = [frame for frame in found.values() if isinstance(frame, Frame)]
+    changed = _changed(found, _threads_for(frames, options))
     findings.say_all(changed)
     there = len(trace.sources) - len(problems) - len(changed)
     findings.say(f"{there} of {len(trace.sources)} files that it was made of are as they were")
@@ -225,6 +228,25 @@ def _changed(found: Mapping[Source, Frame | str], threads: int) -> list[str]:
     ]
 
 
+def _threads_for(frames: Sequence[Frame], options: Options) -> int:
+    """On how many threads the sums of frames can be taken.
+
+    Raises
+    ------
+    PulsarError
+        Not on one: the budget is too small.
+    """
+    threads = options.threads or CPU_COUNT
+    if not frames:
+        return threads
+    compiled = kernels.worth_compiling(frames)
+    each, once = decoding.sum_bytes(frames, compiled, reading.STRETCH)
+    room = max(memory.room(options.memory), SOME_BYTES)
+    if each + once > room:
+        raise memory.too_little(options.memory, each + once, "a look at its inputs")
+    return max(1, min(threads, (room - once) // each))
+
+
 def _path(source: Frame | str) -> str:
     return source if isinstance(source, str) else source.path
 
@@ -272,7 +294,8 @@ def _differing_pixels(cube: Sequence[Frame], files: Sequence[Frame], options: Op
     pipelines.check_shapes([*cube, *files])
     counts, dtype = _Counts(len(cube)), cube[0].pixels.native
     costs = cube_costs(files, dtype)
-    more = {"cube": 2 * len(cube) * dtype.itemsize, "comparison": 3 * len(cube)}
+    more = {"cube": len(cube) * dtype.itemsize, "comparison": 3 * len(cube)}
+    more |= pipelines.chunk_costs([*cube, *files])
     costs = replace(costs, per_pixel=costs.per_pixel | more)
     with options.computer() as computer:
         plan = make_plan(costs, [*cube, *files], computer, options, most_frames=0, load=ZARR)
@@ -347,13 +370,22 @@ def _again(
     compare = _Compare(master)
     with options.computer() as computer:
         maker = _flat if any(s.startswith(SCALED) for s in trace.steps) else _median
-        graph, layer, plan = maker(frames, by_role, trace.steps, computer, options)
+        graph, layer, plan = maker(master, frames, by_role, trace.steps, computer, options)
         indices = [index for index, _ in plan.grid]
         if tiles is not None and tiles < len(indices):
             chosen = np.linspace(0, len(indices) - 1, tiles).round().astype(int)
             graph.done = frozenset(indices) - {indices[i] for i in chosen}
-        computer.run(graph, [Output(layer, (compare,))], frames, plan, lambda key, result: None)
+        read = [*frames, *by_role["bias"], *by_role["dark"], master]
+        computer.run(graph, [Output(layer, (compare,))], read, plan, lambda key, result: None)
     return compare.differing, compare.compared
+
+
+def _compared(costs: Costs, master: Frame) -> Costs:
+    """Costs of tiles that are compared with those of a master: both as float64, rounded and read
+    anew, and which are missing."""
+    held = 5 * 8 + 3 + 2 * master.pixels.stored.itemsize
+    more = sum(pipelines.chunk_costs([master]).values())
+    return replace(costs, per_pixel=costs.per_pixel | {"comparison": held + more})
 
 
 def _constant(steps: Sequence[str]) -> float:
@@ -362,6 +394,7 @@ def _constant(steps: Sequence[str]) -> float:
 
 
 def _median(
+    master: Frame,
     frames: Sequence[Frame],
     others: Mapping[str, Any],
     steps: Sequence[str],
@@ -371,17 +404,19 @@ def _median(
     biases = tuple(others["bias"])
     constant = _constant(steps)
     if not biases and not constant:
-        plan = make_plan(pipelines.median_costs(frames, 8), frames, computer, options)
+        costs = _compared(pipelines.median_costs(frames, 0), master)
+        plan = make_plan(costs, frames, computer, options)
         graph = TileGraph(plan.grid)
         return graph, pipelines.median_graph(frames, graph), plan
     bias = Bias(biases, constant, combine=len(biases) > 1)
-    costs: Costs = dark_costs([frames], bias)
+    costs = _compared(dark_costs([frames], bias), master)
     plan = make_plan(costs, [*frames, *biases], computer, options)
     recipe = dark_recipe({0.0: list(frames)}, bias, plan.grid)
     return recipe.graph, recipe.products[-1].layer, plan
 
 
 def _flat(
+    master: Frame,
     frames: Sequence[Frame],
     others: Mapping[str, Any],
     steps: Sequence[str],
@@ -391,13 +426,14 @@ def _flat(
     shape = frames[0].shape
     defects = None
     for path in others["list"]:
-        places = read_list(path, shape, origin_top=FROM_TOP in steps)
+        top = FROM_TOP in steps
+        places = read_places(path, shape, origin_top=top, gigabytes=options.memory)
         defects = find_rings(places, shape, bayer=any(f.bayer for f in frames))
     dark = others["dark"][0] if others["dark"] else _constant(steps)
     group = FlatGroup(tuple(frames), dark, defects)
     plan = make_plan(
-        flat_costs([group], computer.slots),
-        frames,
+        _compared(flat_costs([group], computer.slots), master),
+        [*frames, *others["dark"]],
         computer,
         options,
         kernel_type=PixelType(-64),
