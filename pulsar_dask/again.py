@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from pulsar_dask import pipelines, reading
 from pulsar_dask.commands import Options, make_plan
 from pulsar_dask.flats import FlatGroup
 from pulsar_dask.frame import Frame, PixelType
+from pulsar_dask.gather import read_places
 from pulsar_dask.graph import TileGraph
-from pulsar_dask.hotpixels import find_rings, read_list
+from pulsar_dask.hotpixels import find_rings
 from pulsar_dask.master import to_dtype
 from pulsar_dask.origins import File
 from pulsar_dask.recipes import (
@@ -74,13 +76,22 @@ def compare_again(
     compare = _Compare(master)
     with options.computer() as computer:
         maker = _flat if any(s.startswith(SCALED) for s in trace.steps) else _median
-        graph, layer, plan = maker(frames, by_role, trace.steps, computer, options)
+        graph, layer, plan = maker(master, frames, by_role, trace.steps, computer, options)
         indices = [index for index, _ in plan.grid]
         if tiles is not None and tiles < len(indices):
             chosen = np.linspace(0, len(indices) - 1, tiles).round().astype(int)
             graph.done = frozenset(indices) - {indices[i] for i in chosen}
-        computer.run(graph, [Output(layer, (compare,))], frames, plan, lambda key, result: None)
+        read = [*frames, *by_role["bias"], *by_role["dark"], master]
+        computer.run(graph, [Output(layer, (compare,))], read, plan, lambda key, result: None)
     return compare.differing, compare.compared
+
+
+def _compared(costs: Costs, master: Frame) -> Costs:
+    """Costs of tiles that are compared with those of a master: both as float64, rounded and read
+    anew, and which are missing."""
+    held = 5 * 8 + 3 + 2 * master.pixels.stored.itemsize
+    more = sum(pipelines.chunk_costs([master]).values())
+    return replace(costs, per_pixel=costs.per_pixel | {"comparison": held + more})
 
 
 def _constant(steps: Sequence[str]) -> float:
@@ -89,6 +100,7 @@ def _constant(steps: Sequence[str]) -> float:
 
 
 def _median(
+    master: Frame,
     frames: Sequence[Frame],
     others: Mapping[str, Any],
     steps: Sequence[str],
@@ -98,17 +110,19 @@ def _median(
     biases = tuple(others["bias"])
     constant = _constant(steps)
     if not biases and not constant:
-        plan = make_plan(pipelines.median_costs(frames, 8), frames, computer, options)
+        costs = _compared(pipelines.median_costs(frames, 0), master)
+        plan = make_plan(costs, frames, computer, options)
         graph = TileGraph(plan.grid)
         return graph, pipelines.median_graph(frames, graph), plan
     bias = Bias(biases, constant, combine=len(biases) > 1)
-    costs: Costs = dark_costs([frames], bias)
+    costs = _compared(dark_costs([frames], bias), master)
     plan = make_plan(costs, [*frames, *biases], computer, options)
     recipe = dark_recipe({0.0: list(frames)}, bias, plan.grid)
     return recipe.graph, recipe.products[-1].layer, plan
 
 
 def _flat(
+    master: Frame,
     frames: Sequence[Frame],
     others: Mapping[str, Any],
     steps: Sequence[str],
@@ -118,13 +132,14 @@ def _flat(
     shape = frames[0].shape
     defects = None
     for path in others["list"]:
-        places = read_list(path, shape, origin_top=FROM_TOP in steps)
+        top = FROM_TOP in steps
+        places = read_places(path, shape, origin_top=top, gigabytes=options.memory)
         defects = find_rings(places, shape, bayer=any(f.bayer for f in frames))
     dark = others["dark"][0] if others["dark"] else _constant(steps)
     group = FlatGroup(tuple(frames), dark, defects)
     plan = make_plan(
-        flat_costs([group], computer.slots),
-        frames,
+        _compared(flat_costs([group], computer.slots), master),
+        [*frames, *others["dark"]],
         computer,
         options,
         kernel_type=PixelType(-64),

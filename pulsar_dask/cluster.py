@@ -360,7 +360,7 @@ class Cluster:
         todo = dict(graph.singles)
         while todo:  # what they return is small, and kept here it outlives every worker
             ready = [s for s in todo.values() if all(name in values for name in s.inputs)]
-            job = Job(values, ready, frames=frames, threads=plan.threads)
+            job = Job(values, ready, frames=frames, threads=plan.expanders)
             calls = [(single.name, methodcaller("single", single.name)) for single in ready]
             for name, result in self._stream(job, calls):
                 values[name] = result
@@ -371,7 +371,7 @@ class Cluster:
             list(graph.layers.values()),
             tuple(Part.of(output) for output in outputs),
             frames,
-            plan.threads,
+            plan.expanders,
             counts=ledger is not None,
         )
         paths = [frame.path for frame in job.frames]

@@ -195,13 +195,18 @@ def makeflat(
     if not 1 / MOST_ADU < target < MOST_ADU:
         raise PulsarError(f"target median {target:g}: give a positive number of ADU, such as 5000")
     flats = gather_flats(
-        spec, dark=dark, hot_pixels=hot_pixels, origin_top=origin_top, search=options.search
+        spec,
+        dark=dark,
+        hot_pixels=hot_pixels,
+        origin_top=origin_top,
+        search=options.search,
+        memory=options.memory,
     )
     report.passed_over(flats.passed, flats.unused)
     with options.computer() as computer:
         plan = make_plan(
             flat_costs(list(flats.groups.values()), computer.slots),
-            flats.frames,
+            [*flats.frames, *flats.darks],
             computer,
             options,
             kernel_type=PixelType(-64),
@@ -239,7 +244,7 @@ def make_cosme(
     wanted = HOT_PIXELS if hot_pixels is None else hot_pixels
     hot = HotPixels(frames[0].shape, wanted)
     with options.computer() as computer:
-        costs = _with_lists(pipelines.median_costs(frames, 8), wanted, 1, frames[0])
+        costs = _with_lists(pipelines.median_costs(frames, 0), wanted, 1, frames[0])
         plan = make_plan(costs, frames, computer, options)
         graph = TileGraph(plan.grid)
         layer = pipelines.median_graph(frames, graph)
@@ -349,15 +354,18 @@ def _hint_at_number(hot_pixels: int | None, frame: Frame, report: Report) -> Non
         )
 
 
-#: Bytes that a hot pixel takes, as a candidate and as a line.
-_HOT_BYTES = 300
+#: Bytes that each hot pixel of a list takes as candidates, thrice as many as are wanted, for each
+#: plane; and while one list's are ordered, or written as lines.
+_CANDIDATE_BYTES, _ORDER_BYTES = 48, 110
 
 
 def _with_lists(costs: Costs, wanted: int, lists: int, frame: Frame) -> Costs:
     """Costs with lists of more hot pixels than usual, which take next to nothing."""
     if wanted <= HOT_PIXELS:
         return costs
-    size = _HOT_BYTES * min(wanted, math.prod(frame.shape)) * lists
+    most = min(wanted, math.prod(frame.shape[-2:]))
+    planes = frame.shape[0] if len(frame.shape) == 3 else 1
+    size = most * (_CANDIDATE_BYTES * planes * lists + _ORDER_BYTES)
     return replace(costs, fixed=costs.fixed | {"lists of hot pixels": size})
 
 
@@ -512,7 +520,9 @@ def execute(
         with Progress(total, quiet=options.quiet) as progress:
             try:
                 computer.run(graph, outputs, frames, plan, on_done, ledger)
-                sums, remarks = reading.check_sums(frames, ledger, options.threads or CPU_COUNT)
+                # a cluster's threads are elsewhere
+                here = (options.threads or CPU_COUNT) if plan.workers else plan.threads
+                sums, remarks = reading.check_sums(frames, ledger, here)
             except Exception:
                 reading.check_unchanged(frames)  # if an input changed, that explains it
                 raise

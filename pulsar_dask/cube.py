@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import dask.array as da
@@ -242,7 +243,7 @@ def flat_masters(
         As for the command; see `gather.gather_flats`.
     """
     _check_resources(memory, threads)
-    flats = gather_flats(spec, dark=dark, hot_pixels=hot_pixels, search=search)
+    flats = gather_flats(spec, dark=dark, hot_pixels=hot_pixels, search=search, memory=memory)
     count = threads or CPU_COUNT
     costs = flat_costs(list(flats.groups.values()), count)
     grid = _plan(flats.frames[0].shape, costs, flats.frames, memory, threads)
@@ -306,8 +307,10 @@ def frames_cube(
     shape = pipelines.check_shapes(frames)
     dtype = np.result_type(*{f.pixels.native for f in frames})
     n = len(frames)
-    costs = Costs(
-        per_pixel={"cube": 2 * n * dtype.itemsize, "conversion": 3 * 8},
+    reading = pipelines.reading_costs(frames)
+    costs = replace(
+        reading,
+        per_pixel={"cube": 2 * n * dtype.itemsize, "conversion": 3 * 8} | reading.per_pixel,
         stored=n * dtype.itemsize,
         frames=n,
     )
@@ -363,9 +366,11 @@ def _plan(
     threads: int | None,
 ) -> Grid:
     _check_resources(memory, threads)
+    # nothing is expanded before the first tile: that is done by the tiles that come first
+    more = costs.expanding | costs.expanding_once
     return plan_tiles(
         shape,
-        costs,
+        replace(costs, per_thread=costs.per_thread | more, expanding={}, expanding_once={}),
         budget=budget(memory),
         threads=threads or CPU_COUNT,
         process=process_bytes(),

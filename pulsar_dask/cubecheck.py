@@ -29,7 +29,7 @@ def check_cube(
 ) -> None:
     """Compare all pixels of a cube with those of the files that it was made of."""
     sources = [Source("input", path, in_store(path)) for path in files_of(frames)]
-    origins = find_origins(sources, folders, options.threads or CPU_COUNT)
+    origins = find_origins(sources, folders, lambda frames: options.threads or CPU_COUNT)
     say_problems(origins, findings)
     pairs = [
         (frame, origin.file)
@@ -54,7 +54,8 @@ def _differing_pixels(pairs: Sequence[tuple[Frame, Frame]], options: Options) ->
     pipelines.check_shapes([*cube, *files])
     counts, dtype = _Counts(len(cube)), cube[0].pixels.native
     costs = cube_costs(files, dtype)
-    more = {"cube": 2 * len(cube) * dtype.itemsize, "comparison": 3 * len(cube)}
+    more = {"cube": len(cube) * dtype.itemsize, "comparison": 3 * len(cube)}
+    more |= pipelines.chunk_costs([*cube, *files])
     costs = replace(costs, per_pixel=costs.per_pixel | more)
     with options.computer() as computer:
         plan = make_plan(costs, [*cube, *files], computer, options, most_frames=0, load=ZARR)

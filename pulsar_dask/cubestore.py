@@ -250,7 +250,7 @@ def cube_costs(frames: Sequence[Frame], dtype: np.dtype[Any]) -> Costs:
             "conversion": 3 * 8,
             "compression": 2 * size,
         },
-        per_thread={},
+        per_thread={k: v for k, v in reading.per_thread.items() if k != "selection"},
         stored=size,
         results=0,
     )

@@ -108,6 +108,26 @@ class RiceTable:
 
 
 @dataclass(frozen=True, slots=True)
+class Coding:
+    """How an image's tiles are compressed (FITS standard 4.0, section 10.1)."""
+
+    algorithm: str
+    depth: int
+    """Planes of a tile."""
+    quantised: bool
+    """Whether floats are coded as integers with a scale for each tile."""
+    mixed: bool
+    """Whether some tiles may be coded by another algorithm."""
+    rows: int
+    """Byte in the file at which the table of tiles begins."""
+    row_bytes: int
+    heap: int
+    """Byte in the file at which the heap begins."""
+    gzipped: tuple[tuple[int, bool], ...]
+    """Columns that point to gzipped tiles: byte in a row, whether the numbers are of 64 bits."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stated:
     """The checksums that a frame's header states (FITS standard 4.0, section 4.4.2.7)."""
 
@@ -177,6 +197,8 @@ class Frame:
     """Bytes of data in its HDU, without padding."""
     stated: Stated | None = None
     """Checksums in its header, where there are any."""
+    coding: Coding | None = None
+    """How its tiles are compressed, where they are."""
 
     @property
     def file(self) -> str:

@@ -26,7 +26,15 @@ from pulsar_dask.groups import (
     tolerance_hint,
     why_passed,
 )
-from pulsar_dask.hotpixels import Array, find_rings, read_list
+from pulsar_dask.hotpixels import (
+    LIST_BYTES,
+    SOME_PIXELS,
+    Array,
+    TooMany,
+    find_rings,
+    read_list,
+)
+from pulsar_dask.memory import room, too_little
 from pulsar_dask.pipelines import check_shapes, describe_shape
 from pulsar_dask.recipes import FROM_TOP, MINUS, Bias
 from pulsar_dask.scan import read_header, scan_frame, scan_frames
@@ -254,6 +262,7 @@ def gather_flats(
     hot_pixels: str | os.PathLike[str] | None = None,
     origin_top: bool = False,
     search: Search = Search(),
+    memory: float | None = None,
 ) -> Flats:
     """Find flats, and for each filter the dark and the list of hot pixels.
 
@@ -268,6 +277,8 @@ def gather_flats(
     origin_top : bool
         Whether Y in the list counts from the top row.
     search : Search
+    memory : float, optional
+        Gigabytes that the process may take, so that a list of too many pixels is refused.
 
     Raises
     ------
@@ -312,7 +323,7 @@ def gather_flats(
         defects = None
         if listed is not None:
             if listed not in lists:  # what comes through a pipe can be read only once
-                places = read_list(listed, shape, origin_top=origin_top)
+                places = read_places(listed, shape, origin_top=origin_top, gigabytes=memory)
                 lists[listed] = places, file_sums(listed) if os.path.isfile(listed) else Sums()
             bayer = any(f.bayer for f in frames)
             places, total = lists[listed]
@@ -337,6 +348,18 @@ def gather_flats(
 def _has_no_bias(dark: Frame) -> bool:
     """Whether a bias was subtracted from a master dark."""
     return any(str(h).startswith("minus") for h in read_header(dark).get("HISTORY", []))
+
+
+def read_places(
+    path: str, shape: tuple[int, ...], *, origin_top: bool, gigabytes: float | None
+) -> Array:
+    """`read_list`, as far as there is memory for it."""
+    most = max(SOME_PIXELS, room(gigabytes) // LIST_BYTES)
+    try:
+        return read_list(path, shape, origin_top=origin_top, most=most)
+    except TooMany as error:
+        what = f"{printable(path)}, a list of up to {error.count} pixels,"
+        raise too_little(gigabytes, LIST_BYTES * error.count, what) from None
 
 
 def _dark_for(

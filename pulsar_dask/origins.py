@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import re
@@ -37,12 +38,24 @@ class Origin:
     """In words, where the status is not good."""
 
 
-def find_origins(sources: Sequence[Source], folders: Sequence[str], threads: int) -> list[Origin]:
+def find_origins(
+    sources: Sequence[Source], folders: Sequence[str], threads: Callable[[Sequence[Frame]], int]
+) -> list[Origin]:
     """Look for files, in `folders` first, then where they were, and compare them with the sums
-    that are known of them. Of several of one name the one that is as it was is taken."""
+    that are known of them. Of several of one name the one that is as it was is taken.
+
+    `threads` says how many may take sums of some frames at once.
+    """
     stored = functools.cache(lambda store: scan_frames([store]))  # one scan for all its frames
     look = functools.partial(_look, folders=folders, stored=stored)
-    with ThreadPoolExecutor(threads) as pool:
+    frames = []
+    for source in (s for s in sources if not s.store):
+        home, name = source.place
+        for folder in (*folders, home):
+            with contextlib.suppress(PulsarError):  # told when it is looked at
+                file = _open(source, os.path.join(folder, name), stored)
+                frames += [file] if isinstance(file, Frame) else []
+    with ThreadPoolExecutor(threads(frames)) as pool:
         looked = {o.source: o for o in pool.map(look, (s for s in sources if not s.store))}
     looked |= {s: look(s) for s in sources if s.store}
     return _compare_stored([looked[source] for source in sources])

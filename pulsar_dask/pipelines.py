@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from dask.tokenize import tokenize
 
-from pulsar_dask import kernels
+from pulsar_dask import decoding, kernels
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.frame import Frame, PixelType
 from pulsar_dask.graph import TileGraph
@@ -18,6 +20,10 @@ from pulsar_dask.tiles import MB, Costs, Tile
 
 Array = np.ndarray[Any, Any]
 _FLOAT64 = PixelType(-64)
+#: Bytes for each frame once the plan is made: its place in the graph, in the trace, in sums.
+FRAME_BYTES = 2_000
+#: Bytes of the threads and codecs that read a Zarr store.
+ZARR_BYTES = 30 * MB
 
 
 def check_shapes(frames: Sequence[Frame]) -> tuple[int, ...]:
@@ -94,41 +100,67 @@ def median_graph(frames: Sequence[Frame], graph: TileGraph) -> str:
 
 def median_costs(frames: Sequence[Frame], itemsize_out: int) -> Costs:
     """What `median_tile` and the writing of its result hold (see `tiles.plan_tiles`)."""
-    n, pixels = len(frames), stack_type(frames)
+    n, pixels, compiled = len(frames), stack_type(frames), kernels.worth_compiling(frames)
     per_pixel = {
         "frames": n * pixels.stored.itemsize,
-        "median": kernels.PIXEL_BYTES,
+        "median": kernels.pixel_bytes(pixels, n, compiled=compiled),
         "output": 8 + 2 * itemsize_out,  # the float64 values wait for their turn to be written
     }
     if not stored_alike(frames):
         per_pixel["conversion"] = 3 * 8
-    per_pixel |= chunk_costs(frames)
-    tiled = [f for f in frames if f.storage == "tiled"]
-    if tiled:
-        per_pixel["decompression"] = 4 * max(f.pixels.stored.itemsize for f in tiled)
-    fixed = {"list of frames": 4000 * n, "headers of the output": 400 * n}
-    if tiled:
-        block = max(f.block[0] * f.shape[-1] * f.pixels.stored.itemsize for f in tiled)
-        slow = sum(f.rice is None for f in tiled)
-        fixed["open compressed files"] = 400_000 * min(TILED_OPEN, slow) + 3 * block
-    if any(f.storage == "zarr" for f in frames):
-        fixed["reading a Zarr store"] = 30 * MB  # its threads and codecs
-    if any(f.storage == "gzip" for f in frames):
-        fixed["expanding"] = 4 * MB
-    return Costs(
-        per_pixel=per_pixel,
-        per_thread={"selection": kernels.scratch_bytes(n, pixels.stored.itemsize)},
-        fixed=fixed,
+    reading = reading_costs(frames)
+    area = math.prod(frames[0].shape[-2:])
+    selection = kernels.scratch_bytes(n, pixels.stored.itemsize, area, compiled=compiled)
+    return replace(
+        reading,
+        per_pixel=per_pixel | reading.per_pixel,
+        per_thread={"selection": selection} | reading.per_thread,
         stored=n * pixels.stored.itemsize,
         frames=n,
         results=itemsize_out,
     )
 
 
+def reading_costs(frames: Sequence[Frame]) -> Costs:
+    """What reading a tile of some frames holds beside its pixels."""
+    compiled = kernels.worth_compiling(frames)
+    per_pixel = chunk_costs(frames)
+    per_thread: dict[str, int] = {}
+    fixed = {"list of frames": FRAME_BYTES * len(frames)}
+    sections = [f for f in frames if f.storage == "tiled" and not f.expanded]
+    if sections:
+        per_pixel["decompression"] = max(decoding.window_bytes(f, compiled) for f in sections)
+        if len({f.block for f in sections}) > 1:  # a tile cuts the blocks of some
+            cut = max(2 * f.block[0] * decoding.window_bytes(f, compiled) for f in sections)
+            per_thread["blocks that a tile cuts"] = cut * frames[0].shape[-1]
+        own, shared = (
+            max((decoding.tile_bytes(f, compiled) for f in sections if of(f)), default=0)
+            for of in (lambda f: not decoding.serial(f), decoding.serial)
+        )
+        per_thread |= {"decoding": own} if own else {}
+        fixed |= {"decoding, one at a time": shared} if shared else {}
+        slow = sum(decoding.is_slow(f, compiled) for f in sections)
+        fixed |= {"open compressed files": decoding.OPEN_FILE * min(TILED_OPEN, slow)}
+    if any(f.storage == "zarr" for f in frames):
+        fixed["reading a Zarr store"] = ZARR_BYTES
+    each, once = decoding.expanding_bytes(frames, compiled)
+    return Costs(
+        per_pixel=per_pixel,
+        per_thread=per_thread,
+        fixed=fixed,
+        expanding={"expanding": each} if each else {},
+        expanding_once={"expanding, one at a time": once} if once else {},
+    )
+
+
 def chunk_costs(frames: Sequence[Frame]) -> dict[str, int]:
     """What reading of a Zarr store holds for each pixel: a window of all its frames, and while
     that is made the chunks it comes from."""
-    held = [3 * f.depth * f.pixels.stored.itemsize for f in frames if f.storage == "zarr"]
+    held = [
+        decoding.CHUNK_COPIES * f.depth * f.pixels.stored.itemsize
+        for f in frames
+        if f.storage == "zarr"
+    ]
     return {"chunks of all frames": max(held)} if held else {}
 
 

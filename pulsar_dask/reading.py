@@ -26,6 +26,7 @@ import numpy as np
 from astropy.io import fits
 
 from pulsar_dask.checksum import MINUS_ZERO, Ledger, Sums, both_sums
+from pulsar_dask.decoding import check_expansion
 from pulsar_dask.errors import PulsarError, exhausted, printable
 from pulsar_dask.frame import Frame, PixelType, RiceTable
 from pulsar_dask.kernels import if_loaded, worth_compiling
@@ -252,7 +253,7 @@ def close_files() -> None:
 # --- checksums -------------------------------------------------------------------------
 
 #: Bytes that are read at a time where a file is read for its sum alone.
-_STRETCH = 4_000_000
+STRETCH = 4_000_000
 
 
 def pixel_sums(frame: Frame) -> Sums:
@@ -263,7 +264,7 @@ def pixel_sums(frame: Frame) -> Sums:
     PulsarError
         The file cannot be read, is damaged, or has changed since it was scanned.
     """
-    rows = max(1, _STRETCH // (frame.shape[-1] * frame.pixels.stored.itemsize))
+    rows = max(1, STRETCH // (frame.shape[-1] * frame.pixels.stored.itemsize))
     block = 1 if frame.expanded else frame.block[0]
     rows = -(-rows // block) * block
     total = Sums()
@@ -296,8 +297,8 @@ def data_sum(frame: Frame) -> int:
 def _data_sum(frame: Frame) -> int:
     end = min(frame.size, frame.offset + -(-frame.length // BLOCK) * BLOCK)
     file, total = _open_plain(frame), Sums()
-    part = np.empty(_STRETCH, np.uint8)
-    for start in range(frame.offset, end, _STRETCH):
+    part = np.empty(STRETCH, np.uint8)
+    for start in range(frame.offset, end, STRETCH):
         part = part[: end - start]
         file.read_into(part, start)
         total += both_sums(part, start - frame.offset)
@@ -429,6 +430,12 @@ class _File:
             if count == 0:
                 raise EOFError("the file ends too early")
             done += count
+
+    def read(self, offset: int, count: int) -> bytes:
+        """So many bytes at `offset`."""
+        part = np.empty(count, np.uint8)
+        self.read_into(part, offset)
+        return part.tobytes()
 
     def write(self, data: bytes | memoryview, offset: int) -> None:
         with self._lock:
@@ -564,6 +571,8 @@ def _read_rice(frame: Frame, table: RiceTable, tile: Tile, image: Array) -> bool
 
 
 def _read_with_astropy(frame: Frame, tile: Tile, image: Array) -> None:
+    if frame.coding is not None and frame.coding.gzipped:
+        check_expansion(frame, frame.coding, _table_rows(frame, tile), _open_plain(frame).read)
     rows = slice(tile.y, tile.y + tile.height)
     columns = slice(tile.x, tile.x + tile.width)
     index = (rows, columns) if len(frame.shape) == 2 else (tile.plane, rows, columns)
@@ -573,6 +582,18 @@ def _read_with_astropy(frame: Frame, tile: Tile, image: Array) -> None:
     if section.dtype.newbyteorder("=") != image.dtype.newbyteorder("="):
         raise ValueError(f"pixels of type {section.dtype} where {image.dtype} was announced")
     image[...] = section
+
+
+def _table_rows(frame: Frame, tile: Tile) -> list[int]:
+    """Rows of the table of compression tiles that a window needs."""
+    height, width = frame.block
+    down, across = (-(-n // step) for n, step in zip(frame.shape[-2:], frame.block, strict=True))
+    layer = tile.plane // (frame.coding.depth if frame.coding else 1)
+    return [
+        (layer * down + y) * across + x
+        for y in range(tile.y // height, -(-(tile.y + tile.height) // height))
+        for x in range(tile.x // width, -(-(tile.x + tile.width) // width))
+    ]
 
 
 # --- expanded first --------------------------------------------------------------------

@@ -3,6 +3,7 @@ filters. A recipe is one graph; commands run it into files, notebooks look at it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,9 +15,10 @@ from dask.tokenize import tokenize
 from pulsar_dask import flats, kernels, pipelines
 from pulsar_dask.errors import count
 from pulsar_dask.flats import FlatGroup
-from pulsar_dask.frame import Frame
+from pulsar_dask.frame import Frame, PixelType
 from pulsar_dask.graph import TileGraph
 from pulsar_dask.groups import exposure_name
+from pulsar_dask.hotpixels import CORRECTION_BYTES, DEFECT_BYTES
 from pulsar_dask.master import default_dtype
 from pulsar_dask.pipelines import Array, frames_token
 from pulsar_dask.reading import read_values
@@ -174,26 +176,38 @@ def _flat_group_costs(group: FlatGroup, threads: int) -> Costs:
     n = len(group.frames)
     together = _level_frames(n, threads)
     reach = group.defects.reach if group.defects is not None else 0
+    listed = len(group.defects.places) if group.defects is not None else 0
     columns = group.shape[-1]
-    stack = pipelines.median_costs(group.frames, 4)
+    read = [*group.frames, *([group.dark] if isinstance(group.dark, Frame) else [])]
+    reading, compiled = pipelines.reading_costs(read), kernels.worth_compiling(group.frames)
+    size = max(f.pixels.stored.itemsize for f in group.frames)
+    area = math.prod(group.shape[-2:])
+    around = 2 * reach * columns
+    if any(f.block[1] < columns for f in read if not f.expanded):  # a tile may be narrower
+        around += 2 * reach * (group.shape[-2] + 2 * reach)
+    blocks = max(f.block[0] * columns for f in read) if around and reading.per_pixel else 0
+    window = (8 + size) * n + 32
     return replace(
-        stack,
+        reading,
         per_pixel={
             "calibrated frames": 2 * 8 * n,
-            "frames": max(f.pixels.stored.itemsize for f in group.frames) * n,
+            "frames": size * n,
             "conversion": 4 * 8,
-            "median": kernels.PIXEL_BYTES,
+            "median": kernels.pixel_bytes(PixelType(-64), n, compiled=compiled),
             "output": 8 + 2 * 4,
         }
-        | pipelines.chunk_costs(group.frames),
+        | reading.per_pixel,
         per_thread={
-            "selection": kernels.scratch_bytes(n, 8),
-            "rows around a tile": 2 * reach * columns * (8 * n + 32),
-            "sample of the frames": together * flats.SAMPLE_ROWS * min(columns, 65_536) * 10,
-            "values near the median": together * flats.MOST_KEPT * 16,
-        },
-        fixed=stack.fixed
-        | {"list of hot pixels": 40 * len(group.defects.places) if group.defects else 0},
+            "selection": kernels.scratch_bytes(n, 8, area, compiled=compiled),
+            "rows around a tile": around * window
+            + (around + 2 * blocks) * sum(reading.per_pixel.values()),
+            "values near the median": (together + 2) * 8 * flats.most_kept(area),
+            **({"correction": CORRECTION_BYTES} if group.defects else {}),
+        }
+        | reading.per_thread,
+        fixed=reading.fixed
+        | ({"list of hot pixels": listed * DEFECT_BYTES} if group.defects else {}),
+        earlier={"sample of the frames": flats.sample_bytes(together, group.shape)},
         stored=4 * n,
         frames=n,
     )
@@ -224,7 +238,8 @@ def flat_recipe(
         step = _level_frames(n, threads)
         for first in range(0, n, step):
             last = min(n, first + step)
-            find = partial(flats.frame_levels, first=first, last=last, rows=grid.height)
+            size = grid.height, grid.width
+            find = partial(flats.frame_levels, first=first, last=last, size=size)
             levels.append(graph.once(f"levels-{first}-{token}", find, shared))
         goal = graph.share(f"target-{token}", target)
         scales = graph.once(f"scales-{token}", flats.frame_scales, frames, goal, *levels)
@@ -267,9 +282,12 @@ def most(costs: Sequence[Costs]) -> Costs:
         per_pixel=highest([c.per_pixel for c in costs]),
         per_thread=highest([c.per_thread for c in costs]),
         fixed={
-            name: sum(c.fixed.get(name, 0) for c in costs)
+            name: (sum if name == "list of frames" else max)(c.fixed.get(name, 0) for c in costs)
             for name in dict.fromkeys(n for c in costs for n in c.fixed)
         },
+        earlier=highest([c.earlier for c in costs]),
+        expanding=highest([c.expanding for c in costs]),
+        expanding_once=highest([c.expanding_once for c in costs]),
         stored=largest.stored,
         frames=largest.frames,
     )

@@ -135,7 +135,7 @@ class Threads:
     ) -> None:
         from dask.threaded import get
 
-        reading.expand(frames, plan.threads)
+        reading.expand(frames, plan.expanders)
         tasks = dict(graph.tasks())
         keys: list[Hashable] = []
         for index, tile in graph.tiles():

@@ -22,7 +22,15 @@ from astropy.utils.exceptions import AstropyWarning
 from pulsar_dask.cards import COMMENTARY
 from pulsar_dask.checksum import ORDER_CARD, order_in, word_sum
 from pulsar_dask.errors import PulsarError, printable, reason
-from pulsar_dask.frame import Frame, PixelType, RiceTable, Stated, frame_keywords, shown
+from pulsar_dask.frame import (
+    Coding,
+    Frame,
+    PixelType,
+    RiceTable,
+    Stated,
+    frame_keywords,
+    shown,
+)
 from pulsar_dask.spec import FITS_NAME
 
 BLOCK = 2880
@@ -225,6 +233,7 @@ def _frame(
             stated=_stated(hdu, tiled),
             block=block,
             rice=_rice_table(hdu, path) if tiled else None,
+            coding=_coding(hdu, path) if tiled else None,
             size=status.st_size,
             mtime_ns=status.st_mtime_ns,
             inode=status.st_ino,
@@ -268,7 +277,9 @@ def _sum_in(value: Any) -> int | None:
 
 
 #: Bytes of a table's column by the letter of its TFORM (FITS standard 4.0, table 18).
-_COLUMN_BYTES = dict(zip("LBAIJKEDCMPQ", (1, 1, 1, 2, 4, 8, 4, 8, 8, 16, 8, 16), strict=True))
+_COLUMN_BYTES = dict(
+    zip("LXBAIJKEDCMPQ", (1, 1 / 8, 1, 1, 2, 4, 8, 4, 8, 8, 16, 8, 16), strict=True)
+)
 
 
 def _rice_table(hdu: Hdu, path: str) -> RiceTable | None:
@@ -289,20 +300,56 @@ def _rice_table(hdu: Hdu, path: str) -> RiceTable | None:
         or not 1 <= block < 2**31
     ):
         return None
-    at, found = 0, None
-    for i in range(1, _integer(header, "TFIELDS", path) + 1):
-        form = re.fullmatch(r"\s*(\d*)([A-Z])(.*)", str(keywords.get(f"TFORM{i}")))
-        name = str(keywords.get(f"TTYPE{i}")).strip().upper()
-        if not form or form[2] not in _COLUMN_BYTES or name == "ZSCALE":
-            return None
-        if name == "COMPRESSED_DATA" and form[2] in "PQ":
-            found = at, form[2] == "Q"
-        at += int(form[1] or 1) * _COLUMN_BYTES[form[2]]
+    columns = _columns(header, path)
+    if columns is None or "ZSCALE" in columns:
+        return None
+    at = sum(width for _, width, _ in columns.values())
+    place, _, letter = columns.get("COMPRESSED_DATA", (0, 0, ""))
+    found = (place, letter == "Q") if letter in ("P", "Q") else None
     row_bytes, count = (_integer(header, f"NAXIS{i}", path) for i in (1, 2))
     if found is None or at != row_bytes:
         return None
     heap = hdu.offset + _integer(header, "THEAP", path, row_bytes * count)
     return RiceTable(hdu.offset, row_bytes, *found, heap, block, bytepix)
+
+
+def _columns(header: fits.Header, path: str) -> dict[str, tuple[int, int, str]] | None:
+    """Byte in a row, width in bytes and letter of TFORM by the name of a table's column; None
+    where they are not all known."""
+    keywords = Keywords(header)
+    at, found = 0, {}
+    for i in range(1, _integer(header, "TFIELDS", path) + 1):
+        form = re.fullmatch(r"\s*(\d*)([A-Z])(.*)", str(keywords.get(f"TFORM{i}")))
+        if not form or form[2] not in _COLUMN_BYTES:
+            return None
+        width = math.ceil(int(form[1] or 1) * _COLUMN_BYTES[form[2]])
+        name = str(keywords.get(f"TTYPE{i}")).strip().upper()
+        found[name if name not in found else f"{name} {i}"] = at, width, form[2]
+        at += width
+    return found
+
+
+def _coding(hdu: Hdu, path: str) -> Coding:
+    """How an image's tiles are compressed."""
+    header = hdu.header
+    columns = _columns(header, path) or {}
+    algorithm = str(Keywords(header).get("ZCMPTYPE")).strip()
+    pointers = [c for c in ("COMPRESSED_DATA", "GZIP_COMPRESSED_DATA") if c in columns]
+    row_bytes, count = (_integer(header, f"NAXIS{i}", path) for i in (1, 2))
+    return Coding(
+        algorithm=algorithm,
+        depth=max(1, _integer(header, "ZTILE3", path, 1)),
+        quantised="ZSCALE" in columns,
+        mixed="GZIP_COMPRESSED_DATA" in columns or "UNCOMPRESSED_DATA" in columns,
+        rows=hdu.offset,
+        row_bytes=row_bytes,
+        heap=hdu.offset + _integer(header, "THEAP", path, row_bytes * count),
+        gzipped=tuple(
+            (columns[name][0], columns[name][2] == "Q")
+            for name in pointers
+            if columns[name][2] in "PQ" and (name[0] == "G" or algorithm.startswith("GZIP"))
+        ),
+    )
 
 
 def _pixel_type(header: fits.Header, bitpix: int, tiled: bool, path: str) -> PixelType:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import click
 from dask.system import CPU_COUNT
 
-from pulsar_dask import reading
+from pulsar_dask import decoding, kernels, memory, reading
 from pulsar_dask.again import compare_again
 from pulsar_dask.checksum import Ledger
 from pulsar_dask.commands import Options
@@ -26,6 +26,8 @@ from pulsar_dask.spec import FITS_NAME
 from pulsar_dask.storeread import has_checksums, in_cube
 from pulsar_dask.trace import read_trace
 
+#: Bytes that a look at the inputs may take whatever the budget, which has more to spare.
+SOME_BYTES = 10_000_000
 #: Tiles that are computed again, spread over the image.
 SAMPLE = 16
 
@@ -174,14 +176,13 @@ def _check_master(
     options: Options,
     findings: Findings,
 ) -> None:
-    threads = options.threads or CPU_COUNT
     header = read_header(master)
     if not _made_here(master):
         raise PulsarError(
             f"{findings.name}: {_words_for(master)}; verify takes masters and cubes "
             f"that {CREATOR} wrote, which say what they were made of"
         )
-    _check_whole(master, threads, findings)
+    _check_whole(master, threads_for([master], options), findings)
     trace = read_trace(map(str, header.get("HISTORY", [])), _home(master))
     if not any(source.role == "input" for source in trace.sources):
         raise PulsarError(
@@ -190,7 +191,7 @@ def _check_master(
         )
     if all(source.order is None for source in trace.sources):
         findings.say("an older master: its sums do not see the order of pixels, or of lines")
-    origins = find_origins(trace.sources, folders, threads)
+    origins = find_origins(trace.sources, folders, lambda frames: threads_for(frames, options))
     say_problems(origins, findings)
     same = sum(o.status == Status.GOOD for o in origins)
     findings.say(f"{same} of {count(len(origins), 'file')} that it was made of are as they were")
@@ -238,3 +239,22 @@ def _home(master: Frame) -> str:
     folder = os.path.dirname(master.path)
     # of a Zarr store the path goes on with place and name
     return os.path.dirname(os.path.dirname(folder)) if master.storage == "zarr" else folder
+
+
+def threads_for(frames: Sequence[Frame], options: Options) -> int:
+    """On how many threads the sums of frames can be taken.
+
+    Raises
+    ------
+    PulsarError
+        Not on one: the budget is too small.
+    """
+    threads = options.threads or CPU_COUNT
+    if not frames:
+        return threads
+    compiled = kernels.worth_compiling(frames)
+    each, once = decoding.sum_bytes(frames, compiled, reading.STRETCH)
+    room = max(memory.room(options.memory), SOME_BYTES)
+    if each + once > room:
+        raise memory.too_little(options.memory, each + once, "a look at its inputs")
+    return max(1, min(threads, (room - once) // each))
