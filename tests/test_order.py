@@ -19,10 +19,10 @@ from night import Night, stack, tool
 from test_trace import flip, verify
 
 from pulsar_dask import ordersum
+from pulsar_dask.atomic import AtomicFile
 from pulsar_dask.checksum import Ledger, Sums, both_sums, file_sums, is_as_written
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.master import FitsMaster
-from pulsar_dask.outputs import AtomicFile
 from pulsar_dask.reading import close_files, counting, pixel_sums, read_tile
 from pulsar_dask.scan import scan_frame
 from pulsar_dask.tiles import Grid
