@@ -68,9 +68,21 @@ def chunks_of(store: str, array: ArrayFormat) -> Iterator[str]:
 
 def encode(array: ArrayFormat, values: Array) -> Array:
     """The bytes of a chunk with values, of its size or less at an edge."""
-    held = _held(array, values.shape)
-    # a chunk of zeros is written like any other: that it is there says that it is done
-    _open(held, "r+").with_config({"write_empty_chunks": True})[...] = values
+    import zarr
+    from zarr.storage import MemoryStore
+
+    held: dict[str, Any] = {}
+    zarr.create_array(
+        MemoryStore(held),
+        shape=values.shape,
+        chunks=array.chunks,
+        dtype=array.dtype,
+        compressors=json.loads(array.codecs)[1:],
+        fill_value=_fill(array),
+        zarr_format=3,
+        # a chunk of zeros is written like any other: that it is there says that it is done
+        config={"write_empty_chunks": True},
+    )[...] = values
     (made,) = (content for name, content in held.items() if name != "zarr.json")
     return np.asarray(made.as_numpy_array())
 
@@ -79,39 +91,29 @@ def decode(array: ArrayFormat, data: bytes) -> Array:
     """The values of a chunk, the part beyond an edge included; a ValueError if it expands to
     another size than is announced."""
     check_head(array, data[:_HEAD], len(data))
-    held = _held(array, array.chunks)
-    held["/".join(("c", *"0" * len(array.chunks)))] = _buffer(data)
-    return np.asarray(_open(held, "r")[...])
+    import zarr
+    from zarr.buffer import cpu
+    from zarr.storage import MemoryStore
 
-
-def _held(array: ArrayFormat, shape: Sequence[int]) -> dict[str, Any]:
-    """A store of one chunk, in memory, as yet without it."""
-    floating = array.dtype.startswith("float")
     metadata = {
         "zarr_format": 3,
         "node_type": "array",
-        "shape": list(shape),
+        "shape": array.chunks,
         "data_type": array.dtype,
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(array.chunks)}},
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": array.chunks}},
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
-        "fill_value": "NaN" if floating else 0,
+        "fill_value": _fill(array),
         "codecs": json.loads(array.codecs),
         "attributes": {},
     }
-    return {"zarr.json": _buffer(json.dumps(metadata).encode())}
+    chunk = "/".join(("c", *"0" * len(array.chunks)))
+    files = {"zarr.json": json.dumps(metadata).encode(), chunk: data}
+    held = {name: cpu.Buffer.from_bytes(content) for name, content in files.items()}
+    return np.asarray(zarr.open_array(MemoryStore(held), mode="r", zarr_format=3)[...])
 
 
-def _buffer(data: bytes) -> Any:
-    from zarr.buffer import cpu
-
-    return cpu.Buffer.from_bytes(data)
-
-
-def _open(held: dict[str, Any], mode: str) -> Any:
-    import zarr
-    from zarr.storage import MemoryStore
-
-    return zarr.open_array(MemoryStore(held), mode=mode, zarr_format=3)
+def _fill(array: ArrayFormat) -> Any:
+    return "NaN" if array.dtype.startswith("float") else 0
 
 
 def check_head(array: ArrayFormat, head: bytes, size: int) -> None:

@@ -548,24 +548,26 @@ def test_a_cube_that_is_killed_and_killed_again(slow, tmp_path):
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name
+)
 def test_a_cube_that_is_killed_at_any_moment(slow, tmp_path, number, record_property):
     folder, images = slow
     rng = np.random.default_rng(int(number))
     open_anyway = tried = 0
-    for i in range(40):
+    for i in range(12):
         words = command("cube", folder / "f*.fz", f"{i}.zarr", "--threads", 1)
         path = tmp_path / f"{i}.zarr"
         while not (path / "zarr.json").exists() or "(not" in (path / "zarr.json").read_text():
+            tried += 1
             process = subprocess.Popen(
                 words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
             )
             try:
-                process.wait(rng.uniform(0.3, 2.5))
+                process.wait(rng.uniform(0.5, 3.0) + tried % 5)
             except subprocess.TimeoutExpired:
                 process.send_signal(number)
             process.wait()
-            tried += 1
             if path.exists():
                 try:
                     same(xr.open_zarr(path).frames, images)
@@ -574,7 +576,7 @@ def test_a_cube_that_is_killed_at_any_moment(slow, tmp_path, number, record_prop
                     nobody_opens(path)
         assert is_ours(str(path))
         shutil.rmtree(path)
-    assert open_anyway >= 40
+    assert open_anyway >= 12
     record_property("fault", (f"a cube, {number.name}", tried, 0, "complete, or not opened"))
 
 
