@@ -141,7 +141,7 @@ def _files(folder: str, recursive: bool) -> Iterator[str]:
         below[:] = sorted(set(below) - set(stores)) if recursive else []
         for name in sorted([*stores, *filter(FITS_NAME.search, names)]):
             if not name.startswith("."):
-                yield os.path.join(parent, name)
+                yield os.path.normpath(os.path.join(parent, name))
 
 
 def _is_store_name(path: str) -> bool:
@@ -156,10 +156,10 @@ def _what_else(path: str) -> str:
             return ""
     except PulsarError:
         # one of ours that is damaged is to be told
-        return "" if is_ours(path, changed=True) else "files that hold no image, or cannot be read"
+        return "" if is_ours(path, changed=True) else "unreadable files"
     if frame.is_master:
-        return "masters of other programs"
-    return "raw frames" if frame.kind not in (None, "other") else "files without a known IMAGETYP"
+        return "foreign masters"
+    return "raw frames" if frame.kind not in (None, "other") else "unlabelled files"
 
 
 def _made_here(frame: Frame) -> bool:
