@@ -367,10 +367,9 @@ def _plan(
 ) -> Grid:
     _check_resources(memory, threads)
     # nothing is expanded before the first tile: that is done by the tiles that come first
-    more = costs.expanding | costs.expanding_once
     return plan_tiles(
         shape,
-        replace(costs, per_thread=costs.per_thread | more, expanding={}, expanding_once={}),
+        replace(costs, per_thread=costs.per_thread | costs.expanding, expanding={}),
         budget=budget(memory),
         threads=threads or CPU_COUNT,
         process=process_bytes(),

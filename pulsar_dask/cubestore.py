@@ -239,19 +239,18 @@ class CubeStore:
 
 def cube_costs(frames: Sequence[Frame], dtype: np.dtype[Any]) -> Costs:
     """Memory of reading a tile of all frames and compressing it."""
-    reading = pipelines.median_costs(frames, 4)
     size = len(frames) * dtype.itemsize
-    kept = {k: v for k, v in reading.per_pixel.items() if k not in ("median", "output")}
+    reading = pipelines.reading_costs(frames, spare=2 * size)
     return replace(
         reading,
         per_pixel={
-            **kept,
+            **reading.per_pixel,
             "frames": size,
             "conversion": 3 * 8,
             "compression": 2 * size,
         },
-        per_thread={k: v for k, v in reading.per_thread.items() if k != "selection"},
         stored=size,
+        frames=len(frames),
         results=0,
     )
 

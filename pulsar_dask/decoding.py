@@ -53,9 +53,15 @@ def window_bytes(frame: Frame, compiled: bool) -> int:
     return own + math.ceil(coded_bytes(frame))
 
 
-def tile_bytes(frame: Frame, compiled: bool) -> int:
+def kept_bytes(frame: Frame, compiled: bool) -> int:
+    """Of these, what a thread keeps for the next window: a buffer of compressed bytes."""
+    return 0 if is_slow(frame, compiled) else math.ceil(coded_bytes(frame))
+
+
+def tile_bytes(frame: Frame, compiled: bool, spare: int = 0) -> int:
     """While one compression tile is decoded, beside `window_bytes` (measured): what astropy makes
-    of its bytes on the way to pixels, one copy after the other."""
+    of its bytes on the way to pixels, one copy after the other; beyond `spare` bytes for each of
+    its pixels."""
     if not is_slow(frame, compiled) or frame.coding is None:
         return 0
     size, coding = frame.pixels.stored.itemsize, frame.coding
@@ -67,31 +73,35 @@ def tile_bytes(frame: Frame, compiled: bool) -> int:
         steps = max(steps, 2 * size)
     if frame.pixels.blank is not None:
         steps += 1
-    return math.ceil(tile_pixels(frame) * (steps + 2 * coded_bytes(frame)))
+    held = tile_pixels(frame) * (steps + 2 * coded_bytes(frame))
+    area = math.prod(map(min, frame.block, frame.shape[-2:]))
+    return max(0, math.ceil(held - area * max(0, spare - window_bytes(frame, compiled))))
 
 
-def expanding_bytes(frames: Sequence[Frame], compiled: bool) -> tuple[int, int]:
-    """What expanding those of some frames that have to be holds: in each thread, and once."""
-    each, once = 0, 0
+def expanding_bytes(frames: Sequence[Frame], compiled: bool) -> int:
+    """What expanding those of some frames that have to be holds in each thread. What one frees,
+    the system's allocator keeps for that thread, also where one decodes at a time."""
+    each = 0
     for frame in frames:
         if frame.storage == "gzip":
             each = max(each, GZIP_PARTS)
         elif frame.expanded:
             band = min(frame.block[0], frame.shape[-2]) * frame.shape[-1]
             depth = max(1, tile_pixels(frame) // (frame.block[0] * frame.block[1]))
-            part = band * frame.pixels.stored.itemsize
-            decoded = depth * band * window_bytes(frame, compiled) + tile_bytes(frame, compiled)
-            if serial(frame):
-                each, once = max(each, part + OPEN_FILE), max(once, decoded)
-            else:
-                each = max(each, part + decoded + OPEN_FILE)
-    return each, once
+            size = frame.pixels.stored.itemsize
+            held = band * (size + depth * window_bytes(frame, compiled))
+            each = max(each, held + tile_bytes(frame, compiled) + OPEN_FILE)
+    return each
 
 
-def sum_bytes(frames: Sequence[Frame], compiled: bool, stretch: int) -> tuple[int, int]:
-    """What reading some frames for their sums alone holds, in parts of so many bytes or of whole
-    compression tiles and chunks: in each thread, and once."""
-    each, once = expanding_bytes(frames, compiled)
+def most_expanders(frames: Sequence[Frame]) -> int | None:
+    """Threads of which more expand nothing faster: one decodes, one writes; None: each helps."""
+    return 2 if any(f.storage == "tiled" and f.expanded and serial(f) for f in frames) else None
+
+
+def sum_bytes(frames: Sequence[Frame], compiled: bool, stretch: int) -> int:
+    """What reading some frames for their sums alone holds in each thread, in parts of so many
+    bytes or of whole compression tiles and chunks."""
     part = 2 * stretch
     for frame in frames:
         size, columns = frame.pixels.stored.itemsize, frame.shape[-1]
@@ -101,7 +111,7 @@ def sum_bytes(frames: Sequence[Frame], compiled: bool, stretch: int) -> tuple[in
         elif frame.storage == "tiled" and not frame.expanded:
             held = max(stretch // size, area) * (size + window_bytes(frame, compiled))
             part = max(part, held + tile_bytes(frame, compiled))
-    return max(each, part), once
+    return max(expanding_bytes(frames, compiled), part)
 
 
 # --- files that say less than they hold ----------------------------------------------------

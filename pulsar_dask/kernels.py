@@ -179,7 +179,8 @@ def pixel_bytes(pixels: PixelType, frames: int, *, compiled: bool) -> int:
     key = _key_size(pixels.stored.itemsize, frames)
     can_miss = pixels.floating or pixels.blank is not None
     in_one_go = compiled and not can_miss and key <= 4 and not pixels.scaled
-    return 2 * key + (8 if in_one_go else 3 * 8 + 1) + (key + 5 if can_miss else 0)
+    alone = in_one_go or (frames % 2 == 1 and not can_miss)  # one value in the middle
+    return 2 * key + (8 if alone else 3 * 8 + 1) + (key + 5 if can_miss else 0)
 
 
 def _block(frames: int) -> int:

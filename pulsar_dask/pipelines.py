@@ -108,7 +108,7 @@ def median_costs(frames: Sequence[Frame], itemsize_out: int) -> Costs:
     }
     if not stored_alike(frames):
         per_pixel["conversion"] = 3 * 8
-    reading = reading_costs(frames)
+    reading = reading_costs(frames, spare=per_pixel["median"])
     area = math.prod(frames[0].shape[-2:])
     selection = kernels.scratch_bytes(n, pixels.stored.itemsize, area, compiled=compiled)
     return replace(
@@ -121,20 +121,27 @@ def median_costs(frames: Sequence[Frame], itemsize_out: int) -> Costs:
     )
 
 
-def reading_costs(frames: Sequence[Frame]) -> Costs:
-    """What reading a tile of some frames holds beside its pixels."""
+def reading_costs(frames: Sequence[Frame], *, spare: int = 0) -> Costs:
+    """What reading a tile of some frames holds beside its pixels.
+
+    `spare` are bytes for each pixel that are planned for what the thread does when it does not
+    read.
+    """
     compiled = kernels.worth_compiling(frames)
     per_pixel = chunk_costs(frames)
     per_thread: dict[str, int] = {}
     fixed = {"list of frames": FRAME_BYTES * len(frames)}
     sections = [f for f in frames if f.storage == "tiled" and not f.expanded]
     if sections:
-        per_pixel["decompression"] = max(decoding.window_bytes(f, compiled) for f in sections)
+        per_pixel["decompression"] = max(
+            max(decoding.kept_bytes(f, compiled), decoding.window_bytes(f, compiled) - spare)
+            for f in sections
+        )
         if len({f.block for f in sections}) > 1:  # a tile cuts the blocks of some
             cut = max(2 * f.block[0] * decoding.window_bytes(f, compiled) for f in sections)
             per_thread["blocks that a tile cuts"] = cut * frames[0].shape[-1]
         own, shared = (
-            max((decoding.tile_bytes(f, compiled) for f in sections if of(f)), default=0)
+            max((decoding.tile_bytes(f, compiled, spare) for f in sections if of(f)), default=0)
             for of in (lambda f: not decoding.serial(f), decoding.serial)
         )
         per_thread |= {"decoding": own} if own else {}
@@ -143,13 +150,13 @@ def reading_costs(frames: Sequence[Frame]) -> Costs:
         fixed |= {"open compressed files": decoding.OPEN_FILE * min(TILED_OPEN, slow)}
     if any(f.storage == "zarr" for f in frames):
         fixed["reading a Zarr store"] = ZARR_BYTES
-    each, once = decoding.expanding_bytes(frames, compiled)
+    each = decoding.expanding_bytes(frames, compiled)
     return Costs(
         per_pixel=per_pixel,
         per_thread=per_thread,
         fixed=fixed,
         expanding={"expanding": each} if each else {},
-        expanding_once={"expanding, one at a time": once} if once else {},
+        expanders=decoding.most_expanders(frames),
     )
 
 

@@ -179,7 +179,9 @@ def _flat_group_costs(group: FlatGroup, threads: int) -> Costs:
     listed = len(group.defects.places) if group.defects is not None else 0
     columns = group.shape[-1]
     read = [*group.frames, *([group.dark] if isinstance(group.dark, Frame) else [])]
-    reading, compiled = pipelines.reading_costs(read), kernels.worth_compiling(group.frames)
+    compiled = kernels.worth_compiling(group.frames)
+    median = kernels.pixel_bytes(PixelType(-64), n, compiled=compiled)
+    reading = pipelines.reading_costs(read, spare=median)
     size = max(f.pixels.stored.itemsize for f in group.frames)
     area = math.prod(group.shape[-2:])
     around = 2 * reach * columns
@@ -193,7 +195,7 @@ def _flat_group_costs(group: FlatGroup, threads: int) -> Costs:
             "calibrated frames": 2 * 8 * n,
             "frames": size * n,
             "conversion": 4 * 8,
-            "median": kernels.pixel_bytes(PixelType(-64), n, compiled=compiled),
+            "median": median,
             "output": 8 + 2 * 4,
         }
         | reading.per_pixel,
@@ -287,7 +289,7 @@ def most(costs: Sequence[Costs]) -> Costs:
         },
         earlier=highest([c.earlier for c in costs]),
         expanding=highest([c.expanding for c in costs]),
-        expanding_once=highest([c.expanding_once for c in costs]),
+        expanders=min((c.expanders for c in costs if c.expanders), default=None),
         stored=largest.stored,
         frames=largest.frames,
     )

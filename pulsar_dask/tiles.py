@@ -91,8 +91,8 @@ class Costs:
     expanding: dict[str, int] = field(default_factory=dict)
     """Bytes in each thread that expands frames, before any tile: so many threads as there is
     room for."""
-    expanding_once: dict[str, int] = field(default_factory=dict)
-    """Bytes held beside that by one of them at a time."""
+    expanders: int | None = None
+    """Threads that are enough for that; None: each helps."""
     fixed: dict[str, int] = field(default_factory=dict)
     """Bytes held once."""
     stored: int = 1
@@ -167,17 +167,17 @@ def plan_tiles(
     thread = sum(costs.per_thread.values())
     earlier = sum(costs.earlier.values())
     base = process + sum(costs.fixed.values())
-    expanding, once = (sum(c.values()) for c in (costs.expanding, costs.expanding_once))
+    expanding = sum(costs.expanding.values())
     low_height, low_width = min(block[0], rows), columns
     if block[1] < columns:  # columns can be cut; 4096 pixels still make a useful read
         low_width = min(columns, -(-4096 // block[1]) * block[1])
     least = low_height * low_width
     each = max(earlier, thread + pixel * least)
     for count in range(max(1, threads), 0 if slots is None else threads - 1, -1):
-        if (budget - base) // count >= each and budget - base >= expanding + once:
+        if (budget - base) // count >= each and budget - base >= expanding:
             break
     else:
-        needed = base + max(expanding + once, each if slots is None else threads * each)
+        needed = base + max(expanding, each if slots is None else threads * each)
         where = "" if slots is None else f" in a process with {threads} threads"
         raise PulsarError(
             f"--memory {budget / GB:.3g} is too little: "
@@ -212,7 +212,8 @@ def plan_tiles(
     parts |= {name: count * size * area for name, size in costs.per_pixel.items()}
     if (more := earlier - thread - pixel * area) > 0:
         parts[f"{', '.join(costs.earlier)}, beyond a tile"] = count * more
-    expanders = max(1, min(threads, (budget - base - once) // expanding)) if expanding else 1
-    before = {"process": process, **costs.fixed, **costs.expanding_once}
+    expanders = min(threads, costs.expanders or threads)
+    expanders = max(1, min(expanders, (budget - base) // expanding)) if expanding else 1
+    before = {"process": process, **costs.fixed}
     before |= {name: expanders * size for name, size in costs.expanding.items()}
     return Plan(grid, count, budget, parts, expanders=expanders, before=before)

@@ -253,8 +253,8 @@ def threads_for(frames: Sequence[Frame], options: Options) -> int:
     if not frames:
         return threads
     compiled = kernels.worth_compiling(frames)
-    each, once = decoding.sum_bytes(frames, compiled, reading.STRETCH)
+    each = decoding.sum_bytes(frames, compiled, reading.STRETCH)
     room = max(memory.room(options.memory), SOME_BYTES)
-    if each + once > room:
-        raise memory.too_little(options.memory, each + once, "a look at its inputs")
-    return max(1, min(threads, (room - once) // each))
+    if each > room:
+        raise memory.too_little(options.memory, each, "a look at its inputs")
+    return max(1, min(threads, room // each))
