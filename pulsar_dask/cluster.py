@@ -65,6 +65,11 @@ TASK_BYTES, TASK_BYTES_A_THREAD = 64 * MB, 2 * MB
 PATIENCE = 30.0
 #: Seconds between looks at whether the cluster is still there.
 _LOOK = 1.0
+#: Of `local:N`: no pages that tell others of the machine what is computed.
+_NO_PAGES: dict[str, list[str]] = {
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
+}
 _LOCAL = re.compile(r"local:([1-9]\d*)")
 
 
@@ -135,8 +140,9 @@ def _local_cluster(workers: int, threads: int) -> Iterator[LocalCluster]:
         AtomicFolder(os.path.join(scratch, "pulsar-dask")) as folder,
         contextlib.ExitStack() as stack,
     ):
-        with _interrupts_are_ours():
+        with _interrupts_are_ours(), dask.config.set(_NO_PAGES):
             cluster = LocalCluster(
+                security=_only_us(folder.store),
                 n_workers=workers,
                 threads_per_worker=max(1, threads // workers),
                 processes=True,
@@ -144,11 +150,37 @@ def _local_cluster(workers: int, threads: int) -> Iterator[LocalCluster]:
                 dashboard_address=None,
                 silence_logs=logging.CRITICAL,
                 local_directory=folder.store,
-                scheduler_kwargs={"local_directory": folder.store},
+                scheduler_kwargs={
+                    "local_directory": folder.store,
+                    "dashboard_address": "127.0.0.1:0",  # else 8787, where others' may be
+                },
                 host="127.0.0.1",
             )
             stack.enter_context(cluster)
         yield cluster
+
+
+def _only_us(folder: str) -> Security:
+    """Credentials of this run alone, without which nobody connects: whoever may submit a task
+    runs code as this user, and a port of loopback is open to all users of the machine.
+
+    They lie in a file that this user alone reads, in a folder that goes when the run ends; given
+    in memory, each process would write such files, which a kill would leave behind.
+    """
+    try:
+        made = Security.temporary()
+    except ImportError as error:
+        raise PulsarError(
+            "--scheduler local:N needs the package cryptography, so that nobody else reaches its "
+            "processes; `pip install cryptography`, or use --threads"
+        ) from error
+    os.makedirs(folder, exist_ok=True)
+    path = os.path.join(folder, "credentials.pem")
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(made.tls_client_key + made.tls_client_cert)
+    parts = ("client", "scheduler", "worker")
+    roles = {f"tls_{part}_{what}": path for part in parts for what in ("cert", "key")}
+    return Security(require_encryption=True, tls_ca_file=path, **roles)
 
 
 @contextlib.contextmanager
