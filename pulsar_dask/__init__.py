@@ -7,12 +7,16 @@ wait for the libraries behind them.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
 from pulsar_dask._version import __version__
 from pulsar_dask.errors import PulsarError, PulsarWarning
 
+# `python -m pulsar_dask` comes through here while modules are still looked for in the current
+# folder: nothing is imported that Python has not loaded itself by then.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from pulsar_dask.cube import (
         dark_masters,
         flat_masters,

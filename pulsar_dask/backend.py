@@ -11,7 +11,7 @@ from xarray.backends import BackendArray, BackendEntrypoint
 from xarray.core import indexing
 
 from pulsar_dask.cube import attributes
-from pulsar_dask.errors import PulsarError
+from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.frame import Frame
 from pulsar_dask.reading import read_values
 from pulsar_dask.scan import scan_frames
@@ -29,7 +29,14 @@ class PulsarBackend(BackendEntrypoint):
     def open_dataset(self, filename_or_obj: Any, *, drop_variables: Any = None) -> xr.Dataset:
         if not isinstance(filename_or_obj, (str, os.PathLike)):
             raise PulsarError("the engine 'pulsar' opens paths, not file objects")
-        (frame,) = scan_frames([os.fspath(filename_or_obj)])
+        path = os.fspath(filename_or_obj)
+        frames = scan_frames([path])
+        if len(frames) > 1:
+            raise PulsarError(
+                f"{printable(path)}: a cube of {len(frames)} frames; "
+                "pulsar_dask.open_frames opens it, or xarray.open_zarr"
+            )
+        (frame,) = frames
         rows = max(1, TARGET // (frame.shape[-1] * frame.pixels.native.itemsize))
         rows = -(-rows // frame.block[0]) * frame.block[0]
         dims = ("plane", "y", "x")[-len(frame.shape) :]

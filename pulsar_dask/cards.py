@@ -7,11 +7,19 @@ form where its meaning is plain, else left out.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from astropy.io import fits
 
 _LENGTH = 80
+COMMENTARY = frozenset(("COMMENT", "HISTORY", ""))
+#: Characters of a continued text beyond which it is no word of a capture program; to break one of
+#: millions into cards would take astropy minutes.
+_LONGEST = 10_000
+#: What astropy writes for such a keyword and a plain value is in form, and need not be verified.
+_KEYWORD = re.compile(r"[A-Z0-9_-]{1,8}")
+_PLAIN = (bool, int, float, str)
 #: Keywords whose value is text, or a number (FITS standard 4.0, sections 4.4.2, 8 and 9).
 _TEXT = re.compile(r"AUTHOR|BUNIT|CREATOR|INSTRUME|OBJECT|OBSERVER|ORIGIN|REFERENC|TELESCOP")
 _NUMBER = re.compile(
@@ -47,6 +55,8 @@ _WCS_TEXT = re.compile(r"CTYPE|CUNIT|CNAME|WCSNAME|PS\d")
 
 def ascii_text(text: str) -> str:
     """`text` with what a header cannot hold escaped."""
+    if text.isascii() and text.isprintable():
+        return text
     text = text.encode("ascii", "backslashreplace").decode()
     return "".join(c if " " <= c <= "~" else f"\\x{ord(c):02x}" for c in text)
 
@@ -67,18 +77,22 @@ def standard_card(card: fits.Card) -> fits.Card | None:
     """A card in standard form; None where it is damaged, says nothing or has no place in an
     image."""
     try:
-        keyword, value, comment = card.keyword, card.value, ascii_text(card.comment)
+        keyword, value = card.keyword, card.value
         # Several records under one keyword: programs that do not know of it see it repeated.
         if isinstance(value, fits.card.Undefined) or keyword != card.rawkeyword:
             return None
-        if keyword in ("COMMENT", "HISTORY", ""):
-            new = fits.Card(keyword, ascii_text(str(value)))
+        if keyword in COMMENTARY:
+            text = ascii_text(str(value))
+            if len(text) <= _LENGTH - 8:
+                return fits.Card.fromstring(f"{keyword:8}{text}")
+            new = fits.Card(keyword, text)
         else:
-            value = _standard_value(keyword, value)
-            if value is None:
+            value, comment = _standard_value(keyword, value), ascii_text(card.comment)
+            if value is None or len(comment) + (isinstance(value, str) and len(value)) > _LONGEST:
                 return None
             new = fits.Card(keyword, value, comment)
-        new.verify("exception")
+        if not (_KEYWORD.fullmatch(keyword) and isinstance(value, _PLAIN)):
+            new.verify("exception")
         str(new)
         return new
     except Exception:  # astropy has no one class for what can be wrong with a card
@@ -112,33 +126,34 @@ def _as_number(value: Any) -> Any:
         return None
 
 
-def tidy(header: fits.Header, axes: int) -> None:
-    """Mend what no card shows alone: an incomplete system of coordinates is taken out, a
-    deprecated keyword renamed, long strings announced."""
-    if not _is_whole(header, axes):
-        for keyword in [k for k in header if _WCS.fullmatch(k)]:
-            header.remove(keyword, ignore_missing=True, remove_all=True)
-    for keyword in [k for k in header if k.startswith("WCSAXES")]:
-        del header[keyword]  # must stand before the others, and says no more than NAXIS
-    if "EPOCH" in header:  # FITS standard 4.0, section 8.3
-        if "EQUINOX" in header:
-            del header["EPOCH"]
-        else:
-            header.rename_keyword("EPOCH", "EQUINOX")
-    if any(len(str(card)) > _LENGTH for card in header.cards):
-        header.insert(0, ("LONGSTRN", "OGIP 1.0", "long strings are continued"))
+def tidy(cards: Sequence[fits.Card], axes: int) -> fits.Header:
+    """The header of standard cards, with what no card shows alone mended: an incomplete system of
+    coordinates is taken out, a deprecated keyword renamed, long strings announced."""
+    found = {card.keyword for card in cards}
+    gone = {k for k in found if k.startswith("WCSAXES")}  # must stand before the others, and says
+    if not _is_whole(cards, axes):  # no more than NAXIS
+        gone |= {k for k in found if _WCS.fullmatch(k)}
+    if "EQUINOX" in found:  # FITS standard 4.0, section 8.3
+        gone.add("EPOCH")
+    kept = [card for card in cards if card.keyword not in gone]
+    if any(len(str(card)) > _LENGTH for card in kept):
+        kept.insert(0, fits.Card("LONGSTRN", "OGIP 1.0", "long strings are continued"))
+    header = fits.Header(kept)
+    if "EPOCH" in header:
+        header.rename_keyword("EPOCH", "EQUINOX")
+    return header
 
 
-def _is_whole(header: fits.Header, axes: int) -> bool:
-    if len({k[:2] for k in header if _MATRIX.fullmatch(k)}) > 1:
+def _is_whole(cards: Sequence[fits.Card], axes: int) -> bool:
+    values = {c.keyword: c.value for c in cards if _WCS.fullmatch(c.keyword)}
+    if len({k[:2] for k in values if _MATRIX.fullmatch(k)}) > 1:
         return False  # PCi_j and CDi_j exclude each other
     alternates: dict[str, set[tuple[str, int]]] = {}
-    for keyword in header:
+    for keyword, value in values.items():
         match = _WCS.fullmatch(keyword)
-        if not match:
-            continue
-        is_text = isinstance(header[keyword], str)
-        if is_text != bool(_WCS_TEXT.match(keyword)) or isinstance(header[keyword], bool):
+        assert match
+        is_text = isinstance(value, str)
+        if is_text != bool(_WCS_TEXT.match(keyword)) or isinstance(value, bool):
             return False
         # of PVi_m and PSi_m only the first number is an axis
         axis = keyword if keyword.startswith(("CD", "PC")) else keyword.split("_")[0]

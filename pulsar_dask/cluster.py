@@ -43,6 +43,7 @@ from distributed.comm.registry import backends
 
 from pulsar_dask import kernels, memory, reading
 from pulsar_dask._version import __version__
+from pulsar_dask.atomicfolder import AtomicFolder
 from pulsar_dask.checksum import Ledger
 from pulsar_dask.engine.graph import Graph, Taker, arguments, evaluate
 from pulsar_dask.engine.layer import Layer
@@ -51,7 +52,8 @@ from pulsar_dask.engine.plan import Resources
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.frame import Frame
-from pulsar_dask.outputs import AtomicFolder, remove_stale
+from pulsar_dask.leftovers import remove_stale
+from pulsar_dask.private import is_private
 from pulsar_dask.tiles import GB, MB, Grid, Plan, Tile
 
 #: Tasks under way for each thread: one is computed, one waits, one is on its way back.
@@ -65,6 +67,11 @@ TASK_BYTES, TASK_BYTES_A_THREAD = 64 * MB, 2 * MB
 PATIENCE = 30.0
 #: Seconds between looks at whether the cluster is still there.
 _LOOK = 1.0
+#: Of `local:N`: no pages that tell others of the machine what is computed.
+_NO_PAGES: dict[str, list[str]] = {
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
+}
 _LOCAL = re.compile(r"local:([1-9]\d*)")
 
 
@@ -125,13 +132,19 @@ def _close(client: Client) -> None:
 @contextlib.contextmanager
 def _local_cluster(workers: int, threads: int) -> Iterator[LocalCluster]:
     scratch = tempfile.gettempdir()
+    if not is_private(scratch, shared=True):
+        raise PulsarError(
+            f"{printable(scratch)}: others can put their files in the place of those that the "
+            "processes of --scheduler local:N keep there; point TMPDIR to a folder of your own"
+        )
     remove_stale(scratch)  # what a kill has left; the workers died with it
     with (
         AtomicFolder(os.path.join(scratch, "pulsar-dask")) as folder,
         contextlib.ExitStack() as stack,
     ):
-        with _interrupts_are_ours():
+        with _interrupts_are_ours(), dask.config.set(_NO_PAGES):
             cluster = LocalCluster(
+                security=_only_us(folder.store),
                 n_workers=workers,
                 threads_per_worker=max(1, threads // workers),
                 processes=True,
@@ -139,11 +152,37 @@ def _local_cluster(workers: int, threads: int) -> Iterator[LocalCluster]:
                 dashboard_address=None,
                 silence_logs=logging.CRITICAL,
                 local_directory=folder.store,
-                scheduler_kwargs={"local_directory": folder.store},
+                scheduler_kwargs={
+                    "local_directory": folder.store,
+                    "dashboard_address": "127.0.0.1:0",  # else 8787, where others' may be
+                },
                 host="127.0.0.1",
             )
             stack.enter_context(cluster)
         yield cluster
+
+
+def _only_us(folder: str) -> Security:
+    """Credentials of this run alone, without which nobody connects: whoever may submit a task
+    runs code as this user, and a port of loopback is open to all users of the machine.
+
+    They lie in a file that this user alone reads, in a folder that goes when the run ends; given
+    in memory, each process would write such files, which a kill would leave behind.
+    """
+    try:
+        made = Security.temporary()
+    except ImportError as error:
+        raise PulsarError(
+            "--scheduler local:N needs the package cryptography, so that nobody else reaches its "
+            "processes; `pip install cryptography`, or use --threads"
+        ) from error
+    os.makedirs(folder, exist_ok=True)
+    path = os.path.join(folder, "credentials.pem")
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(made.tls_client_key + made.tls_client_cert)
+    parts = ("client", "scheduler", "worker")
+    roles = {f"tls_{part}_{what}": path for part in parts for what in ("cert", "key")}
+    return Security(require_encryption=True, tls_ca_file=path, **roles)
 
 
 @contextlib.contextmanager
@@ -319,13 +358,13 @@ class Cluster:
         todo = {layer.name: layer for layer in graph.once}
         while todo:  # what they return is small, and kept here it outlives every worker
             ready = [x for x in todo.values() if all(n.name in values for n in x.before)]
-            job = Job(ready, (), values, graph.grid, frames, plan.threads)
+            job = Job(ready, (), values, graph.grid, frames, plan.expanders)
             calls = [(layer, methodcaller("once", layer.name)) for layer in ready]
             for layer, result in self._stream(job, calls):
                 values[layer.name] = result
                 watch.done_once(layer)
                 del todo[layer.name]
-        job = Job(graph.each, graph.takers, values, graph.grid, frames, plan.threads, counts=True)
+        job = Job(graph.each, graph.takers, values, graph.grid, frames, plan.expanders, counts=True)
         paths = [frame.path for frame in frames]
         tiles = (
             (tile, methodcaller("tile", tile.plane, tile.y, tile.x, tile.height, tile.width))

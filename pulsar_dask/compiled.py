@@ -15,6 +15,7 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from pulsar_dask import vectors
+from pulsar_dask.codecache import cached
 from pulsar_dask.kernels import GROUP, group_comparators
 from pulsar_dask.vectors import (
     any_lane,
@@ -84,12 +85,9 @@ _OPTIONS = {"nogil": True, "error_model": "numpy"}
 
 
 def jit(function: Any) -> Any:
-    """Compiled without the GIL and cached; where no folder for the cache can be written,
-    compiled anew in each process."""
-    try:
-        return njit(cache=True, **_OPTIONS)(function)
-    except RuntimeError:
-        return njit(**_OPTIONS)(function)
+    """Compiled without the GIL and cached; where no folder for the cache can be written, or
+    others can write there, compiled anew in each process."""
+    return cached(**_OPTIONS)(function)
 
 
 def part(function: Any) -> Any:
@@ -280,65 +278,6 @@ def _count(x, j, limit):  # type: ignore[no-untyped-def]
     for i in range(frames - frames % 4, frames):
         a = a - at_most(load(x, i, j), limit)
     return a + b
-
-
-@jit
-def word_sum(words, swap):  # type: ignore[no-untyped-def]
-    """Sum of 32-bit words; see `checksum.word_sum`."""
-    total = np.uint64(0)
-    if swap:
-        for i in range(words.shape[0]):
-            total += np.uint64(byteswap(words[i]))
-    else:
-        for i in range(words.shape[0]):
-            total += np.uint64(words[i])
-    return total
-
-
-#: Of the C library; not on Windows.
-_pread = types.ExternalFunction(
-    "pread", types.intp(types.intc, types.uintp, types.uintp, types.int64)
-)
-
-
-@jit
-def read_rows(files, offsets, step, out, words, sums, swap):  # type: ignore[no-untyped-def]
-    """Positioned reads of several files, without Python in between.
-
-    Parameters
-    ----------
-    files, offsets : ndarray of int64, shape (n,)
-        Descriptors, and where the first row begins in each file.
-    step : int
-        Bytes from one row to the next in a file.
-    out : ndarray of uint8, shape (n, rows, length)
-        Filled.
-    words : ndarray of uint32, shape (n, rows * length / 4) or (0, 0)
-        The same memory.
-    sums : ndarray of uint64, shape (n,)
-        Filled with the `word_sum` of the words of each file.
-    swap : bool
-        See `word_sum`.
-
-    Returns
-    -------
-    int
-        How many files were read; after a failure less than n.
-    """
-    n, rows, length = out.shape
-    to = out.ctypes.data
-    for i in range(n):
-        for row in range(rows):
-            done = 0
-            while done < length:
-                got = _pread(files[i], to + done, length - done, offsets[i] + row * step + done)
-                if got <= 0:
-                    return i
-                done += got
-            to += length
-        if i < words.shape[0]:
-            sums[i] = word_sum(words[i], swap)
-    return n
 
 
 @jit

@@ -16,10 +16,11 @@ from dask.system import CPU_COUNT
 
 from pulsar_dask import pipelines
 from pulsar_dask.combine import method as method_of
-from pulsar_dask.cubestore import CubeStore, files_of
+from pulsar_dask.cubestore import CubeStore
+from pulsar_dask.cubestore import write as write_store
 from pulsar_dask.engine.graph import Graph
 from pulsar_dask.engine.layer import Layer, Plane
-from pulsar_dask.engine.make import Executor, make
+from pulsar_dask.engine.make import Executor
 from pulsar_dask.engine.plan import Resources, make_plan
 from pulsar_dask.engine.recipe import Product, Recipe
 from pulsar_dask.engine.threads import Threads
@@ -34,6 +35,7 @@ from pulsar_dask.masters.flat import flat_recipe
 from pulsar_dask.memory import budget, process_bytes
 from pulsar_dask.scan import scan_frames
 from pulsar_dask.spec import at_home, find_inputs
+from pulsar_dask.storeread import files_of
 from pulsar_dask.tiles import Grid
 from pulsar_dask.trace import plain_texts
 
@@ -121,8 +123,7 @@ def write_cube(
     store = CubeStore(at_home(path), frames, overwrite=overwrite)
     if not store.complete:
         executor = _active_executor(threads or CPU_COUNT)
-        with contextlib.closing(store):
-            make(Recipe((), (store.layer,)), [store], executor, memory=memory)
+        write_store(store, executor, memory=memory, threads=threads or CPU_COUNT)
 
 
 def _active_executor(threads: int) -> Executor:
@@ -293,7 +294,7 @@ def flat_masters(
         As for the command; see `gather.gather_flats`.
     """
     _check_resources(memory, threads)
-    flats = gather_flats(spec, dark=dark, hot_pixels=hot_pixels, search=search)
+    flats = gather_flats(spec, dark=dark, hot_pixels=hot_pixels, search=search, memory=memory)
     recipe = flat_recipe(
         flats.groups,
         method_of(combine),

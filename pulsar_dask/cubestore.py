@@ -1,75 +1,61 @@
-"""A stack of frames as one Zarr store: written in parallel, resumed, and read as frames.
+"""A stack of frames as one Zarr store: written in parallel, and resumed.
 
 A chunk holds a tile of all frames, as a tile of a stack is what every tool reads. The store has
-its name from the start, and its attribute ``complete`` says whether it is whole. A chunk's file
-appears whole, so that the files that there are tell where an interrupted run goes on. Beside the
-pixels lie the coordinates that `open_frames` gives, and the header of each frame, from which a
-`Frame` is made just as from a file's.
+its name from the start, but until it is complete its metadata state a format that no reader of
+Zarr takes (see `storeformat.INCOMPLETE`), so that nobody reads zeros where chunks are missing. A
+chunk's file appears whole, so that the files that there are tell where an interrupted run goes
+on. Beside the pixels lie the coordinates that `open_frames` gives, and the header of each frame,
+from which a `Frame` is made just as from a file's.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import glob
 import json
 import os
-import secrets
 import shutil
-import threading
-import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from astropy.io import fits
+from dask.tokenize import tokenize
 
-from pulsar_dask import pipelines
-from pulsar_dask._version import __version__
+from pulsar_dask import cuberesume, pipelines
+from pulsar_dask.atomicfolder import AtomicFolder
+from pulsar_dask.cubelayout import describe_cube
+from pulsar_dask.disk import failure
 from pulsar_dask.engine.graph import Index
 from pulsar_dask.engine.holds import Holds
 from pulsar_dask.engine.layer import token
-from pulsar_dask.engine.make import Run
-from pulsar_dask.errors import PulsarError, count, printable
-from pulsar_dask.frame import Frame, PixelType, frame_keywords
+from pulsar_dask.engine.make import Executor, Run, make
+from pulsar_dask.engine.recipe import Recipe
+from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.frame import Frame
 from pulsar_dask.groups import check_alike
-from pulsar_dask.master import clean_header
-from pulsar_dask.masters.cube import FRAMES, cube_layer
-from pulsar_dask.outputs import (
-    CREATOR,
-    AtomicFolder,
-    check_output,
-    failure,
-    is_ours,
-    is_temporary,
-    remove_stale,
+from pulsar_dask.leftovers import remove_stale
+from pulsar_dask.masters.cube import cube_layer
+from pulsar_dask.outputs import check_output
+from pulsar_dask.storechunks import (
+    ChunkWriter,
+    chunk_index,
+    chunk_name,
+    chunks_of,
+    remove_partial,
+    write_whole,
 )
-from pulsar_dask.scan import DAMAGED_STORE, Keywords, refusal
+from pulsar_dask.storeformat import (
+    FRAMES,
+    ArrayFormat,
+    check_array,
+    read_description,
+)
+from pulsar_dask.storeseal import Piece, sealed_text
 from pulsar_dask.tiles import Grid, Plan, Tile
 
-Array = np.ndarray[Any, Any]
 #: What has to be loaded before a store is written.
 ZARR = ("zarr", "zarr.codecs")
-#: Variable of a master; that of a cube is `masters.cube.FRAMES`.
-MASTER = "master"
-
-#: dtype of values: how a FITS file would store them (see `frame.PixelType.native`).
-_PIXELS = {
-    "uint8": PixelType(8),
-    "int8": PixelType(8, 1.0, -128.0),
-    "int16": PixelType(16),
-    "uint16": PixelType(16, 1.0, 32768.0),
-    "int32": PixelType(32),
-    "uint32": PixelType(32, 1.0, 2147483648.0),
-    "int64": PixelType(64),
-    "uint64": PixelType(64, 1.0, 9223372036854775808.0),
-    "float32": PixelType(-32),
-    "float64": PixelType(-64),
-}
-
-
-# --- writing -------------------------------------------------------------------------------
 
 
 class CubeStore:
@@ -93,14 +79,22 @@ class CubeStore:
         self.dtype = np.dtype(self.layer.planes[0].dtype)
         self.source = str(tokenize(token(self.frames)))
         self.complete = False
+        self.same_files = True
+        """Whether all frames are in the very files that a run before this one has read."""
         self.grid: Grid | None = None
         """Tiles of a run before this one, which goes on."""
-        self._new = True
+        self._new, self._overwrite = True, overwrite
+        self._array: ArrayFormat | None = None
+        self._pieces: dict[str, Piece] = {}
+        """What is known of the content of chunks."""
         name = printable(path)
         if not self.path.lower().endswith(".zarr"):
             raise PulsarError(f"{name}: the name of a cube ends in .zarr")
         inputs = [f.path for f in frames] + _stores(frames)
-        check_output(path, inputs, overwrite=overwrite, resumes=True)
+        self._check_output = functools.partial(
+            check_output, path, inputs, overwrite=overwrite, resumes=True
+        )
+        self._check_output()
         if os.path.lexists(self.path) and not overwrite:
             self._go_on(name)
         else:
@@ -108,36 +102,48 @@ class CubeStore:
 
     def _go_on(self, name: str) -> None:
         """Take up what a run before this one has written."""
-        known = attributes_of(self.path) if is_ours(self.path) else {}
-        if known.get("source") != self.source:
+        known = read_description(self.path)["attributes"]
+        array = self._described() if known.get("source") == self.source else None
+        wanted = (len(self.frames), *self.shape), str(self.dtype)
+        if array is None or (array.shape, array.dtype) != wanted:
             raise PulsarError(
                 f"{name} exists and holds other frames, or these as they were before; "
                 "name another output or add --overwrite"
             )
-        height, width = known["chunk"]
-        self.grid = Grid(self.shape, height, width)
+        self.grid, self._array = Grid(self.shape, *array.chunks[-2:]), array
+        self.same_files = known.get("files") == cuberesume.files_token(self.frames)
         done, of = self.progress()
-        self.complete = known["complete"] and done == of
+        self.complete = bool(known.get("complete")) and done == of and self.same_files
         self._new = False
 
     @property
     def holds(self) -> Holds:
-        size = len(self.frames) * self.dtype.itemsize
-        return Holds(pixel={"compression": 2 * size})
+        return Holds(pixel={"compression": 2 * len(self.frames) * self.dtype.itemsize})
 
     def begin(self, plan: Plan) -> frozenset[Index]:
         """Make the store, or take up the one that there is."""
+        self.grid = plan.grid
+        remove_stale(os.path.dirname(self.path))
         if self._new:
             self._create(plan.grid)
-        self.grid = plan.grid
-        self._remove_partial()
-        return frozenset(index for index, _ in self.grid if self._chunk(index))
+            self._array = self._described()
+        remove_partial(self.path, FRAMES)
+        return frozenset(index for index, tile in self._grid if self._name(tile) in self._pieces)
+
+    def done(self) -> frozenset[Index]:
+        """Indices of the tiles whose chunks are there."""
+        there = set(chunks_of(self.path, self.array))
+        return frozenset(index for index, tile in self._grid if self._name(tile) in there)
 
     def taker(self) -> FrameChunk:
-        return FrameChunk(ChunkWriter(self.path, FRAMES, identity(self.path)))
+        return FrameChunk(ChunkWriter(self.path, self.array))
 
-    def here(self, tile: Tile, result: Any) -> None:
-        pass
+    def here(self, tile: Tile, result: tuple[str, Piece]) -> None:
+        self._pieces[result[0]] = result[1]
+
+    def take(self, tile: Tile, found: Piece) -> None:
+        """Take a chunk of a run before this one for done."""
+        self._pieces[self._name(tile)] = found
 
     def seal(self, run: Run) -> None:
         self.finish()
@@ -145,91 +151,84 @@ class CubeStore:
     def files(self) -> Mapping[str, Any]:
         return {}
 
-    def close(self) -> None:
-        """After an error: a store without a chunk is of no use to a run to come."""
-        if not self.complete and self._new and self.grid is not None and not self.progress()[0]:
-            shutil.rmtree(self.path, ignore_errors=True)
-
     def finish(self) -> None:
-        """Say in the store that it is complete."""
-        self._remove_partial()
-        set_attribute(self.path, "complete", True)
+        """Make the store one that Zarr opens, first the pixels in it, then all; and seal it."""
+        remove_partial(self.path, FRAMES)
+        done, of = self.progress()
+        if done < of:
+            raise PulsarError(
+                f"{printable(self.path)}: chunks of it went away while others were written; "
+                "run again when nothing else writes to it"
+            )
+        description = read_description(self.path)
+        arrays = description["consolidated_metadata"]["metadata"]
+        description["zarr_format"] = 3
+        description["attributes"] |= {
+            "complete": True,
+            "files": cuberesume.files_token(self.frames),
+        }
+        try:
+            write_whole(
+                os.path.join(self.path, FRAMES, "zarr.json"), json.dumps(arrays[FRAMES]).encode()
+            )
+            text = sealed_text(self.path, description, self._pieces)
+            write_whole(os.path.join(self.path, "zarr.json"), text)
+        except OSError as error:
+            raise failure(self.path, error) from error
         self.complete = True
 
     def progress(self) -> tuple[int, int]:
         """Chunks that are done, and all."""
+        return len(self.done()) if self._array else 0, len(self._grid)
+
+    def close(self) -> None:
+        """After an error: a store without a chunk is of no use to a run to come."""
+        if self.complete or not self._new or self._array is None:
+            return
+        if not self.progress()[0]:
+            shutil.rmtree(self.path, ignore_errors=True)
+
+    @property
+    def array(self) -> ArrayFormat:
+        """How the pixels are stored."""
+        assert self._array is not None
+        return self._array
+
+    @property
+    def _grid(self) -> Grid:
         assert self.grid is not None
-        return sum(self._chunk(index) for index, _ in self.grid), len(self.grid)
+        return self.grid
 
-    def _chunk(self, index: tuple[int, ...]) -> bool:
-        with contextlib.suppress(OSError):
-            return os.path.getsize(chunk_path(self.path, FRAMES, (0, *index))) > 0
-        return False
+    def _name(self, tile: Tile) -> str:
+        return chunk_name(FRAMES, chunk_index(self.array, tile))
 
-    def _remove_partial(self) -> None:
-        for path in glob.iglob(
-            os.path.join(glob.escape(self.path), FRAMES, "**", "*.partial"), recursive=True
-        ):
-            with contextlib.suppress(OSError):
-                os.unlink(path)
+    def _described(self) -> ArrayFormat:
+        try:
+            arrays = read_description(self.path)["consolidated_metadata"]["metadata"]
+            return check_array(self.path, FRAMES, arrays[FRAMES])
+        except (LookupError, TypeError) as error:
+            raise PulsarError(f"{printable(self.path)}: not a cube that can be gone on with") from (
+                error
+            )
 
     def _create(self, grid: Grid) -> None:
         """All but the chunks, under another name until it is whole."""
-        remove_stale(os.path.dirname(self.path))
         with AtomicFolder(self.path) as folder:
             try:
-                self._write_description(folder.store, grid)
+                describe_cube(folder.store, self.frames, self.dtype, self.source, grid)
             except OSError as error:
                 raise failure(self.path, error) from error
             folder.seal()
-            folder.commit()
+            folder.commit(self._check_name)
 
-    def _write_description(self, store: str, grid: Grid) -> None:
-        import xarray as xr
-        import zarr
-        from zarr.codecs import BloscCodec, Crc32cCodec
-
-        from pulsar_dask.cube import attributes, coordinates
-
-        headers = [
-            clean_header(f).tostring(sep="\n", padding=False, endcard=False) for f in self.frames
-        ]
-        known = coordinates(self.frames) | {"header": ("frame", headers)}
-        for text in ("file", "header"):  # not padded to the longest one
-            known[text] = ("frame", np.array(known[text][1], object))
-        described = xr.Dataset(
-            coords=known,
-            attrs={
-                "creator": f"{CREATOR} {__version__}",
-                "complete": False,
-                "source": self.source,
-                "chunk": [grid.height, grid.width],
-            },
-        )
-        with warnings.catch_warnings():  # that text is not in Zarr's specification yet
-            warnings.simplefilter("ignore")
-            described.to_zarr(store, mode="w-", zarr_format=3, consolidated=False)
-            size = self.dtype.itemsize
-            zarr.open_group(store, mode="r+").create_array(
-                FRAMES,
-                shape=(len(self.frames), *self.shape),
-                chunks=(
-                    len(self.frames),
-                    *(1,) * (len(self.shape) - 2),
-                    min(grid.height, self.shape[-2]),
-                    min(grid.width, self.shape[-1]),
-                ),
-                dtype=self.dtype,
-                compressors=[
-                    # raw frames are mostly noise: a higher level costs time and gains nothing
-                    BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle", typesize=size),
-                    Crc32cCodec(),
-                ],
-                fill_value=np.nan if self.dtype.kind == "f" else 0,
-                dimension_names=("frame", *("plane", "y", "x")[-len(self.shape) :]),
-                attributes=attributes(self.frames[0]),
+    def _check_name(self) -> None:
+        """Once more, now that the name is to be taken."""
+        if not self._overwrite and os.path.lexists(self.path):
+            raise PulsarError(
+                f"{printable(self.path)} has come into being meanwhile; "
+                "run again when nothing else writes to it"
             )
-            zarr.consolidate_metadata(store)
+        self._check_output()
 
 
 @dataclass(frozen=True)
@@ -238,260 +237,24 @@ class FrameChunk:
 
     write: ChunkWriter
 
-    def __call__(self, tile: Tile, planes: Mapping[str, Any]) -> None:
-        self.write(tile, planes[FRAMES])
+    def __call__(self, tile: Tile, planes: Mapping[str, Any]) -> tuple[str, Piece]:
+        return self.write(tile, planes[FRAMES])
 
 
-@dataclass(frozen=True)
-class ChunkWriter:
-    """Writes chunks of an array of a store, in any process that sees it."""
+def write(store: CubeStore, executor: Executor, **options: Any) -> None:
+    """Write what is missing of a store, whole or as far as it goes; `options` are those of
+    `make`.
 
-    store: str
-    variable: str
-    identity: str
-    """What tells the store from another one of that name."""
-
-    def __call__(self, tile: Tile, values: Any) -> None:
-        self._check()
-        folder = os.path.dirname(self.store)
-        try:
-            array = _open_array(self.store, self.variable, self.identity)
-            rows, columns = slices(tile)
-            planes = (tile.plane,) if len(array.shape) - (values.ndim - 2) == 3 else ()
-            array[(..., *planes, rows, columns)] = values
-            index = (
-                *(0,) * (values.ndim - 2),
-                *planes,
-                tile.y // array.chunks[-2],
-                tile.x // array.chunks[-1],
-            )
-            _sync(chunk_path(self.store, self.variable, index))
-        except OSError as error:
-            place = os.path.dirname(folder) if is_temporary(folder) else folder
-            raise failure(os.path.join(place, os.path.basename(self.store)), error) from error
-        finally:
-            if not os.path.exists(os.path.join(self.store, "zarr.json")) and is_temporary(folder):
-                # a task that came late has brought back to life what was removed
-                shutil.rmtree(folder, ignore_errors=True)
-
-    def _check(self) -> None:
-        if not os.path.exists(os.path.join(self.store, "zarr.json")):
-            raise PulsarError(
-                f"{printable(self.store)} is not there; a Zarr store that workers write must lie "
-                "where all of them see it"
-            )
-
-
-def slices(tile: Tile) -> tuple[slice, slice]:
-    """Rows and columns."""
-    return slice(tile.y, tile.y + tile.height), slice(tile.x, tile.x + tile.width)
-
-
-def chunk_path(store: str, variable: str, index: Sequence[int]) -> str:
-    """Where Zarr keeps a chunk."""
-    return os.path.join(store, variable, "c", *map(str, index))
-
-
-def _sync(path: str) -> None:
-    fd = os.open(path, os.O_RDWR)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-@functools.lru_cache(maxsize=32)
-def _open_array(store: str, variable: str, identity: str) -> Any:
-    import zarr
-
-    # a chunk of zeros is written like any other: that it is there says that it is done
-    with zarr.config.set({"array.write_empty_chunks": True}):
-        return zarr.open_array(os.path.join(store, variable), mode="r+")
-
-
-def identity(store: str) -> str:
-    """What tells a store from another one that has or had its name."""
-    status = os.stat(os.path.join(store, "zarr.json"))
-    return f"{status.st_ino}-{status.st_mtime_ns}"
-
-
-def set_attribute(store: str, name: str, value: Any) -> None:
-    """Change an attribute of a store, all or nothing."""
-    path = os.path.join(store, "zarr.json")
-    with open(path, encoding="utf-8") as file:
-        description = json.load(file)
-    description["attributes"][name] = value
-    new = f"{path}.{secrets.token_hex(6)}.part"
-    with open(new, "w", encoding="utf-8") as file:
-        json.dump(description, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(new, path)
+    What was written before is compared with the frames first (see `cuberesume`). The checksums
+    that frames state are compared as in every tool; of what was read by a run before this one
+    that takes another reading of those frames.
+    """
+    with contextlib.closing(store):
+        if store.grid:
+            cuberesume.compare(store, executor, **options)
+        stated = [frame for frame in store.frames if frame.stated is not None]
+        make(Recipe((), (store.layer,)), [store], executor, summed=stated, **options)
 
 
 def _stores(frames: Sequence[Frame]) -> list[str]:
     return list({os.path.dirname(f.file) for f in frames if f.storage == "zarr"})
-
-
-# --- reading -------------------------------------------------------------------------------
-
-
-def attributes_of(store: str) -> dict[str, Any]:
-    """Attributes of a store."""
-    try:
-        with open(os.path.join(store, "zarr.json"), encoding="utf-8") as file:
-            found: dict[str, Any] = json.load(file).get("attributes", {})
-    except (OSError, ValueError, AttributeError) as error:
-        raise PulsarError(f"{printable(store)}: not a Zarr store that can be read") from error
-    return found
-
-
-def scan_store(path: str) -> list[Frame]:
-    """The frames of a cube, or the one of a master, as their headers describe them.
-
-    Raises
-    ------
-    PulsarError
-        The store is not complete, parts of it are gone, or this program did not write it.
-    """
-    path = os.path.abspath(path)
-    name = printable(path)
-    known = attributes_of(path)
-    variable = FRAMES if "source" in known else MASTER
-    if not str(known.get("creator", "")).startswith(CREATOR) or not os.path.isdir(
-        os.path.join(path, variable)
-    ):
-        raise PulsarError(
-            f"{name}: neither a cube nor a master that {CREATOR} wrote; "
-            "make a cube of frames with `python -m pulsar_dask cube`"
-        )
-    if not known.get("complete", variable == MASTER):
-        raise PulsarError(
-            f"{name} is not complete: the run that writes it goes on, or was interrupted; "
-            "the same command takes it up again"
-        )
-    status = os.stat(os.path.join(path, "zarr.json"))
-    key = path, status.st_size, status.st_mtime_ns
-    try:
-        array = _read_array(*key, variable)
-        texts = _headers(*key)
-    except Exception as error:  # zarr has no one class for what can be wrong
-        raise PulsarError(f"{name}: cannot be read ({printable(error)})") from error
-    if str(array.dtype) not in _PIXELS:
-        raise PulsarError(f"{name}: values of type {array.dtype}, which no frame has")
-    # those that are not there would be read as zeros
-    if missing := array.nchunks - array.nchunks_initialized:
-        what = f"not whole, {missing} of its {count(array.nchunks, 'chunk')} missing"
-        raise refusal(path, what, DAMAGED_STORE)
-    shape = array.shape[1:] if variable == FRAMES else array.shape
-    names = _texts(path, "file") if variable == FRAMES else [os.path.basename(path)]
-    return [
-        Frame(
-            path=os.path.join(path, str(i), os.path.basename(file.replace("\\", "/"))),
-            hdu=0,
-            shape=tuple(shape),
-            pixels=_PIXELS[str(array.dtype)],
-            storage="zarr",
-            offset=0,
-            block=(array.chunks[-2], array.chunks[-1]),
-            rice=None,
-            size=status.st_size,
-            mtime_ns=status.st_mtime_ns,
-            inode=status.st_ino,
-            ctime_ns=status.st_ctime_ns,
-            index=i,
-            depth=len(names),
-            **frame_keywords(Keywords(_header(text))),  # type: ignore[arg-type]
-        )
-        for i, (file, text) in enumerate(zip(names, texts, strict=True))
-    ]
-
-
-def header_of(frame: Frame) -> fits.Header:
-    """The header that a frame of a store had in its file."""
-    texts = _headers(os.path.dirname(frame.file), frame.size, frame.mtime_ns)
-    return _header(texts[frame.index])
-
-
-def has_checksums(frame: Frame) -> bool:
-    """Whether each chunk of a store is read with a checksum of its own."""
-    array = _read_array(os.path.dirname(frame.file), frame.size, frame.mtime_ns, _variable(frame))
-    return any("crc32c" in str(codec).lower() for codec in array.compressors)
-
-
-def files_of(frames: Sequence[Frame]) -> list[str]:
-    """The files that frames are in, of those in a cube the ones that it was made of."""
-    names = functools.cache(lambda store: _texts(store, "file"))
-    return [names(os.path.dirname(f.file))[f.index] if in_cube(f) else f.path for f in frames]
-
-
-def _header(text: str) -> fits.Header:
-    return fits.Header.fromstring(text, sep="\n")
-
-
-_HELD = threading.local()
-
-
-def read_window(frame: Frame, tile: Tile, image: Array) -> None:
-    """Pixels of one frame, as a FITS file would store them.
-
-    The chunks hold all frames; they stay at hand for the next frame's same tile.
-    """
-    key = frame.file, frame.mtime_ns, tile
-    if getattr(_HELD, "key", None) != key:
-        _HELD.key = _HELD.values = None  # before the next ones are made
-        array = _read_array(
-            os.path.dirname(frame.file),
-            frame.size,
-            frame.mtime_ns,
-            _variable(frame),
-        )
-        planes = (tile.plane,) if len(frame.shape) == 3 else ()
-        values = array[(..., *planes, *slices(tile))]
-        _HELD.values = values if values.ndim == 3 else values[None]
-        _HELD.key = key
-    values = _HELD.values[frame.index]
-    if frame.pixels.other_sign:
-        unsigned = values.view(f"u{values.itemsize}")
-        flipped = unsigned ^ unsigned.dtype.type(1 << (8 * values.itemsize - 1))
-        values = flipped.view("u1" if values.itemsize == 1 else f"i{values.itemsize}")
-    image[...] = values
-
-
-def in_cube(frame: Frame) -> bool:
-    """Whether a frame is one of a cube."""
-    return frame.storage == "zarr" and os.path.isdir(
-        os.path.join(os.path.dirname(frame.file), FRAMES)
-    )
-
-
-def _variable(frame: Frame) -> str:
-    return FRAMES if in_cube(frame) else MASTER
-
-
-@functools.lru_cache(maxsize=32)
-def _read_array(store: str, size: int, mtime_ns: int, variable: str) -> Any:
-    import zarr
-
-    status = os.stat(os.path.join(store, "zarr.json"))
-    if (status.st_size, status.st_mtime_ns) != (size, mtime_ns):
-        raise PulsarError(
-            f"{printable(store)}: the store changed after it was looked at; "
-            "run again when nothing writes to it"
-        )
-    return zarr.open_array(os.path.join(store, variable), mode="r")
-
-
-@functools.lru_cache(maxsize=8)
-def _headers(store: str, size: int, mtime_ns: int) -> list[str]:
-    if os.path.isdir(os.path.join(store, FRAMES)):
-        return _texts(store, "header")
-    return [str(_read_array(store, size, mtime_ns, MASTER).attrs["header"])]
-
-
-def _texts(store: str, variable: str) -> list[str]:
-    import zarr
-
-    with warnings.catch_warnings():  # that text is not in Zarr's specification yet
-        warnings.simplefilter("ignore")
-        return [str(text) for text in zarr.open_array(os.path.join(store, variable), mode="r")[:]]

@@ -20,10 +20,10 @@ from pulsar_dask.engine.holds import Holds
 from pulsar_dask.engine.layer import token
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.frame import Frame, PixelType
-from pulsar_dask.hotpixels import Defects, correct
-from pulsar_dask.pipelines import stack_holds, stored_alike
+from pulsar_dask.hotpixels import CORRECTION_BYTES, DEFECT_BYTES, Defects, correct
+from pulsar_dask.pipelines import reading_holds, stored_alike
 from pulsar_dask.reading import read_tile, read_values, thread_buffer
-from pulsar_dask.tiles import Tile
+from pulsar_dask.tiles import Grid, Tile
 
 Array = np.ndarray[Any, Any]
 _FLOAT64 = PixelType(-64)
@@ -37,6 +37,8 @@ SAMPLE_ROWS = 64
 BRACKET = 0.01
 #: Every so many of the sample's rows tell the raw level.
 LEVEL_STEP = 8
+#: Columns of a row that are read for the sample, and about how many of them are taken.
+_SAMPLE_WIDTH, _SAMPLE_COLUMNS = 65_536, 8_192
 #: Most values that are kept while looking; more, and the bracket is narrowed first.
 MOST_KEPT = 500_000
 #: Bins in which values are counted that are too many to keep.
@@ -147,31 +149,37 @@ def flat_tile(
     return {name: made[name].reshape(tile.shape) for name in planes}
 
 
-def frame_levels(group: FlatGroup, first: int, last: int, rows: int) -> FrameLevels:
-    """Exact medians of frames `first` to `last` (not included), read in bands of `rows`."""
+def frame_levels(
+    group: FlatGroup, first: int, last: int, size: int | tuple[int, int]
+) -> FrameLevels:
+    """Exact medians of frames `first` to `last` (not included), read in bands of so many rows, or
+    tiles of rows and columns."""
+    rows, columns = size if isinstance(size, tuple) else (size, group.shape[-1])
+    grid = Grid(group.shape, max(1, rows), columns)
     frames = group.frames[first:last]
     medians = np.empty((len(frames), group.planes))
     raw = np.empty_like(medians)
     stays = 0
     for plane in range(group.planes):
         low, high, raw[:, plane] = _sample(plane, group, frames)
+        most = most_kept(math.prod(group.shape[-2:]))
+        compiled = kernels.worth_compiling(group.frames)
         finders = [
-            _MedianFinder(a, b, compiled=kernels.worth_compiling(group.frames))
-            for a, b in zip(low, high, strict=True)
+            _MedianFinder(a, b, most, compiled=compiled) for a, b in zip(low, high, strict=True)
         ]
-        most = 0
+        stuck_most = 0
         while todo := [i for i, f in enumerate(finders) if not f.done]:
             stays_now = 0
-            for band in _bands(plane, rows, group.shape):
-                values, stuck = calibrated(band, group, [frames[i] for i in todo])
+            for tile in (t for _, t in grid if t.plane == plane):
+                values, stuck = calibrated(tile, group, [frames[i] for i in todo])
                 stays_now += stuck
                 for i, value in zip(todo, values, strict=True):
                     finders[i].add(value)
             for i in todo:
                 finders[i].end_pass()
-            most = max(most, stays_now)
+            stuck_most = max(stuck_most, stays_now)
         medians[:, plane] = [f.median for f in finders]
-        stays += most
+        stays += stuck_most
     return FrameLevels(medians, raw, stays)
 
 
@@ -259,12 +267,27 @@ def _far_neighbours(plane: int, place: int, group: FlatGroup, frame: Frame) -> f
         reach *= 4
 
 
-def _bands(plane: int, rows: int, shape: tuple[int, ...]) -> list[Tile]:
-    height, width = shape[-2:]
-    return [Tile(plane, y, 0, min(rows, height - y), width) for y in range(0, height, max(1, rows))]
-
-
 # --- below: the median of a frame that is not held ---------------------------------------
+
+
+def most_kept(pixels: int) -> int:
+    """Most values that are kept of an image of so many pixels: half as many again as are
+    expected between the brackets."""
+    return min(MOST_KEPT, max(4096, pixels // 32))
+
+
+def _sample_step(columns: int) -> int:
+    """Every so many columns are taken for the sample; odd, so that all colours are among them."""
+    step = min(columns, _SAMPLE_WIDTH) // _SAMPLE_COLUMNS
+    return step | 1 if step > 1 else 1
+
+
+def sample_bytes(together: int, shape: tuple[int, ...]) -> int:
+    """Bytes that the sample of so many frames holds: its values, with and without the dark; the
+    rows that it is taken from; and of one frame what is not missing, ordered, and the mask."""
+    rows, columns = min(SAMPLE_ROWS, shape[-2]), min(shape[-1], _SAMPLE_WIDTH)
+    values = rows * -(-columns // _sample_step(shape[-1]))
+    return together * (9 * values + 8 * columns) + 26 * values + 40 * columns
 
 
 def _sample(plane: int, group: FlatGroup, frames: Sequence[Frame]) -> tuple[Array, Array, Array]:
@@ -272,15 +295,18 @@ def _sample(plane: int, group: FlatGroup, frames: Sequence[Frame]) -> tuple[Arra
     rows, columns = group.shape[-2:]
     count = min(rows, SAMPLE_ROWS)
     chosen = ((np.arange(count) + 0.5) * rows / count).astype(int)
-    wide = min(columns, 65_536)
-    net = np.empty((len(frames), count, wide))
-    raw = np.empty((len(frames), len(chosen[::LEVEL_STEP]), wide))
+    wide = min(columns, _SAMPLE_WIDTH)
+    step = _sample_step(columns)
+    taken = -(-wide // step)
+    net = np.empty((len(frames), count, taken))
+    raw = np.empty((len(frames), len(chosen[::LEVEL_STEP]), taken))
     for i, y in enumerate(chosen):
         tile = Tile(plane, int(y), (columns - wide) // 2, 1, wide)
         values = read_values(frames, tile, np.dtype("f8"), counted=None)[:, 0]
         if i % LEVEL_STEP == 0:
-            raw[:, i // LEVEL_STEP] = values
-        net[:, i] = values - _dark(tile, group)
+            raw[:, i // LEVEL_STEP] = values[:, ::step]
+        values -= _dark(tile, group)
+        net[:, i] = values[:, ::step]
     share = min(BRACKET, 0.35 * MOST_KEPT / (rows * columns))
     low, high = np.empty(len(frames)), np.empty(len(frames))
     level = np.empty(len(frames))
@@ -313,8 +339,10 @@ class _MedianFinder:
     the passes are few whatever the values.
     """
 
-    def __init__(self, low: float, high: float, *, compiled: bool = True) -> None:
-        self.compiled = compiled
+    def __init__(
+        self, low: float, high: float, most: int | None = None, *, compiled: bool = True
+    ) -> None:
+        self.compiled, self.most = compiled, MOST_KEPT if most is None else most
         self.median = float("nan")
         self.done = False
         self.split: float | None = None
@@ -345,7 +373,7 @@ class _MedianFinder:
         self.within += len(inside)
         if self.edges is None:
             self.kept.append(inside)
-            if self.within <= MOST_KEPT:
+            if self.within <= self.most:
                 return
             # too many to keep: count them in bins instead
             self.edges = _edges(self.low, self.high)
@@ -433,28 +461,30 @@ def _by_rank(bits: Array) -> Array:
 # --- what that holds ---------------------------------------------------------------------
 
 
-def flat_holds(group: FlatGroup) -> Holds:
-    """What `flat_tile` holds beside the combining."""
-    n = len(group.frames)
+def flat_holds(group: FlatGroup, together: int, *, spare: int) -> Holds:
+    """What `flat_tile` holds beside the combining, and `frame_levels` of so many frames, which
+    goes through the same tiles; `spare` as for `stack_holds`."""
+    n, columns = len(group.frames), group.shape[-1]
     reach = group.defects.reach if group.defects is not None else 0
-    stack = stack_holds(group.frames)
-    return stack | Holds(
-        pixel={
-            "calibrated frames": 2 * 8 * n,
-            "frames": max(f.pixels.stored.itemsize for f in group.frames) * n,
-            "conversion": 4 * 8,
+    reading = reading_holds(group.reads, spare=spare)
+    size = max(f.pixels.stored.itemsize for f in group.frames)
+    around = 2 * reach * columns
+    if any(f.block[1] < columns for f in group.reads if not f.expanded):  # a tile may be narrower
+        around += 2 * reach * (group.shape[-2] + 2 * reach)
+    blocks = max(f.block[0] * columns for f in group.reads) if around and reading.pixel else 0
+    rows = around * ((8 + size) * n + 32) + (around + 2 * blocks) * sum(reading.pixel.values())
+    listed = len(group.defects.places) if group.defects is not None else 0
+    return reading + Holds(
+        pixel={"calibrated frames": 2 * 8 * n, "frames": size * n, "conversion": 4 * 8},
+        thread={
+            "rows around a tile": rows,
+            "values near the median": (together + 2) * 8 * most_kept(math.prod(group.shape[-2:])),
+            "correction": CORRECTION_BYTES if group.defects else 0,
         },
-        thread={"rows around a tile": 2 * reach * group.shape[-1] * (8 * n + 32)},
-        process={"list of hot pixels": 40 * len(group.defects.places) if group.defects else 0},
+        process={"list of hot pixels": listed * DEFECT_BYTES},
     )
 
 
 def level_holds(group: FlatGroup, together: int) -> Holds:
-    """What `frame_levels` of so many frames holds."""
-    wide = min(group.shape[-1], 65_536)
-    return flat_holds(group) | Holds(
-        thread={
-            "sample of the frames": together * SAMPLE_ROWS * wide * 10,
-            "values near the median": together * MOST_KEPT * 16,
-        }
-    )
+    """What `frame_levels` of so many frames holds before it goes through tiles."""
+    return Holds(thread={"sample of the frames": sample_bytes(together, group.shape)})

@@ -59,6 +59,15 @@ class PixelType:
         return not self.other_sign and (self.bscale, self.bzero) != (1.0, 0.0)
 
     @property
+    def overflows(self) -> bool:
+        """Whether a stored number may be beyond float64 when it is scaled: a missing value, as
+        infinities are."""
+        if not self.scaled:
+            return False
+        largest = float(np.finfo(self.stored).max) if self.floating else 2.0**self.bitpix
+        return math.isinf(largest * abs(self.bscale) + abs(self.bzero))
+
+    @property
     def native(self) -> np.dtype[Any]:
         """dtype that holds the values exactly: integers stay integers unless they are
         scaled (float64) or can be missing (float32 up to 16 bits, else float64)."""
@@ -99,6 +108,26 @@ class RiceTable:
 
 
 @dataclass(frozen=True, slots=True)
+class Coding:
+    """How an image's tiles are compressed (FITS standard 4.0, section 10.1)."""
+
+    algorithm: str
+    depth: int
+    """Planes of a tile."""
+    quantised: bool
+    """Whether floats are coded as integers with a scale for each tile."""
+    mixed: bool
+    """Whether some tiles may be coded by another algorithm."""
+    rows: int
+    """Byte in the file at which the table of tiles begins."""
+    row_bytes: int
+    heap: int
+    """Byte in the file at which the heap begins."""
+    gzipped: tuple[tuple[int, bool], ...]
+    """Columns that point to gzipped tiles: byte in a row, whether the numbers are of 64 bits."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stated:
     """The checksums that a frame's header states (FITS standard 4.0, section 4.4.2.7)."""
 
@@ -108,6 +137,9 @@ class Stated:
     """Where there is a CHECKSUM, the sum of the header: with that of the data it is -0."""
     pixels: int | None
     """What DATASUM was before the image was compressed."""
+    order: tuple[int, int] | None = None
+    """Of a master of this program: DATASUM, and the sum of those data that sees their order. A
+    program that changes pixels and leaves this card gives the data another DATASUM."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +197,8 @@ class Frame:
     """Bytes of data in its HDU, without padding."""
     stated: Stated | None = None
     """Checksums in its header, where there are any."""
+    coding: Coding | None = None
+    """How its tiles are compressed, where they are."""
 
     @property
     def file(self) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pulsar_dask.checksum import file_sum
+from pulsar_dask.checksum import Sums, file_sums
 from pulsar_dask.errors import PulsarError, printable, warn
 from pulsar_dask.flats import FlatGroup
 from pulsar_dask.frame import Frame
@@ -26,8 +26,16 @@ from pulsar_dask.groups import (
     tolerance_hint,
     why_passed,
 )
-from pulsar_dask.hotpixels import Array, find_rings, read_list
+from pulsar_dask.hotpixels import (
+    LIST_BYTES,
+    SOME_PIXELS,
+    Array,
+    TooMany,
+    find_rings,
+    read_list,
+)
 from pulsar_dask.masters.dark import Bias
+from pulsar_dask.memory import room, too_little
 from pulsar_dask.pipelines import check_shapes, describe_shape
 from pulsar_dask.scan import read_header, scan_frame, scan_frames
 from pulsar_dask.spec import (
@@ -255,6 +263,7 @@ def gather_flats(
     hot_pixels: str | os.PathLike[str] | None = None,
     origin_top: bool = False,
     search: Search = Search(),
+    memory: float | None = None,
 ) -> Flats:
     """Find flats, and for each filter the dark and the list of hot pixels.
 
@@ -269,6 +278,8 @@ def gather_flats(
     origin_top : bool
         Whether Y in the list counts from the top row.
     search : Search
+    memory : float, optional
+        Gigabytes that the process may take, so that a list of too many pixels is refused.
 
     Raises
     ------
@@ -290,7 +301,7 @@ def gather_flats(
     own = dark if isinstance(dark, str) and os.path.isfile(dark) else None
     beside = [os.path.dirname(os.path.abspath(own))] if own else []
     list_folders = list(dict.fromkeys([*folders, *beside]))
-    lists: dict[str, tuple[Array, int]] = {}
+    lists: dict[str, tuple[Array, Sums]] = {}
     groups, calibrations = {}, {}
     biased: dict[str, list[str]] = {}
     filters = by_filter(found)
@@ -313,12 +324,12 @@ def gather_flats(
         defects = None
         if listed is not None:
             if listed not in lists:  # what comes through a pipe can be read only once
-                places = read_list(listed, shape, origin_top=origin_top)
-                lists[listed] = places, file_sum(listed) if os.path.isfile(listed) else 0
+                places = read_places(listed, shape, origin_top=origin_top, gigabytes=memory)
+                lists[listed] = places, file_sums(listed) if os.path.isfile(listed) else Sums()
             bayer = any(f.bayer for f in frames)
             places, total = lists[listed]
             defects = find_rings(places, shape, bayer=bayer)
-            sources.append(Source("list", os.path.abspath(listed), sum=total))
+            sources.append(Source.of_list(listed, total))
             steps.append(Step("correct", (len(defects.places), os.path.basename(listed))))
             if origin_top:
                 steps.append(Step("from top"))
@@ -337,6 +348,18 @@ def gather_flats(
 def _has_no_bias(dark: Frame) -> bool:
     """Whether a bias was subtracted from a master dark."""
     return any(str(h).startswith("minus") for h in read_header(dark).get("HISTORY", []))
+
+
+def read_places(
+    path: str, shape: tuple[int, ...], *, origin_top: bool, gigabytes: float | None
+) -> Array:
+    """`read_list`, as far as there is memory for it."""
+    most = max(SOME_PIXELS, room(gigabytes) // LIST_BYTES)
+    try:
+        return read_list(path, shape, origin_top=origin_top, most=most)
+    except TooMany as error:
+        what = f"{printable(path)}, a list of up to {error.count} pixels,"
+        raise too_little(gigabytes, LIST_BYTES * error.count, what) from None
 
 
 def _dark_for(

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from pulsar_dask.checksum import word_sum
+from pulsar_dask.atomic import AtomicFile
+from pulsar_dask.checksum import both_sums
 from pulsar_dask.errors import PulsarError, printable, reason
-from pulsar_dask.outputs import AtomicFile
 from pulsar_dask.spec import open_text
 from pulsar_dask.tiles import Tile
 
@@ -25,6 +25,9 @@ Array = np.ndarray[Any, Any]
 HOT_PIXELS = 10_000
 #: Pixels that are looked at together: what they take is no matter to a memory budget.
 _AT_ONCE = 65_536
+#: Values of listed pixels, over all frames, that are replaced together; what that holds.
+_CORRECTED_AT_ONCE = 65_536
+CORRECTION_BYTES = 80 * _CORRECTED_AT_ONCE
 
 
 class HotPixels:
@@ -173,20 +176,40 @@ def sealed_list(
     path: str, x: Array, y: Array, *, rows: int | None = None, verify: bool = True
 ) -> AtomicFile:
     """The file of `write_list`, on the disk but without its name; `verify` reads it back."""
+    return seal_list(path, list_bytes(x, y, rows=rows), verify=verify)
+
+
+def list_bytes(x: Array, y: Array, *, rows: int | None = None) -> bytes:
+    """What `write_list` writes."""
     if rows is not None:
         y = rows - 1 - y
-    text = "".join(f"P {a} {b}\r\n" for a, b in zip(x.tolist(), y.tolist(), strict=True))
-    data = text.encode("ascii")
+    parts = [slice(i, i + _AT_ONCE) for i in range(0, len(x), _AT_ONCE)]
+    return b"".join(_lines(x[part], y[part]) for part in parts)
+
+
+def seal_list(path: str, data: bytes, *, verify: bool = True) -> AtomicFile:
+    """`sealed_list` of `list_bytes`."""
     file = AtomicFile(path)
     try:
         file.write_at(data, 0)
-        file.seal(word_sum(np.frombuffer(data, np.uint8)) if verify else None)
+        sums = both_sums(np.frombuffer(data, np.uint8))
+        file.seal(*(sums.words, sums.order) if verify else ())
     except BaseException:
         file.close()
         raise
     return file
 
 
+def _lines(x: Array, y: Array) -> bytes:
+    lines = (f"P {a} {b}\r\n" for a, b in zip(x.tolist(), y.tolist(), strict=True))
+    return "".join(lines).encode("ascii")
+
+
+#: Bytes that each pixel of a list takes while it is read, when each may be there twice: all, and
+#: all in order. Then a place and its ring.
+LIST_BYTES, DEFECT_BYTES = 34, 8 + 4
+#: Pixels of a list that are read whatever the budget: it has more to spare.
+SOME_PIXELS = 300_000
 #: Bytes of a list that are looked at together.
 _BLOCK = 1 << 20
 #: Places that may be held twice before they are sorted out.
@@ -200,7 +223,9 @@ _PLAIN = re.compile(
 _NO_LETTERS = bytes(32 if chr(c).isalpha() else c for c in range(128)) + bytes(range(128, 256))
 
 
-def read_list(path: str, shape: tuple[int, ...], *, origin_top: bool = False) -> Array:
+def read_list(
+    path: str, shape: tuple[int, ...], *, origin_top: bool = False, most: int | None = None
+) -> Array:
     """Read a list of defects.
 
     Comments (``#``), blank lines, a trailing type letter and any line ending are fine.
@@ -212,6 +237,8 @@ def read_list(path: str, shape: tuple[int, ...], *, origin_top: bool = False) ->
         (y, x) or (plane, y, x) of the image that it is for.
     origin_top : bool
         Whether Y counts from the top row.
+    most : int, optional
+        Places that may be held.
 
     Returns
     -------
@@ -223,9 +250,11 @@ def read_list(path: str, shape: tuple[int, ...], *, origin_top: bool = False) ->
     PulsarError
         The file cannot be read, a line does not parse, or a coordinate lies outside the
         image; the message has the line's number.
+    TooMany
+        There are more than `most`.
     """
     size = rows, columns = shape[-2], shape[-1]
-    found = _Places()
+    found = _Places(most)
     whole_columns: set[int] = set()
     whole_rows: set[int] = set()
     number = 0
@@ -254,28 +283,50 @@ def read_list(path: str, shape: tuple[int, ...], *, origin_top: bool = False) ->
         found.add(np.arange(rows, dtype=np.int64) * columns + n)
     for n in whole_rows:
         found.add(n * columns + np.arange(columns, dtype=np.int64))
+    if found.too_many:
+        raise TooMany(min(found.seen, rows * columns))
     listed = found.sorted()
     if origin_top:
-        down, across = np.divmod(listed, columns)
-        listed = np.sort((rows - 1 - down) * columns + across)
+        for start in range(0, len(listed), _AT_ONCE):
+            part = listed[start : start + _AT_ONCE]
+            part[:] = (rows - 1 - part // columns) * columns + part % columns
+        listed.sort()
     return listed
 
 
-class _Places:
-    """Places of pixels, each once, in memory for a few times as many as there are."""
+class TooMany(Exception):
+    """A list of more pixels than there is room for; `count` is not less than they are."""
 
-    def __init__(self) -> None:
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self.count = count
+
+
+class _Places:
+    """Places of pixels, each once, in memory for a few times as many as there are.
+
+    Of more than `most` none is held: they are only counted.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        self.most, self.seen, self.too_many = most, 0, False
         self._parts: list[Array] = []
         self._new = 0
         self._known = 0
 
     def add(self, places: Array) -> None:
+        self.seen += len(places)
+        if self.too_many:
+            return
         self._parts.append(places)
         self._new += len(places)
-        if self._new > max(_SOME_PLACES, self._known):
+        held = self._new + self._known
+        if self._new > max(_SOME_PLACES, self._known) or held > 2 * (self.most or held):
             self._parts = [self.sorted()]
             self._known = len(self._parts[0])
             self._new = 0
+            if self.most is not None and self._known > self.most:
+                self.too_many, self._parts = True, []
 
     def sorted(self) -> Array:
         if not self._parts:
@@ -397,10 +448,25 @@ def find_rings(places: Array, shape: tuple[int, ...], *, bayer: bool) -> Defects
     step = 2 if bayer else 1
     rings = np.zeros(len(places), np.int32)
     # where a colour is listed whole, there is nothing to look for
-    colour = _colours(places, columns, step)
+    parts = [slice(i, i + _AT_ONCE) for i in range(0, len(places), _AT_ONCE)]
+    cells = step * step
+    listed = np.zeros(cells, np.int64)
+    for part in parts:
+        listed += np.bincount(_colours(places[part], columns, step), minlength=cells)
     size = [len(range(dy, rows, step)) * len(range(dx, columns, step)) for dy, dx in _cells(step)]
-    whole = np.bincount(colour, minlength=step * step) == size
-    open_ = np.flatnonzero(~whole[colour])
+    whole = listed == size
+    for part in parts:
+        colour = _colours(places[part], columns, step)
+        open_ = part.start + np.flatnonzero(~whole[colour])
+        _find_rings(places, (rows, columns), step, open_, rings)
+    return Defects((rows, columns), places, rings, step)
+
+
+def _find_rings(
+    places: Array, shape: tuple[int, int], step: int, open_: Array, rings: Array
+) -> None:
+    """Put in the rings of some of the places."""
+    rows, columns = shape
     ring = 0
     while len(open_) and ring * step <= max(rows, columns):
         ring += 1
@@ -412,7 +478,6 @@ def find_rings(places: Array, shape: tuple[int, ...], *, bayer: bool) -> Defects
             found |= inside & ~_contains(places, ny * columns + nx)
         rings[open_[found]] = ring
         open_ = open_[~found]
-    return Defects((rows, columns), places, rings, step)
 
 
 def _cells(step: int) -> list[tuple[int, int]]:
@@ -466,8 +531,25 @@ def correct(
     columns = defects.shape[1]
     first = np.searchsorted(defects.places, inner.y * columns)
     last = np.searchsorted(defects.places, (inner.y + inner.height) * columns)
-    y, x = np.divmod(defects.places[first:last], columns)
-    rings = defects.rings[first:last]
+    # A new value comes from pixels that are not listed, so that they can be replaced in turns.
+    step = max(1, _CORRECTED_AT_ONCE // len(window))
+    stays = [
+        _correct(window, origin, defects, inner, slice(start, min(start + step, last)))
+        for start in range(first, last, step)
+    ]
+    if not stays:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    frames, places = map(np.concatenate, zip(*stays, strict=True))
+    order = np.argsort(frames, kind="stable")
+    return frames[order], places[order]
+
+
+def _correct(
+    window: Array, origin: tuple[int, int], defects: Defects, inner: Tile, some: slice
+) -> tuple[Array, Array]:
+    """`correct` for some of the listed pixels."""
+    y, x = np.divmod(defects.places[some], defects.shape[1])
+    rings = defects.rings[some]
     here = (x >= inner.x) & (x < inner.x + inner.width)
     y, x, rings = y[here], x[here], rings[here]
     frames, height, width = window.shape
@@ -491,7 +573,7 @@ def correct(
     frame, n = np.nonzero(np.isnan(new))
     new[frame, n] = flat[frame, target[n]]
     flat[:, target] = new
-    return frame, y[n] * columns + x[n]
+    return frame, y[n] * defects.shape[1] + x[n]
 
 
 def _shows(

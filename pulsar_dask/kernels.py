@@ -24,7 +24,6 @@ same.
 from __future__ import annotations
 
 import functools
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -40,6 +39,8 @@ Array = np.ndarray[Any, Any]
 NETWORK_FRAMES = {1: 64, 2: 64, 4: 160, 8: 512}
 #: Pixels in a block of NumPy calls: large enough that the calls do not count.
 _BLOCK = 4096
+#: Values in such a block, where that makes it smaller.
+_BLOCK_VALUES = 1 << 20
 #: Bytes of stored pixels in a stack below which loading compiled code is not worth its time, and
 #: of Rice-coded ones, which astropy decodes on one thread at a time (4 MB: 1.1 s either way;
 #: 100 MB: 4.6 s without, 1.3 s with it). It takes as long to open a file as to decode so many.
@@ -125,9 +126,9 @@ def is_loaded() -> bool:
     return "numba" in sys.modules
 
 
-def if_loaded(function: str) -> Any:
-    """A function of `compiled`, or None where that is not loaded."""
-    return getattr(sys.modules.get("pulsar_dask.compiled"), function, None)
+def if_loaded(function: str, module: str) -> Any:
+    """A function of a module of compiled code, or None where that is not loaded."""
+    return getattr(sys.modules.get(f"pulsar_dask.{module}"), function, None)
 
 
 class Kernel(NamedTuple):
@@ -149,13 +150,9 @@ class Kernel(NamedTuple):
 
 def warm_up(kernels: Iterable[Kernel]) -> None:
     """Load (or, the first time, compile) what stacks will need."""
-    from pulsar_dask import compiled
+    from pulsar_dask import sumcode
 
-    compiled.word_sum(np.zeros(1, np.uint32), _SWAP)
-    none = np.empty(0, np.int64)
-    if hasattr(os, "pread"):
-        rows, words = np.empty((0, 0, 0), np.uint8), np.empty((0, 0), np.uint32)
-        compiled.read_rows(none, none, 0, rows, words, none.view(np.uint64), _SWAP)
+    sumcode.warm_up()
     for kernel in dict.fromkeys(kernels):
         if kernel.method is not None:
             stack = np.zeros((kernel.frames, 1), kernel.pixels.stored)
@@ -163,20 +160,33 @@ def warm_up(kernels: Iterable[Kernel]) -> None:
         if kernel.rice:
             from pulsar_dask import rice
 
-            data = np.empty(0, np.uint8)
+            data, none = np.empty(0, np.uint8), np.empty(0, np.int64)
             for stored in kernel.rice:
                 rice.decode_rice(data, none, none, np.empty((0, 0), stored), block=1, bytepix=1)
 
 
-def scratch_bytes(frames: int, itemsize: int) -> int:
-    """Bytes that `median` holds besides its input and per-pixel output."""
+def scratch_bytes(frames: int, itemsize: int, pixels: int, *, compiled: bool) -> int:
+    """Bytes that `median` holds besides its input and what `pixel_bytes` counts, for up to so
+    many pixels."""
     key = _key_size(itemsize, frames)
-    return 6 * max(frames, 8) * _BLOCK * key
+    if compiled:  # some blocks of keys; an image narrower than a block is widened to one
+        return (1 << 19) + 1024 * frames
+    return 6 * max(frames, 8) * min(_block(frames), pixels) * key
 
 
-#: Bytes per pixel that `median` holds beside its input at its peak: low, high, the float64
-#: values of both, counts twice, and one temporary.
-PIXEL_BYTES = 2 * 8 + 2 * 8 + 8 + 4 + 8
+def pixel_bytes(pixels: PixelType, frames: int, *, compiled: bool) -> int:
+    """Bytes per pixel that `median` holds beside its input: the keys of both middle values, their
+    float64 values and mean, and what counts those that are missing."""
+    key = _key_size(pixels.stored.itemsize, frames)
+    can_miss = pixels.floating or pixels.blank is not None
+    in_one_go = compiled and not can_miss and key <= 4 and not pixels.scaled
+    alone = in_one_go or (frames % 2 == 1 and not can_miss)  # one value in the middle
+    return 2 * key + (8 if alone else 3 * 8 + 1) + (key + 5 if can_miss else 0)
+
+
+def _block(frames: int) -> int:
+    """Pixels in a block of NumPy calls on so many frames."""
+    return max(64, min(_BLOCK, _BLOCK_VALUES // frames))
 
 
 def _key_size(itemsize: int, frames: int) -> int:
@@ -288,8 +298,9 @@ def _select(
     frames, n = bits.shape
     top = np.iinfo(key).max
     any_missing = False
-    for start in range(0, n, _BLOCK):
-        part = slice(start, min(start + _BLOCK, n))
+    step = _block(frames)
+    for start in range(0, n, step):
+        part = slice(start, min(start + step, n))
         x = (bits[:, part].byteswap() if swap else bits[:, part]).astype(key)
         missing = False
         if mode:

@@ -17,11 +17,12 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
 from pulsar_dask._version import __version__
-from pulsar_dask.cards import ascii_text, standard_card, standard_date, tidy
-from pulsar_dask.checksum import MINUS_ZERO, encode_checksum, fold, word_sum
+from pulsar_dask.atomic import AtomicFile
+from pulsar_dask.cards import COMMENTARY, ascii_text, standard_card, standard_date, tidy
+from pulsar_dask.checksum import MINUS_ZERO, ORDER_CARD, Sums, both_sums, encode_checksum
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.frame import EXPOSURE_KEYWORDS, TEMPERATURE_KEYWORDS, Frame
-from pulsar_dask.outputs import CREATOR, AtomicFile
+from pulsar_dask.outputs import CREATOR
 from pulsar_dask.scan import BLOCK, STRUCTURE, read_header
 from pulsar_dask.tiles import Tile
 from pulsar_dask.trace import Trace, history_cards
@@ -74,7 +75,7 @@ def master_header(
     tolerance : float
         Seconds within which exposures are the same; EXPTIME is the one of most frames.
     """
-    header = clean_header(frames[0])
+    header, tail = _without_tail(clean_header(frames[0]))
     header["IMAGETYP"] = (f"Master {kind.capitalize()}" if kind else "Master", "kind of frame")
     header["NCOMBINE"] = (len(frames), "number of frames combined")
     header["COMBMETH"] = (method, "how they were combined")
@@ -94,23 +95,31 @@ def master_header(
                 header[keyword] = value
     header["CREATOR"] = (f"{CREATOR} {__version__}", "program that wrote this file")
     header["DATE"] = (datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S"), "[UTC] when it was written")
+    header.extend(tail, unique=False, update=False, end=True)
     return header
+
+
+def _without_tail(header: fits.Header) -> tuple[fits.Header, list[fits.Card]]:
+    """A header, and the comments at its end, which astropy would walk through for each card that
+    is put before them."""
+    cards = list(header.cards)
+    last = next((i for i in reversed(range(len(cards))) if cards[i].keyword not in COMMENTARY), -1)
+    return fits.Header(cards[: last + 1]), cards[last + 1 :]
 
 
 def clean_header(frame: Frame) -> fits.Header:
     """A frame's cards in standard form, without those of its structure, scaling and checksums."""
-    header = fits.Header()
+    kept: dict[Any, fits.Card] = {}  # of a keyword the first card that is in form
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyWarning)
-        for card in read_header(frame).cards:
-            if card.keyword in _DROPPED or card.keyword.startswith("NAXIS"):
+        for i, card in enumerate(read_header(frame).cards):
+            keyword = card.keyword
+            if keyword in _DROPPED or keyword in kept or keyword.startswith("NAXIS"):
                 continue
             new = standard_card(card)
-            repeats = new is not None and new.keyword in header
-            if new is not None and (not repeats or new.keyword in ("COMMENT", "HISTORY", "")):
-                header.append(new, end=True)
-        tidy(header, len(frame.shape))
-    return header
+            if new is not None:
+                kept.setdefault(i if new.keyword in COMMENTARY else new.keyword, new)
+        return tidy(list(kept.values()), len(frame.shape))
 
 
 def _common_exposure(frames: Sequence[Frame], tolerance: float) -> float | None:
@@ -197,15 +206,15 @@ class FitsMaster:
         """Pixels without any value."""
         self._header = self._complete(header)
         self._trace, self._home = trace, os.path.dirname(os.path.abspath(path))
-        self._data_start = len(self._text({}))
+        self._data_start = len(self._bytes({}, {}))
         self._size = int(np.prod(shape, dtype=object)) * abs(self.bitpix) // 8
-        self._sum = 0
+        self._sums = Sums()
         self._written: Counter[int] = Counter()  # bytes of each part of the file
         self._verify = verify
         self._sealed = False
         self._lock = threading.Lock()
         padded = -(-self._size // BLOCK) * BLOCK
-        self._file = AtomicFile(path, self._data_start + padded)
+        self.file = self._file = AtomicFile(path, self._data_start + padded)
 
     def _complete(self, cards: fits.Header) -> fits.Header:
         header = fits.Header()
@@ -219,14 +228,15 @@ class FitsMaster:
             header["BZERO"] = (self.bzero, "offset of unsigned integers")
         header["CHECKSUM"] = ("0" * 16, "checksum of this HDU")
         header["DATASUM"] = ("0".ljust(10), "checksum of the data")
-        header.extend(cards.cards, unique=False, update=False)
+        header[ORDER_CARD] = (Sums().text, "DATASUM, sum that sees order")
+        header.extend(cards.cards, unique=False, update=False, end=True)
         return header
 
-    def _text(self, sums: Mapping[str, int]) -> bytes:
+    def _bytes(self, sums: Mapping[str, Sums], written: Mapping[str, int]) -> Array:
         """The whole header."""
         text: str = self._header.tostring(endcard=False, padding=False)
-        text += history_cards(self._trace.texts(self._home, sums)) + "END".ljust(80)
-        return text.ljust(-(-len(text) // BLOCK) * BLOCK).encode("ascii")
+        text += history_cards(self._trace.texts(self._home, sums, written)) + "END".ljust(80)
+        return np.frombuffer(text.ljust(-(-len(text) // BLOCK) * BLOCK).encode("ascii"), np.uint8)
 
     def write(self, tile: Tile, values: Array) -> None:
         """Write the float64 values of a tile, shape (height, width), rounded once."""
@@ -236,16 +246,17 @@ class FitsMaster:
         """Write what `encode` has made of a tile."""
         rows, columns = self.shape[-2:]
         first = (tile.plane * rows + tile.y) * columns + tile.x
-        total = 0
-        pieces = [data] if tile.width == columns else list(data)
+        pieces = data.reshape(1, -1) if tile.width == columns else data
+        pieces = pieces.view(np.uint8)
+        offset, step = first * data.itemsize, columns * data.itemsize
         for i, piece in enumerate(pieces):
-            offset = (first + i * columns) * data.itemsize
-            self._file.write_at(piece.view(np.uint8), self._data_start + offset)
+            place = self._data_start + offset + i * step
+            self._file.write_at(piece, place)
             if self._verify:
-                self._settle(self._data_start + offset, piece.nbytes)
-            total += word_sum(piece.view(np.uint8).ravel(), offset)
+                self._settle(place, piece.nbytes)
+        sums = both_sums(pieces, offset, step=step)
         with self._lock:
-            self._sum += total
+            self._sums += sums
             self.clipped += clipped
             self.missing += missing
 
@@ -260,27 +271,33 @@ class FitsMaster:
             if full:
                 self._file.settle(part * _PART, (part + 1) * _PART)
 
-    def seal(self, sums: Mapping[str, int] = {}) -> None:
+    def seal(self, sums: Mapping[str, Sums] = {}, written: Mapping[str, int] = {}) -> None:
         """Put in the checksums and bring the file to the disk.
 
         Parameters
         ----------
         sums : mapping
             Those of the inputs by path, for the trace.
+        written : mapping
+            CRC-32 of lists that are written beside it, by path.
         """
-        datasum = fold(self._sum)
-        self._header["DATASUM"] = str(datasum).ljust(10)
-        text = self._text(sums)
+        self._header["DATASUM"] = str(self._sums.words).ljust(10)
+        self._header[ORDER_CARD] = self._sums.text
+        data = self._sums.later(self._data_start)
+        total = both_sums(self._bytes(sums, written)) + data
+        self._header["CHECKSUM"] = encode_checksum(~total.words & MINUS_ZERO)
+        text = self._bytes(sums, written)
         if len(text) != self._data_start:
             raise AssertionError("the header changed its size")
-        total = word_sum(np.frombuffer(text, np.uint8)) + datasum
-        self._header["CHECKSUM"] = encode_checksum(~fold(total) & 0xFFFFFFFF)
-        self._file.write_at(self._text(sums), 0)
-        self._file.seal(MINUS_ZERO if self._verify else None)
+        self._file.write_at(text, 0)
+        if self._verify:
+            self._file.seal(MINUS_ZERO, (both_sums(text) + data).order)
+        else:
+            self._file.seal()
         self._sealed = True
 
     def commit(self, check: Callable[[], None] | None = None, *, wait: bool = True) -> None:
-        """Give the file its name, after `seal`; see `outputs.AtomicFile.commit`."""
+        """Give the file its name, after `seal`; see `atomic.AtomicFile.commit`."""
         if not self._sealed:
             self.seal()
         self._file.commit(check, wait=wait)

@@ -79,9 +79,9 @@ def mean(stack: Array, pixels: PixelType, *, compiled: bool = True) -> tuple[Arr
     return values, counts if can_miss else None
 
 
-def scratch_bytes(frames: int) -> int:
-    """Bytes that `mean` holds besides its input and per-pixel output."""
-    return 4 * 8 * max(frames, 8) * _BLOCK
+def scratch_bytes(frames: int, pixels: int) -> int:
+    """Bytes that `mean` holds besides its input and per-pixel output, for up to so many pixels."""
+    return 4 * 8 * max(frames, 8) * min(_BLOCK, pixels)
 
 
 def _add_integers(block: Array, blank: int | None, sums: Array, counts: Array) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 
 import psutil
 
 from pulsar_dask.errors import PulsarError
+from pulsar_dask.limits import group_limit
 from pulsar_dask.tiles import GB, MB
 
 DEFAULT_GB = 16.0
@@ -21,15 +23,11 @@ LEAST_ADDRESSES = 700 * MB
 
 def available() -> int:
     """Bytes that this process may come to hold: what is free and what it has, within the
-    limit of its control group."""
+    limits of its control groups."""
     held = resident()
     limits = [psutil.virtual_memory().available + held]
-    for limit in (
-        "/sys/fs/cgroup/memory.max",
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-    ):
-        with contextlib.suppress(OSError, ValueError), open(limit) as file:
-            limits.append(int(file.read()))
+    if (limit := group_limit()) is not None:
+        limits.append(limit)
     if (addresses := address_space()) is not None:
         limits.append(held + max(0, addresses - int(psutil.Process().memory_info().vms)))
     return int(min(limits))
@@ -84,6 +82,20 @@ def budget(gigabytes: float | None) -> int:
     if not 0 < gigabytes < 1e9:
         raise PulsarError(f"--memory {gigabytes}: give gigabytes, such as 4 or 0.5")
     return int(gigabytes * GB)
+
+
+def room(gigabytes: float | None) -> int:
+    """Bytes of a budget that are left for what is read before there is a plan, such as a list."""
+    return budget(gigabytes) - process_bytes()
+
+
+def too_little(gigabytes: float | None, size: int, what: str) -> PulsarError:
+    """The error for what takes so many bytes beside the process, more than there is `room` for."""
+    needed = math.ceil((process_bytes() + size) / GB * 100) / 100
+    return PulsarError(
+        f"--memory {budget(gigabytes) / GB:.3g} is too little: "
+        f"{what} needs at least {needed:.2f} GB"
+    )
 
 
 def process_bytes() -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pulsar_dask import decoding, kernels
 from pulsar_dask.engine.holds import Holds
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.frame import Frame, PixelType
@@ -15,6 +16,10 @@ from pulsar_dask.tiles import MB, Tile
 
 Array = np.ndarray[Any, Any]
 _FLOAT64 = PixelType(-64)
+#: Bytes for each frame once the plan is made: its place in the graph, in the trace, in sums.
+FRAME_BYTES = 2_000
+#: Bytes of the threads and codecs that read a Zarr store.
+ZARR_BYTES = 30 * MB
 
 
 def check_shapes(frames: Sequence[Frame]) -> tuple[int, ...]:
@@ -37,15 +42,17 @@ def describe_shape(shape: Sequence[int]) -> str:
 
 
 def stack_type(frames: Sequence[Frame]) -> PixelType:
-    """How the pixels of a stack are held: as they are stored where all frames store them
-    alike, else as float64 values."""
+    """How the pixels of a stack are held: as they are stored where that orders them, else as
+    float64 values."""
     return frames[0].pixels if stored_alike(frames) else _FLOAT64
 
 
 def stored_alike(frames: Sequence[Frame]) -> bool:
-    """Whether all frames store their pixels in one way."""
+    """Whether all frames store their pixels in one way, in which stored numbers that are not
+    missing are values that are not."""
     first = frames[0].pixels
-    return all(f.pixels is first or f.pixels == first for f in frames)  # asked for each tile
+    alike = all(f.pixels is first or f.pixels == first for f in frames)  # asked for each tile
+    return alike and not first.overflows
 
 
 def read_stack(tile: Tile, frames: Sequence[Frame]) -> tuple[Array, PixelType]:
@@ -64,32 +71,54 @@ def read_stack(tile: Tile, frames: Sequence[Frame]) -> tuple[Array, PixelType]:
     return read_values(frames, tile, values, out=thread_buffer("stack", shape, values)), pixels
 
 
-def stack_holds(frames: Sequence[Frame]) -> Holds:
-    """What reading a tile of a stack holds; see `read_stack`."""
-    n, pixels = len(frames), stack_type(frames)
-    pixel = {"frames": n * pixels.stored.itemsize}
+def stack_holds(frames: Sequence[Frame], *, spare: int = 0) -> Holds:
+    """What reading a tile of a stack holds; see `read_stack`.
+
+    `spare` are bytes for each pixel that are planned for what the thread does when it does not
+    read.
+    """
+    pixel = {"frames": len(frames) * stack_type(frames).stored.itemsize}
     if not stored_alike(frames):
         pixel["conversion"] = 3 * 8
-    pixel |= chunk_costs(frames)
-    tiled = [f for f in frames if f.storage == "tiled"]
-    if tiled:
-        pixel["decompression"] = 4 * max(f.pixels.stored.itemsize for f in tiled)
-    fixed = {"list of frames": 4000 * n, "headers of the output": 400 * n}
-    if tiled:
-        block = max(f.block[0] * f.shape[-1] * f.pixels.stored.itemsize for f in tiled)
-        slow = sum(f.rice is None for f in tiled)
-        fixed["open compressed files"] = 400_000 * min(TILED_OPEN, slow) + 3 * block
+    return Holds(pixel) + reading_holds(frames, spare=spare)
+
+
+def reading_holds(frames: Sequence[Frame], *, spare: int = 0) -> Holds:
+    """What reading a tile of some frames holds beside its pixels; `spare` as for `stack_holds`."""
+    compiled = kernels.worth_compiling(frames)
+    pixel = chunk_costs(frames)
+    thread: dict[str, int] = {}
+    process: dict[str, int] = {}
+    sections = [f for f in frames if f.storage == "tiled" and not f.expanded]
+    if sections:
+        pixel["decompression"] = max(
+            max(decoding.kept_bytes(f, compiled), decoding.window_bytes(f, compiled) - spare)
+            for f in sections
+        )
+        if len({f.block for f in sections}) > 1:  # a tile cuts the blocks of some
+            cut = max(2 * f.block[0] * decoding.window_bytes(f, compiled) for f in sections)
+            thread["blocks that a tile cuts"] = cut * frames[0].shape[-1]
+        own, shared = (
+            max((decoding.tile_bytes(f, compiled, spare) for f in sections if of(f)), default=0)
+            for of in (lambda f: not decoding.serial(f), decoding.serial)
+        )
+        thread |= {"decoding": own} if own else {}
+        process |= {"decoding, one at a time": shared} if shared else {}
+        slow = sum(decoding.is_slow(f, compiled) for f in sections)
+        process |= {"open compressed files": decoding.OPEN_FILE * min(TILED_OPEN, slow)}
     if any(f.storage == "zarr" for f in frames):
-        fixed["reading a Zarr store"] = 30 * MB  # its threads and codecs
-    if any(f.storage == "gzip" for f in frames):
-        fixed["expanding"] = 4 * MB
-    return Holds(pixel, process=fixed)
+        process["reading a Zarr store"] = ZARR_BYTES
+    return Holds(pixel, thread, process)
 
 
 def chunk_costs(frames: Sequence[Frame]) -> dict[str, int]:
     """What reading of a Zarr store holds for each pixel: a window of all its frames, and while
     that is made the chunks it comes from."""
-    held = [3 * f.depth * f.pixels.stored.itemsize for f in frames if f.storage == "zarr"]
+    held = [
+        decoding.CHUNK_COPIES * f.depth * f.pixels.stored.itemsize
+        for f in frames
+        if f.storage == "zarr"
+    ]
     return {"chunks of all frames": max(held)} if held else {}
 
 

@@ -16,7 +16,6 @@ import gzip
 import math
 import os
 import shutil
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -26,10 +25,12 @@ from typing import Any, cast
 import numpy as np
 from astropy.io import fits
 
-from pulsar_dask.checksum import MINUS_ZERO, Ledger, fold, turned, word_sum
+from pulsar_dask.checksum import MINUS_ZERO, Ledger, Sums, both_sums
+from pulsar_dask.decoding import check_expansion
 from pulsar_dask.errors import PulsarError, exhausted, printable
 from pulsar_dask.frame import Frame, PixelType, RiceTable
 from pulsar_dask.kernels import if_loaded, worth_compiling
+from pulsar_dask.ordersum import WEIGHTS
 from pulsar_dask.scan import BLOCK, DAMAGED, DAMAGED_STORE, most_expanded, refusal
 from pulsar_dask.tiles import GB, Grid, Tile
 
@@ -65,8 +66,8 @@ def read_tile(
     for frame, image in zip(frames[done:], out[done:], strict=True):
         _guarded(_READERS[frame.storage])(frame, tile, image)
         if ledger is not None:
-            total, count = _sum_part(frame, tile, part, image)
-            ledger.add(frame.path, total, count)
+            sums, count = _sum_part(frame, tile, part, image)
+            ledger.add(frame.path, sums.words, count, sums.order)
     return out
 
 
@@ -74,20 +75,14 @@ def _read_at_once(frames: Sequence[Frame], tile: Tile, out: Array, ledger: Ledge
     """Read uncompressed frames in compiled code, where it is loaded: between two reads in Python
     a thread waits for the others. How many were read and counted; the others are to be read
     one by one, which tells what is wrong."""
-    read_rows = if_loaded("read_rows")
+    read_rows = if_loaded("read_rows", "sumcode")
     rows, columns = frames[0].shape[-2:]
     if read_rows is None or not hasattr(os, "pread"):
-        return 0
-    # it sums whole words that follow each other in a file
-    if ledger is not None and (tile.width < columns or out[0].nbytes % 4):
         return 0
     first = ((tile.plane * rows + tile.y) * columns + tile.x) * out.itemsize
     # a whole tile's width is one row of bytes
     height = tile.height if tile.width < columns else 1
     parts = out.view(np.uint8).reshape(len(frames), height, -1)
-    words = np.empty((0, 0), np.uint32)
-    if ledger is not None:
-        words = parts.reshape(len(frames), -1).view(np.uint32)
     open_plain = _guarded(_open_plain)
     done = 0
     while done < len(frames):
@@ -95,37 +90,33 @@ def _read_at_once(frames: Sequence[Frame], tile: Tile, out: Array, ledger: Ledge
         if any(frame.storage != "plain" for frame in group):
             return done
         files = [open_plain(frame) for frame in group]
-        sums = np.empty(len(group), np.uint64)
+        sums = np.empty((len(group) if ledger is not None else 0, 2), np.uint64)
         count: int = read_rows(
             np.array([file.number for file in files]),
             np.array([frame.offset + first for frame in group]),
             columns * out.itemsize,
             parts[done : done + len(group)],
-            words[done : done + len(group)],
+            first,
+            WEIGHTS,
             sums,
-            sys.byteorder == "little",
         )
         if ledger is not None:
             names = [frame.path for frame in group[:count]]
-            totals = [turned(total, first) for total in sums[:count].tolist()]
-            ledger.add_all(names, totals, parts[0].nbytes)
+            ledger.add_all(names, sums[:count].tolist(), parts[0].nbytes)
         done += count
         if count < len(group):
             return done
     return done
 
 
-def _sum_part(frame: Frame, tile: Tile, part: Tile, image: Array) -> tuple[int, int]:
-    """Sum and number of the bytes of a part of a tile, as a FITS image would hold them."""
+def _sum_part(frame: Frame, tile: Tile, part: Tile, image: Array) -> tuple[Sums, int]:
+    """Sums and number of the bytes of a part of a tile, as a FITS image would hold them."""
     rows, columns = frame.shape[-2:]
     y, x = part.y - tile.y, part.x - tile.x
-    inner = image[y : y + part.height, x : x + part.width]
+    inner = np.ascontiguousarray(image[y : y + part.height, x : x + part.width])
     start = ((part.plane * rows + part.y) * columns + part.x) * image.itemsize
-    if part.width == columns:
-        return word_sum(inner.reshape(-1).view(np.uint8), start), inner.nbytes
-    step = columns * image.itemsize
-    sums = (word_sum(row.view(np.uint8), start + i * step) for i, row in enumerate(inner))
-    return fold(sum(sums)), inner.nbytes
+    data = inner.reshape(-1) if part.width == columns else inner
+    return both_sums(data.view(np.uint8), start, step=columns * image.itemsize), inner.nbytes
 
 
 _COUNTING = threading.local()
@@ -200,8 +191,9 @@ def to_values(stored: Array, pixels: PixelType) -> Array:
     native = stored.astype(stored.dtype.newbyteorder("="))
     if pixels.scaled:
         values = native.astype(np.float64)
-        values *= pixels.bscale
-        values += pixels.bzero
+        with np.errstate(over="ignore"):
+            values *= pixels.bscale
+            values += pixels.bzero
     elif pixels.other_sign:
         unsigned = np.dtype(f"u{native.itemsize}")
         flipped = native.view(unsigned) ^ unsigned.type(1 << (8 * native.itemsize - 1))
@@ -212,8 +204,8 @@ def to_values(stored: Array, pixels: PixelType) -> Array:
         values = native.astype(pixels.native, copy=False)
     if pixels.blank is not None:
         values[native == pixels.blank] = np.nan
-    if pixels.floating:
-        values[np.isinf(native)] = np.nan
+    if pixels.floating or pixels.overflows:
+        values[np.isinf(values)] = np.nan
     return values
 
 
@@ -261,27 +253,31 @@ def close_files() -> None:
 # --- checksums -------------------------------------------------------------------------
 
 #: Bytes that are read at a time where a file is read for its sum alone.
-_STRETCH = 4_000_000
+STRETCH = 4_000_000
 
 
-def pixel_sum(frame: Frame) -> int:
-    """DATASUM of the image as a FITS file holds it that is not compressed, from a reading of
-    its own.
+def pixel_sums(frame: Frame) -> Sums:
+    """Sums of the image as a FITS file holds it that is not compressed, from a reading of its own.
 
     Raises
     ------
     PulsarError
         The file cannot be read, is damaged, or has changed since it was scanned.
     """
-    rows = max(1, _STRETCH // (frame.shape[-1] * frame.pixels.stored.itemsize))
+    rows = max(1, STRETCH // (frame.shape[-1] * frame.pixels.stored.itemsize))
     block = 1 if frame.expanded else frame.block[0]
     rows = -(-rows // block) * block
-    total = 0
+    total = Sums()
     for _, tile in Grid(frame.shape, min(rows, frame.shape[-2]), frame.shape[-1]):
         image = np.empty((1, *tile.shape), frame.pixels.stored)
         read_tile([frame], tile, image, counted=None)
         total += _sum_part(frame, tile, tile, image[0])[0]
-    return fold(total)
+    return total
+
+
+def pixel_sum(frame: Frame) -> int:
+    """Of the `pixel_sums` the one that DATASUM is."""
+    return pixel_sums(frame).words
 
 
 def data_sum(frame: Frame) -> int:
@@ -291,7 +287,7 @@ def data_sum(frame: Frame) -> int:
     Raises
     ------
     PulsarError
-        As `pixel_sum`.
+        As `pixel_sums`.
     """
     if frame.storage not in ("plain", "tiled"):
         return pixel_sum(frame)
@@ -300,18 +296,18 @@ def data_sum(frame: Frame) -> int:
 
 def _data_sum(frame: Frame) -> int:
     end = min(frame.size, frame.offset + -(-frame.length // BLOCK) * BLOCK)
-    file, total = _open_plain(frame), 0
-    part = np.empty(_STRETCH, np.uint8)
-    for start in range(frame.offset, end, _STRETCH):
+    file, total = _open_plain(frame), Sums()
+    part = np.empty(STRETCH, np.uint8)
+    for start in range(frame.offset, end, STRETCH):
         part = part[: end - start]
         file.read_into(part, start)
-        total += word_sum(part)
-    return fold(total)
+        total += both_sums(part, start - frame.offset)
+    return total.words
 
 
 def check_sums(
     frames: Sequence[Frame], ledger: Ledger, threads: int
-) -> tuple[dict[str, int], list[str]]:
+) -> tuple[dict[str, Sums], list[str]]:
     """The sums of frames, and what does not match those that their headers state.
 
     Parameters
@@ -325,7 +321,7 @@ def check_sums(
     Returns
     -------
     sums : dict
-        `pixel_sum` of each frame by its path.
+        `pixel_sums` of each frame by its path.
     remarks : list of str
         In words, with the way out.
     """
@@ -347,17 +343,26 @@ _MISMATCHES = {
         "they were changed or damaged after that was written, copy the file again or leave it out"
     ),
     "the header does not match its CHECKSUM": "it was edited or damaged after that was written",
+    "the data are not in the order in which they were written": (
+        "rows or blocks of them have changed places, copy the file again or leave it out"
+    ),
 }
 
 
-def _check_sum(frame: Frame, ledger: Ledger) -> tuple[int, str | None]:
-    pixels = ledger.sum(frame.path, frame.nbytes)
-    if pixels is None:
-        pixels = pixel_sum(frame)
+def _check_sum(frame: Frame, ledger: Ledger) -> tuple[Sums, str | None]:
+    sums = ledger.sums(frame.path, frame.nbytes)
+    if sums is None:
+        sums = pixel_sums(frame)
+    return sums, _mismatch(frame, sums)
+
+
+def _mismatch(frame: Frame, sums: Sums) -> str | None:
+    """What does not match the sums that a header states."""
     stated = frame.stated
     if stated is None:
-        return pixels, None
-    data_problem, header_problem = _MISMATCHES
+        return None
+    pixels = sums.words
+    data_problem, header_problem, order_problem = _MISMATCHES
     if frame.storage != "tiled":
         data = pixels
         if stated.data not in (None, data):  # what is in the padding counts, too
@@ -367,11 +372,13 @@ def _check_sum(frame: Frame, ledger: Ledger) -> tuple[int, str | None]:
     else:
         data = data_sum(frame)
     if not _same_sum(stated.data, data):
-        return pixels, data_problem
+        return data_problem
+    if stated.order is not None and stated.order[0] == pixels and stated.order[1] != sums.order:
+        return order_problem
     if stated.header is not None and not _same_sum(MINUS_ZERO, stated.header + data):
         # without a DATASUM it may be either
-        return pixels, header_problem if stated.data is not None else data_problem
-    return pixels, None
+        return header_problem if stated.data is not None else data_problem
+    return None
 
 
 def _same_sum(stated: int | None, found: int) -> bool:
@@ -423,6 +430,12 @@ class _File:
             if count == 0:
                 raise EOFError("the file ends too early")
             done += count
+
+    def read(self, offset: int, count: int) -> bytes:
+        """So many bytes at `offset`."""
+        part = np.empty(count, np.uint8)
+        self.read_into(part, offset)
+        return part.tobytes()
 
     def write(self, data: bytes | memoryview, offset: int) -> None:
         with self._lock:
@@ -558,6 +571,8 @@ def _read_rice(frame: Frame, table: RiceTable, tile: Tile, image: Array) -> bool
 
 
 def _read_with_astropy(frame: Frame, tile: Tile, image: Array) -> None:
+    if frame.coding is not None and frame.coding.gzipped:
+        check_expansion(frame, frame.coding, _table_rows(frame, tile), _open_plain(frame).read)
     rows = slice(tile.y, tile.y + tile.height)
     columns = slice(tile.x, tile.x + tile.width)
     index = (rows, columns) if len(frame.shape) == 2 else (tile.plane, rows, columns)
@@ -567,6 +582,18 @@ def _read_with_astropy(frame: Frame, tile: Tile, image: Array) -> None:
     if section.dtype.newbyteorder("=") != image.dtype.newbyteorder("="):
         raise ValueError(f"pixels of type {section.dtype} where {image.dtype} was announced")
     image[...] = section
+
+
+def _table_rows(frame: Frame, tile: Tile) -> list[int]:
+    """Rows of the table of compression tiles that a window needs."""
+    height, width = frame.block
+    down, across = (-(-n // step) for n, step in zip(frame.shape[-2:], frame.block, strict=True))
+    layer = tile.plane // (frame.coding.depth if frame.coding else 1)
+    return [
+        (layer * down + y) * across + x
+        for y in range(tile.y // height, -(-(tile.y + tile.height) // height))
+        for x in range(tile.x // width, -(-(tile.x + tile.width) // width))
+    ]
 
 
 # --- expanded first --------------------------------------------------------------------
@@ -688,9 +715,9 @@ def _read_tiled(frame: Frame, tile: Tile, image: Array) -> None:
 
 
 def _read_zarr(frame: Frame, tile: Tile, image: Array) -> None:
-    from pulsar_dask import cubestore
+    from pulsar_dask import storeread
 
-    cubestore.read_window(frame, tile, image)
+    storeread.read_window(frame, tile, image)
 
 
 _READERS = {

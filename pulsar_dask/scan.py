@@ -19,9 +19,18 @@ import numpy as np
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
-from pulsar_dask.checksum import word_sum
+from pulsar_dask.cards import COMMENTARY
+from pulsar_dask.checksum import ORDER_CARD, order_in, word_sum
 from pulsar_dask.errors import PulsarError, printable, reason
-from pulsar_dask.frame import Frame, PixelType, RiceTable, Stated, frame_keywords, shown
+from pulsar_dask.frame import (
+    Coding,
+    Frame,
+    PixelType,
+    RiceTable,
+    Stated,
+    frame_keywords,
+    shown,
+)
 from pulsar_dask.spec import FITS_NAME
 
 BLOCK = 2880
@@ -106,7 +115,7 @@ def scan_frames(paths: Sequence[str]) -> list[Frame]:
 
 def _frames_of(path: str) -> list[Frame]:
     if os.path.isdir(path) and path.lower().rstrip("/\\").endswith(".zarr"):
-        from pulsar_dask.cubestore import scan_store
+        from pulsar_dask.storeread import scan_store
 
         return scan_store(path)
     return [scan_frame(path)]
@@ -116,7 +125,7 @@ def read_header(frame: Frame) -> fits.Header:
     """The image header of a frame as it would be were it not compressed, with the cards
     of the primary header that it lacks."""
     if frame.storage == "zarr":
-        from pulsar_dask.cubestore import header_of
+        from pulsar_dask.storeread import header_of
 
         return header_of(frame)
     with warnings.catch_warnings():
@@ -127,17 +136,27 @@ def read_header(frame: Frame) -> fits.Header:
                 hdus.append(hdu)
                 if hdu.index == frame.hdu:
                     break
-        header = hdus[-1].header.copy()
+        header = hdus[-1].header
         if frame.storage == "tiled":
             header = _image_header(header)
         if len(hdus) > 1:
-            header.extend(
-                (c for c in hdus[0].header.cards if c.keyword not in STRUCTURE),
-                unique=True,
-                update=False,
-                useblanks=False,  # to fill blank cards, it would mend damaged ones, or fail
-            )
+            _fill_up(header, hdus[0].header)
         return header
+
+
+def _fill_up(header: fits.Header, primary: fits.Header) -> None:
+    """Append the cards of the primary header that an image header lacks. (`Header.extend` would
+    compare each comment with each, and mend damaged cards, or fail.)"""
+    known = set(header)
+    said = {(c.keyword, c.value) for c in header.cards if c.keyword in COMMENTARY}
+    for card in primary.cards:
+        keyword = card.keyword
+        if keyword in COMMENTARY:
+            missing = card.is_blank or (keyword, card.value) not in said
+        else:
+            missing = keyword not in known and keyword not in STRUCTURE
+        if missing:
+            header.append(card, end=True)
 
 
 # --- below: FITS structure ----------------------------------------------------------
@@ -145,7 +164,7 @@ def read_header(frame: Frame) -> fits.Header:
 #: Cards that describe a file's own bytes rather than the image.
 STRUCTURE = frozenset(
     "SIMPLE XTENSION BITPIX NAXIS EXTEND PCOUNT GCOUNT GROUPS CHECKSUM DATASUM ZHECKSUM ZDATASUM "
-    "EXTNAME EXTVER EXTLEVEL INHERIT BSCALE BZERO BLANK TFIELDS THEAP LONGSTRN END".split()
+    "DATAORD EXTNAME EXTVER EXTLEVEL INHERIT BSCALE BZERO BLANK TFIELDS THEAP LONGSTRN END".split()
 )
 
 
@@ -214,6 +233,7 @@ def _frame(
             stated=_stated(hdu, tiled),
             block=block,
             rice=_rice_table(hdu, path) if tiled else None,
+            coding=_coding(hdu, path) if tiled else None,
             size=status.st_size,
             mtime_ns=status.st_mtime_ns,
             inode=status.st_ino,
@@ -246,6 +266,7 @@ def _stated(hdu: Hdu, tiled: bool) -> Stated | None:
         _sum_in(keywords.get("DATASUM")),
         word_sum(np.frombuffer(hdu.text, np.uint8)) if checksum else None,
         _sum_in(keywords.get("ZDATASUM")) if tiled else None,
+        order_in(keywords.get(ORDER_CARD)),
     )
     return None if stated == Stated(None, None, None) else stated
 
@@ -256,7 +277,9 @@ def _sum_in(value: Any) -> int | None:
 
 
 #: Bytes of a table's column by the letter of its TFORM (FITS standard 4.0, table 18).
-_COLUMN_BYTES = dict(zip("LBAIJKEDCMPQ", (1, 1, 1, 2, 4, 8, 4, 8, 8, 16, 8, 16), strict=True))
+_COLUMN_BYTES = dict(
+    zip("LXBAIJKEDCMPQ", (1, 1 / 8, 1, 1, 2, 4, 8, 4, 8, 8, 16, 8, 16), strict=True)
+)
 
 
 def _rice_table(hdu: Hdu, path: str) -> RiceTable | None:
@@ -277,20 +300,56 @@ def _rice_table(hdu: Hdu, path: str) -> RiceTable | None:
         or not 1 <= block < 2**31
     ):
         return None
-    at, found = 0, None
-    for i in range(1, _integer(header, "TFIELDS", path) + 1):
-        form = re.fullmatch(r"\s*(\d*)([A-Z])(.*)", str(keywords.get(f"TFORM{i}")))
-        name = str(keywords.get(f"TTYPE{i}")).strip().upper()
-        if not form or form[2] not in _COLUMN_BYTES or name == "ZSCALE":
-            return None
-        if name == "COMPRESSED_DATA" and form[2] in "PQ":
-            found = at, form[2] == "Q"
-        at += int(form[1] or 1) * _COLUMN_BYTES[form[2]]
+    columns = _columns(header, path)
+    if columns is None or "ZSCALE" in columns:
+        return None
+    at = sum(width for _, width, _ in columns.values())
+    place, _, letter = columns.get("COMPRESSED_DATA", (0, 0, ""))
+    found = (place, letter == "Q") if letter in ("P", "Q") else None
     row_bytes, count = (_integer(header, f"NAXIS{i}", path) for i in (1, 2))
     if found is None or at != row_bytes:
         return None
     heap = hdu.offset + _integer(header, "THEAP", path, row_bytes * count)
     return RiceTable(hdu.offset, row_bytes, *found, heap, block, bytepix)
+
+
+def _columns(header: fits.Header, path: str) -> dict[str, tuple[int, int, str]] | None:
+    """Byte in a row, width in bytes and letter of TFORM by the name of a table's column; None
+    where they are not all known."""
+    keywords = Keywords(header)
+    at, found = 0, {}
+    for i in range(1, _integer(header, "TFIELDS", path) + 1):
+        form = re.fullmatch(r"\s*(\d*)([A-Z])(.*)", str(keywords.get(f"TFORM{i}")))
+        if not form or form[2] not in _COLUMN_BYTES:
+            return None
+        width = math.ceil(int(form[1] or 1) * _COLUMN_BYTES[form[2]])
+        name = str(keywords.get(f"TTYPE{i}")).strip().upper()
+        found[name if name not in found else f"{name} {i}"] = at, width, form[2]
+        at += width
+    return found
+
+
+def _coding(hdu: Hdu, path: str) -> Coding:
+    """How an image's tiles are compressed."""
+    header = hdu.header
+    columns = _columns(header, path) or {}
+    algorithm = str(Keywords(header).get("ZCMPTYPE")).strip()
+    pointers = [c for c in ("COMPRESSED_DATA", "GZIP_COMPRESSED_DATA") if c in columns]
+    row_bytes, count = (_integer(header, f"NAXIS{i}", path) for i in (1, 2))
+    return Coding(
+        algorithm=algorithm,
+        depth=max(1, _integer(header, "ZTILE3", path, 1)),
+        quantised="ZSCALE" in columns,
+        mixed="GZIP_COMPRESSED_DATA" in columns or "UNCOMPRESSED_DATA" in columns,
+        rows=hdu.offset,
+        row_bytes=row_bytes,
+        heap=hdu.offset + _integer(header, "THEAP", path, row_bytes * count),
+        gzipped=tuple(
+            (columns[name][0], columns[name][2] == "Q")
+            for name in pointers
+            if columns[name][2] in "PQ" and (name[0] == "G" or algorithm.startswith("GZIP"))
+        ),
+    )
 
 
 def _pixel_type(header: fits.Header, bitpix: int, tiled: bool, path: str) -> PixelType:

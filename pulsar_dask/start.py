@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 INTERRUPTED, TERMINATED = 130, 143
+"""Exit statuses where there are no signals to die of; and what a shell makes of those."""
+_WINDOWS = os.name == "nt"
+_CONTROL_C_EXIT = 0xC000013A - 2**32
+
+
+def die(number: int) -> NoReturn:
+    """End as a signal ends a program. A shell that sees an exit status instead takes the signal
+    for handled, and goes on with its loop."""
+    if _WINDOWS:
+        os._exit(_CONTROL_C_EXIT if number == signal.SIGINT else TERMINATED)
+    signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
+    signal.raise_signal(number)
+    os._exit(128 + number)
 
 
 def _stop(number: int, frame: Any) -> None:
     # At once: an exception would come out of whatever module is half loaded. There is nothing
     # to clean up yet.
-    os.write(2, b"interrupted; nothing was written\n" if number == signal.SIGINT else b"")
-    os._exit(INTERRUPTED if number == signal.SIGINT else TERMINATED)
+    if number == signal.SIGINT:
+        with contextlib.suppress(OSError):  # nobody is there to read it
+            os.write(2, b"interrupted; nothing was written\n")
+    die(number)
 
 
 def handle(handler: Any) -> None:
@@ -25,8 +42,22 @@ def handle(handler: Any) -> None:
             signal.signal(number, handler)
 
 
+def _hold_streams() -> None:
+    """Let no file take the place of a standard stream that is closed (``>&-``): what is said
+    would go into it."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            if os.open(os.devnull, os.O_RDWR) == number:
+                os.set_inheritable(number, True)
+
+
 def _run(command: str, name: str) -> None:
     handle(_stop)
+    _hold_streams()
+    # Processes that are started (local:N) do not look for modules in the current folder.
+    os.environ["PYTHONSAFEPATH"] = "1"
     # No tool multiplies matrices: threads for it would only cost start-up and address space.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Libraries load a tenth faster where what they make is not looked through every 700 objects.
@@ -39,7 +70,7 @@ def _run(command: str, name: str) -> None:
 
 
 def tools() -> None:
-    _run("tools", "python -m pulsar_dask")
+    _run("tools", "pulsar-dask")
 
 
 def med() -> None:

@@ -23,6 +23,10 @@ TARGET = 20 * MB
 READ_RUN = 256_000
 
 
+#: Times its stored pixels that a tile of `TARGET` may hold; beyond, it is smaller.
+MOST_HELD = 4
+
+
 @dataclass(frozen=True, slots=True)
 class Tile:
     """A rectangle of one plane: rows y to y + height, columns x to x + width."""
@@ -82,6 +86,13 @@ class Costs:
     """Name of a buffer: bytes for each pixel of a tile, in each thread."""
     per_thread: dict[str, int] = field(default_factory=dict)
     """Bytes in each thread, whatever the tile."""
+    earlier: dict[str, int] = field(default_factory=dict)
+    """Bytes in each thread before its first tile, which are gone by then."""
+    expanding: dict[str, int] = field(default_factory=dict)
+    """Bytes in each thread that expands frames, before any tile: so many threads as there is
+    room for."""
+    expanders: int | None = None
+    """Threads that are enough for that; None: each helps."""
     fixed: dict[str, int] = field(default_factory=dict)
     """Bytes held once."""
     stored: int = 1
@@ -103,10 +114,14 @@ class Plan:
     """Name of each part of the memory: bytes."""
     workers: int = 0
     """Processes of a cluster that hold as much each; 0: this process computes."""
+    expanders: int = 1
+    """Threads that expand frames before the first tile."""
+    before: dict[str, int] = field(default_factory=dict)
+    """The parts of the memory while they do."""
 
     @property
     def total(self) -> int:
-        return sum(self.parts.values())
+        return max(sum(self.parts.values()), sum(self.before.values()))
 
 
 def plan_tiles(
@@ -150,26 +165,30 @@ def plan_tiles(
     rows, columns = shape[-2:]
     pixel = sum(costs.per_pixel.values())
     thread = sum(costs.per_thread.values())
+    earlier = sum(costs.earlier.values())
     base = process + sum(costs.fixed.values())
+    expanding = sum(costs.expanding.values())
     low_height, low_width = min(block[0], rows), columns
     if block[1] < columns:  # columns can be cut; 4096 pixels still make a useful read
         low_width = min(columns, -(-4096 // block[1]) * block[1])
     least = low_height * low_width
+    each = max(earlier, thread + pixel * least)
     for count in range(max(1, threads), 0 if slots is None else threads - 1, -1):
-        room = (budget - base) // count - thread
-        if room >= pixel * least:
+        if (budget - base) // count >= each and budget - base >= expanding:
             break
     else:
-        each = thread + pixel * least
-        needed = base + (each if slots is None else threads * each)
+        needed = base + max(expanding, each if slots is None else threads * each)
         where = "" if slots is None else f" in a process with {threads} threads"
         raise PulsarError(
             f"--memory {budget / GB:.3g} is too little: "
             f"this needs at least {math.ceil(needed / GB * 100) / 100:.2f} GB{where}"
         )
-    most = room // pixel
+    most = ((budget - base) // count - thread) // pixel
+    # where little is read for what a pixel holds, tiles need not be as large
     wanted = max(
-        target // costs.stored, READ_RUN * costs.frames // costs.stored, low_height * columns
+        target // max(costs.stored, pixel // MOST_HELD),
+        READ_RUN * costs.frames // costs.stored,
+        low_height * columns,
     )
     pixels = max(least, min(most, wanted))
     if pixels >= low_height * columns:
@@ -191,4 +210,10 @@ def plan_tiles(
     parts = {"process": process, **costs.fixed}
     parts |= {name: count * size for name, size in costs.per_thread.items()}
     parts |= {name: count * size * area for name, size in costs.per_pixel.items()}
-    return Plan(grid, count, budget, parts)
+    if (more := earlier - thread - pixel * area) > 0:
+        parts[f"{', '.join(costs.earlier)}, beyond a tile"] = count * more
+    expanders = min(threads, costs.expanders or threads)
+    expanders = max(1, min(expanders, (budget - base) // expanding)) if expanding else 1
+    before = {"process": process, **costs.fixed}
+    before |= {name: expanders * size for name, size in costs.expanding.items()}
+    return Plan(grid, count, budget, parts, expanders=expanders, before=before)

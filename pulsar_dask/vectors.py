@@ -242,6 +242,57 @@ def any_lane(typingctx: Any, a: Any) -> Any:
     return types.boolean(a), codegen
 
 
+# --- bytes anywhere ----------------------------------------------------------------------
+
+
+@intrinsic
+def byte_at(typingctx: Any, address: Any) -> Any:
+    """The byte at an address in memory."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        at = builder.inttoptr(args[0], ir.IntType(8).as_pointer())
+        return builder.zext(builder.load(at), ir.IntType(64))
+
+    return types.uint64(types.intp), codegen
+
+
+@intrinsic
+def words_at(typingctx: Any, address: Any, swap: Any) -> Any:
+    """Eight 32-bit words at an address, from 0 on; `swap`: from the other byte order."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        words = ir.VectorType(ir.IntType(32), 8)
+        value = builder.load(builder.inttoptr(args[0], words.as_pointer()), align=1)
+        value = builder.select(args[1], _call(builder, "bswap", words, value), value)
+        return builder.zext(value, _llvm_type(_EIGHT))
+
+    return _EIGHT(types.intp, types.boolean), codegen
+
+
+_EIGHT = Vector(types.int64)
+
+
+@intrinsic
+def nothing(typingctx: Any) -> Any:
+    """Eight zeros."""
+    return _EIGHT(), lambda context, builder, *_: ir.Constant(_llvm_type(_EIGHT), None)
+
+
+@intrinsic
+def product(typingctx: Any, a: Any, b: Any) -> Any:
+    """Lane by lane; of two that `words_at` gives one instruction."""
+    return a(a, b), lambda context, builder, signature, args: builder.mul(*args)
+
+
+@intrinsic
+def lane(typingctx: Any, a: Any, i: Any) -> Any:
+    """One number of eight."""
+    return (
+        types.uint64(a, types.intp),
+        lambda context, builder, signature, args: builder.extract_element(*args),
+    )
+
+
 # --- networks ----------------------------------------------------------------------------
 
 

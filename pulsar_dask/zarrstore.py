@@ -14,10 +14,14 @@ import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from pulsar_dask.cubestore import MASTER, ChunkWriter, chunk_path, slices
+from pulsar_dask.atomicfolder import AtomicFolder
+from pulsar_dask.checksum import Sums
+from pulsar_dask.disk import drop_cached, failure, unlike
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.master import OUTPUT_TYPES, to_dtype
-from pulsar_dask.outputs import AtomicFolder, drop_cached, failure, unlike
+from pulsar_dask.storechunks import ChunkWriter, slices, write_whole
+from pulsar_dask.storeformat import MASTER, read_array, read_description
+from pulsar_dask.storeseal import Piece, sealed_text
 from pulsar_dask.tiles import Grid, Tile
 from pulsar_dask.trace import Trace
 
@@ -25,15 +29,17 @@ from pulsar_dask.trace import Trace
 @dataclass(frozen=True)
 class MasterChunk:
     """Writes the chunks of a master; returns how many pixels were clipped, how many missing,
-    and a checksum of what was to be written."""
+    a checksum of what was to be written, and what its file holds."""
 
     writer: ChunkWriter
     dtype: str
 
-    def __call__(self, tile: Tile, values: Any) -> tuple[int, int, int]:
+    def __call__(self, tile: Tile, values: Any) -> Written:
         data, clipped, missing = to_dtype(values, self.dtype)
-        self.writer(tile, data)
-        return clipped, missing, _crc(data)
+        return clipped, missing, _crc(data), *self.writer(tile, data)
+
+
+Written = tuple[int, int, int, str, Piece]
 
 
 def _crc(values: Any) -> int:
@@ -62,7 +68,8 @@ class ZarrMaster:
         self.clipped = 0
         self.missing = 0
         self._lock = threading.Lock()
-        self._sums: dict[Tile, int] = {}
+        self._sums: dict[Tile, tuple[int, str]] = {}
+        self._pieces: dict[str, Piece] = {}
         self._sealed = False
         self._folder = AtomicFolder(self.path)
         self._store = self._folder.store
@@ -81,6 +88,7 @@ class ZarrMaster:
                 dimension_names=dims,
                 attributes={"units": str(header.get("BUNIT", "ADU"))},
             )
+            self._array = read_array(self._store, MASTER)
         except BaseException as error:
             self._folder.close()
             if isinstance(error, OSError):
@@ -91,33 +99,32 @@ class ZarrMaster:
         """Write the float64 values of a tile, rounded once."""
         self.written(tile, self.far()(tile, values))
 
-    def far(self) -> Callable[[Tile, Any], tuple[int, int, int]]:
+    def far(self) -> MasterChunk:
         """What writes a tile, in any process that sees the store."""
-        return MasterChunk(ChunkWriter(self._store, MASTER, ""), self.dtype)
+        return MasterChunk(ChunkWriter(self._store, self._array), self.dtype)
 
-    def written(self, tile: Tile, result: tuple[int, int, int]) -> None:
+    def written(self, tile: Tile, result: Written) -> None:
+        clipped, missing, checksum, name, piece = result
         with self._lock:
-            self.clipped += result[0]
-            self.missing += result[1]
-            self._sums[tile] = result[2]
+            self.clipped += clipped
+            self.missing += missing
+            self._sums[tile] = checksum, name
+            self._pieces[name] = piece
 
-    def seal(self, sums: Mapping[str, int] = {}) -> None:
+    def seal(self, sums: Mapping[str, Sums] = {}) -> None:
         """Bring the store to the disk; see `master.FitsMaster.seal`."""
         for text in self._trace.texts(os.path.dirname(self.path), sums):
             self._header.add_history(text)
         text = self._header.tostring(sep="\n", padding=False, endcard=False)
         try:
             zarr.open_array(os.path.join(self._store, MASTER)).attrs["header"] = text
+            with warnings.catch_warnings():  # consolidated metadata are not specified yet
+                warnings.simplefilter("ignore")
+                zarr.consolidate_metadata(self._store)
+            sealed = sealed_text(self._store, read_description(self._store), self._pieces)
+            write_whole(os.path.join(self._store, "zarr.json"), sealed)
         except OSError as error:
             raise failure(self.path, error) from error
-        with (
-            warnings.catch_warnings()
-        ):  # that consolidated metadata are not in Zarr's specification
-            warnings.simplefilter("ignore")
-            try:
-                zarr.consolidate_metadata(self._store)
-            except OSError as error:
-                raise failure(self.path, error) from error
         self._folder.seal()
         if self._verified:
             self._verify()
@@ -126,11 +133,9 @@ class ZarrMaster:
     def _verify(self) -> None:
         try:
             array: Any = zarr.open_array(os.path.join(self._store, MASTER), mode="r")
-            for tile, checksum in self._sums.items():
+            for tile, (checksum, name) in self._sums.items():
                 planes = (tile.plane,) if array.ndim == 3 else ()
-                rows, columns = array.chunks[-2:]
-                index = (*planes, tile.y // rows, tile.x // columns)
-                with open(chunk_path(self._store, MASTER, index), "rb") as file:
+                with open(os.path.join(self._store, name), "rb") as file:
                     drop_cached(file.fileno(), 0, os.fstat(file.fileno()).st_size)
                 if _crc(array[(*planes, *slices(tile))]) != checksum:
                     raise unlike(self.path)

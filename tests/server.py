@@ -1,7 +1,7 @@
 """The tools, each in a process of its own, for the price of one start of Python.
 
 A server that has loaded the libraries forks a child for each command line, which runs it from
-the arguments on as ``python -m pulsar_dask`` does. All else is the command's: signals, exit
+the arguments on as ``pulsar-dask`` does. All else is the command's: signals, exit
 status, what it says and leaves. Where there is no fork each is started anew.
 """
 

@@ -84,7 +84,7 @@ def refused(tool, folder, *args, names, says, **kwargs):
     assert done.status == 1, (done.status, done.stdout, done.stderr)
     error = done.stderr.removesuffix("\n").split("\n")[-1]
     others = done.stderr.removesuffix("\n").split("\n")[:-1]
-    assert error.startswith("python -m pulsar_dask: error: "), done.stderr
+    assert error.startswith("pulsar-dask: error: "), done.stderr
     assert all(line.startswith("warning: ") for line in others), done.stderr
     assert "Traceback" not in done.stderr
     assert "should not happen" not in done.stderr

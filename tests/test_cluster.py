@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import os
@@ -18,7 +19,8 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from distributed import Client
+from distributed import Client, Security
+from distributed.comm import connect
 from helpers import command, names, run, same, write_frame
 from night import Night, noted, pixels
 
@@ -210,6 +212,61 @@ def test_processes_here(night, tmp_path):
     assert {p.pid for p in psutil.Process().children(recursive=True)} <= before
 
 
+async def answers(address: str, **credentials: Any) -> bool:
+    """Whether what listens at an address does what a client of dask asks."""
+
+    async def ask() -> bool:
+        comm = await connect(address, timeout=2, **credentials)
+        await comm.write({"op": "identity", "reply": True})
+        found = await comm.read()
+        comm.abort()
+        return bool(found)
+
+    try:
+        return await asyncio.wait_for(ask(), 5)
+    except (OSError, TimeoutError):
+        return False
+
+
+def ports_of(process: psutil.Process) -> list[int]:
+    with contextlib.suppress(psutil.Error):  # it has not begun, or has ended
+        return [c.laddr.port for c in process.net_connections("tcp") if c.status == "LISTEN"]
+    return []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no TMPDIR")
+def test_nobody_else_reaches_processes_here(cluster, slow, tmp_path):
+    """Another user of the machine, who can open each port of loopback."""
+    (scratch := tmp_path / "scratch").mkdir()
+    process = subprocess.Popen(
+        command("med", slow / "f*.fz", "m.fit", "--scheduler", "local:2"), cwd=tmp_path, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "TMPDIR": str(scratch)},
+    )  # fmt: skip
+    here = psutil.Process(process.pid)
+    workers = until(lambda: len(w := [c for c in here.children(True) if ports_of(c)]) > 1 and w)
+    workers[0].suspend()  # so that the run waits for what follows
+    ports = [port for p in (here, workers[1]) for port in ports_of(p)]
+    assert len(ports) > 3  # scheduler, nannies, a worker
+    stranger = Security.temporary().get_connection_args("client")
+
+    async def reached() -> list[bool]:
+        tries = [answers(f"tcp://127.0.0.1:{port}") for port in ports]
+        tries += [answers(f"tls://127.0.0.1:{port}", **stranger) for port in ports]
+        return await asyncio.gather(*tries, answers(cluster.address))
+
+    try:
+        assert asyncio.run(reached()) == [False] * 2 * len(ports) + [True]
+        for one in [here, *here.children(True)]:
+            assert "PRIVATE KEY" not in str([one.cmdline(), one.environ()])
+        (key,) = scratch.rglob("credentials.pem")
+        assert key.stat().st_mode & 0o077 == 0
+    finally:
+        workers[0].resume()
+    ended(process)
+    assert names(scratch) == []
+    same(pixels(tmp_path / "m.fit"), pixels(slow / "truth.fit"))
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no TMPDIR")
 def test_what_a_killed_run_leaves_goes_with_the_next(slow, night, tmp_path):
     scratch = tmp_path / "scratch"
@@ -383,7 +440,7 @@ def test_interrupted(slow, tmp_path, cluster):
     (tmp_path / "out").mkdir()
     with under_way(slow, tmp_path / "out", cluster.address) as (process, _):
         process.send_signal(signal.SIGINT)
-        ended(process, 130)
+        ended(process, -signal.SIGINT)
     assert names(tmp_path / "out") == []
     with Client(cluster.address, set_as_default=False) as client:
         until(lambda: not client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import shutil
 import signal
@@ -19,12 +20,14 @@ from astropy.io import fits
 from helpers import command, names, run, same, write_frame, write_old_master
 from night import stack, write_stack
 
-from pulsar_dask import outputs
+from pulsar_dask import atomic
+from pulsar_dask.atomic import AtomicFile
+from pulsar_dask.atomicfolder import AtomicFolder
 from pulsar_dask.checksum import fold, word_sum
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.hotpixels import sealed_list
+from pulsar_dask.leftovers import remove_stale
 from pulsar_dask.master import FitsMaster
-from pulsar_dask.outputs import AtomicFile, AtomicFolder, remove_stale
 from pulsar_dask.tiles import Grid
 from pulsar_dask.zarrstore import ZarrMaster
 
@@ -220,13 +223,15 @@ def test_what_a_killed_run_left_is_removed(tmp_path, kind):
     if kind == "file":
         part.write_bytes(b"x" * 100)
     else:
-        part.mkdir()
+        part.mkdir(0o700)
     if kind in ("folder", "moved"):
-        (part / "lock").write_bytes(b"")
+        record = {"made by": "pulsar-dask", "as": "0123456789ab", "names": {"m.zarr": None}}
+        (part / "lock").write_text(json.dumps(record))
         (part / "m.zarr").mkdir()
         (part / "m.zarr" / "zarr.json").write_text("{}")
     if kind == "moved":
-        (part / "old" / "m.zarr").mkdir(parents=True)
+        (part / "old").mkdir(0o700)
+        (part / "old" / "m.zarr").mkdir()
     others = [".m.part", "m.pulsar-0123456789ab.part", ".m.pulsar-0123456789ab.part.fit"]
     for name in others:
         (tmp_path / name).write_bytes(b"of the user")
@@ -236,10 +241,11 @@ def test_what_a_killed_run_left_is_removed(tmp_path, kind):
 
 def test_what_another_run_holds_stays(tmp_path, monkeypatch):
     monkeypatch.delattr(os, "O_TMPFILE", raising=False)  # as on another system
-    outputs._nameless_files.cache_clear()
+    atomic._nameless_files.cache_clear()
     holder = (
         "import os, sys; vars(os).pop('O_TMPFILE', 0)\n"
-        "from pulsar_dask.outputs import AtomicFile, AtomicFolder\n"
+        "from pulsar_dask.atomic import AtomicFile\n"
+        "from pulsar_dask.atomicfolder import AtomicFolder\n"
         "a, b = AtomicFile('m.fit', 100), AtomicFolder('m.zarr')\n"
         "print('ready', flush=True); sys.stdin.read()"
     )
@@ -256,7 +262,7 @@ def test_what_another_run_holds_stays(tmp_path, monkeypatch):
     assert names(tmp_path) == there
     remove_stale(str(tmp_path))
     assert names(tmp_path) == []
-    outputs._nameless_files.cache_clear()
+    atomic._nameless_files.cache_clear()
 
 
 @POSIX
@@ -308,7 +314,7 @@ def test_a_kill_while_a_master_takes_its_name(tmp_path, call, after):
         "    if 'probe' not in b:\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         f"os.{call} = struck\n"
-        "from pulsar_dask.outputs import AtomicFile\n"
+        "from pulsar_dask.atomic import AtomicFile\n"
         "with AtomicFile('m.fit') as file:\n"
         "    file.write_at(b'new', 0)\n"
         "    file.commit()\n"
@@ -338,7 +344,7 @@ def test_an_interrupt_while_libraries_load_is_quiet(tmp_path, wait):
     time.sleep(wait)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=100)
-    assert process.returncode == 130
+    assert process.returncode == -signal.SIGINT
     assert "interrupted; nothing was written" in errors
     assert len(errors.strip().splitlines()) == 1, errors  # a terminal has ^C before it
     assert names(tmp_path) == ["b0001.fit", "b0002.fit", "b0003.fit"]

@@ -350,9 +350,9 @@ def link_stack(folder, count, images, **kwargs):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.slow
-def test_an_interrupt_leaves_what_was_there(slow_stack, tmp_path, number, status):
+def test_an_interrupt_leaves_what_was_there(slow_stack, tmp_path, number):
     write_old_master(tmp_path / "m.fit")
     before = (tmp_path / "m.fit").read_bytes()
     process = subprocess.Popen(
@@ -362,7 +362,7 @@ def test_an_interrupt_leaves_what_was_there(slow_stack, tmp_path, number, status
     at_work(process)
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == status
+    assert process.returncode == -number
     assert "Traceback" not in errors
     assert names(tmp_path) == ["m.fit"]
     assert (tmp_path / "m.fit").read_bytes() == before

@@ -50,7 +50,7 @@ def sums(master: Path) -> dict[str, int]:
 @given(st.binary(max_size=50), st.lists(st.integers(0, 50), max_size=5), st.booleans())
 def test_a_sum_is_that_of_its_parts(data, cuts, loaded):
     if loaded:
-        import pulsar_dask.compiled  # noqa: F401
+        import pulsar_dask.sumcode  # noqa: F401
     places = sorted({0, len(data), *(min(c, len(data)) for c in cuts)})
     parts = [word_sum(np.frombuffer(data[a:b], np.uint8), a) for a, b in itertools.pairwise(places)]
     words = data + bytes(-len(data) % 4)
@@ -385,7 +385,7 @@ def test_inputs_that_went_elsewhere_and_into_an_archive(night, tmp_path):
             stored = fits.getdata(path, do_not_scale_image_data=True)
             write_frame(archive / f"{path.name}.fz", stored, bzero=32768, place="tiled")
         path.unlink()
-    assert "not there" in verify(night, "dark120s.fit", status=1)
+    assert "not there" in verify(night, "dark120s.fit", status=3)
     out = verify(night, "dark120s.fit", "--inputs", archive, "--all")
     assert "9 of 9 files" in out
 
@@ -399,7 +399,7 @@ def test_a_cube_and_its_files(night, tmp_path):
     first = archive / "d120_0001.fit"
     (archive / f"{first.name}.gz").write_bytes(gzip.compress(first.read_bytes()))
     first.unlink()
-    out = verify(night, "c.zarr", status=1)
+    out = verify(night, "c.zarr", status=3)
     assert re.search(r"input \S*d120_0001.fit: not there", out)
     assert "0 of 9 frames have the pixels of their files" in out
     flip(archive / "d300_0002.fit", -2880, bit=64)
@@ -451,6 +451,12 @@ def test_sums_from_a_cluster(cluster, night):
     tool("makedark", *words, cwd=night)
     for name in ("bias.fit", "dark300s.fit"):
         assert sums(night / "far" / name) == sums(night / name)
+        here, far = (
+            read_trace(fits.getheader(path)["HISTORY"], str(night)).sources
+            for path in (night / name, night / "far" / name)
+        )
+        assert [s.order for s in far] == [s.order for s in here]
+        assert all(s.order for s in far)
 
 
 def test_a_master_among_inputs_does_not_lend_its_trace(night):

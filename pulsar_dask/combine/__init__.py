@@ -52,8 +52,8 @@ class Combine(Protocol):
             values used, or without it where nothing can be missing.
         """
 
-    def holds(self, frames: int, pixels: PixelType) -> Holds:
-        """What `block` holds beside the stack and its planes."""
+    def holds(self, frames: int, pixels: PixelType, area: int, *, compiled: bool) -> Holds:
+        """What `block` holds beside the stack, of up to `area` pixels, and its planes."""
 
 
 def names() -> list[str]:

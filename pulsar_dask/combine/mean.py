@@ -29,8 +29,8 @@ class Method:
         values, counts = means.mean(stack, pixels, compiled=compiled)
         return {"image": values} | ({} if counts is None else {"count": counts})
 
-    def holds(self, frames: int, pixels: PixelType) -> Holds:
+    def holds(self, frames: int, pixels: PixelType, area: int, *, compiled: bool) -> Holds:
         return Holds(
             pixel={"sums": means.PIXEL_BYTES},
-            thread={"values of a block": means.scratch_bytes(frames)},
+            thread={"values of a block": means.scratch_bytes(frames, area)},
         )

@@ -28,6 +28,9 @@ class Method:
         values, counts = kernels.median(stack, pixels, compiled=compiled)
         return {"image": values} | ({} if counts is None else {"count": counts})
 
-    def holds(self, frames: int, pixels: PixelType) -> Holds:
-        scratch = kernels.scratch_bytes(frames, pixels.stored.itemsize)
-        return Holds(pixel={"selection": kernels.PIXEL_BYTES}, thread={"selection": scratch})
+    def holds(self, frames: int, pixels: PixelType, area: int, *, compiled: bool) -> Holds:
+        size = pixels.stored.itemsize
+        return Holds(
+            pixel={"selection": kernels.pixel_bytes(pixels, frames, compiled=compiled)},
+            thread={"selection": kernels.scratch_bytes(frames, size, area, compiled=compiled)},
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -51,7 +51,7 @@ class Layer:
     """Frames whose pixels it reads, each once: these reads count for their sums."""
     also: tuple[Frame, ...] = ()
     """What else it reads, as often as it likes."""
-    holds: Holds = Holds()
+    holds: Holds = field(default_factory=Holds)
     """What it holds beside its planes."""
     kernel: Kernel | None = None
     """Compiled code that it needs."""

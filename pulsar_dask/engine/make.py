@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pulsar_dask import reading
-from pulsar_dask.checksum import Ledger
+from pulsar_dask.checksum import Ledger, Sums
 from pulsar_dask.engine.graph import Graph, Index, Taker
 from pulsar_dask.engine.holds import Holds
 from pulsar_dask.engine.layer import Layer
 from pulsar_dask.engine.plan import Resources, make_plan
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.errors import warn
+from pulsar_dask.frame import Frame
 from pulsar_dask.tiles import Grid, Plan, Tile
 
 
@@ -86,7 +87,7 @@ class Executor(Protocol):
 class Watch:
     """What wants to know how a run goes: nobody."""
 
-    def planned(self, plan: Plan) -> None:
+    def planned(self, recipe: Recipe, plan: Plan) -> None:
         """Before the first pixel is read."""
 
     def done_once(self, layer: Layer) -> None:
@@ -104,8 +105,10 @@ class Run:
     plan: Plan
     values: Mapping[str, Any] = field(default_factory=dict)
     """Values of the layers that are made once, by name."""
-    sums: Mapping[str, int] = field(default_factory=dict)
+    sums: Mapping[str, Sums] = field(default_factory=dict)
     """Sums of the frames that were read, by path."""
+    written: dict[str, int] = field(default_factory=dict)
+    """CRC-32 of lists that are written, by path."""
     warnings: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -117,6 +120,7 @@ def make(
     *,
     memory: float | None = None,
     threads: int = 1,
+    summed: Sequence[Frame] | None = None,
     commit: Callable[[Mapping[str, Any]], None] = lambda files: None,
     watch: Watch = Watch(),  # noqa: B008
 ) -> Run:
@@ -131,7 +135,9 @@ def make(
     memory : float, optional
         GB that each process may hold; by default 16, or what there is.
     threads : int
-        Threads of this process for what is left to do at the end.
+        Of this process, for sums of what was not read whole.
+    summed : sequence of Frame, optional
+        Frames whose sums are wanted; by default all that are read.
     commit : callable
         Gives the sealed files of all sinks their names.
     watch : Watch
@@ -146,7 +152,7 @@ def make(
     load = [module for sink in sinks for module in sink.load]
     grid = next((sink.grid for sink in sinks if sink.grid), None)
     plan = make_plan(recipe, sinks, executor.resources(recipe, load, memory), grid)
-    watch.planned(plan)
+    watch.planned(recipe, plan)
     done = [sink.begin(plan) for sink in sinks]
     graph = Graph(
         recipe,
@@ -158,7 +164,10 @@ def make(
     try:
         try:
             run.values = executor.run(graph, sinks, plan, watch, ledger)
-            run.sums, remarks = reading.check_sums(recipe.frames, ledger, threads)
+            frames = recipe.frames if summed is None else summed
+            run.sums, remarks = reading.check_sums(
+                frames, ledger, threads if plan.workers else plan.threads
+            )
         except Exception:
             reading.check_unchanged(recipe.frames)  # if an input changed, that explains it
             raise

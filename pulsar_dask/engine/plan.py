@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from pulsar_dask import pipelines
+from pulsar_dask import decoding, kernels, pipelines
 from pulsar_dask.engine.holds import Holds
 from pulsar_dask.engine.layer import Layer
 from pulsar_dask.engine.recipe import Recipe
@@ -53,27 +53,49 @@ class Resources:
 
 
 def needs(recipe: Recipe, sinks: Sequence[Holding]) -> Holds:
-    """What the layers of a recipe and its sinks hold in a thread, and once.
+    """What the layers of a recipe and its sinks hold while tiles are made.
 
     Layers run one after the other, each beside the planes that later ones take.
     """
-    layers = recipe.layers
+    layers = [layer for layer in recipe.layers if not layer.once]
     last = {needed.name: layer.name for layer in layers for needed in layer.before}
-    waiting: dict[str, Holds] = {}
+    waiting: dict[str, int] = {}
     most = Holds()
     for layer in layers:
-        kept = functools.reduce(operator.add, waiting.values(), Holds())
-        own = Holds(pixel={} if layer.once else {"planes": sum(p.nbytes for p in layer.planes)})
-        taking = functools.reduce(
-            operator.or_, (s.holds for s in sinks if s.layer is layer), Holds()
-        )
-        most |= layer.holds + kept + own + Holds(taking.pixel, taking.thread)
+        planes = sum(plane.nbytes for plane in layer.planes)
+        kept = Holds(pixel={"planes": planes, "planes of layers before": sum(waiting.values())})
+        taking = [sink.holds for sink in sinks if sink.layer is layer]
+        taken = functools.reduce(operator.or_, taking, Holds())
+        most |= layer.holds + kept + Holds(taken.pixel, taken.thread)
         for name in [n for n, user in last.items() if user == layer.name]:
             waiting.pop(name, None)
-        if layer.name in last and not layer.once:
-            waiting[layer.name] = Holds(pixel={f"planes of {layer.name}": own.pixel["planes"]})
-    once = (Holds(process=s.holds.process) for s in sinks)
-    return functools.reduce(operator.add, once, most)
+        if layer.name in last:
+            waiting[layer.name] = planes
+    once = (Holds(process=sink.holds.process) for sink in sinks)
+    listed = Holds(process={"list of frames": pipelines.FRAME_BYTES * len(recipe.frames)})
+    return functools.reduce(operator.add, once, most + listed)
+
+
+def costs_of(recipe: Recipe, sinks: Sequence[Holding]) -> Costs:
+    """What is held in each of the phases of a run: frames are expanded, layers that are made once
+    look at them, tiles are made."""
+    holds = needs(recipe, sinks)
+    earlier = [layer.holds for layer in recipe.layers if layer.once]
+    first = functools.reduce(operator.or_, earlier, Holds())
+    each = decoding.expanding_bytes(recipe.frames, kernels.worth_compiling(recipe.frames))
+    # a tile is as large as what a product's own frames are read for, not as all that it reads
+    largest = max(recipe.layers, key=lambda layer: layer.stored * layer.passes)
+    return Costs(
+        per_pixel=dict(holds.pixel),
+        per_thread=dict(holds.thread),
+        earlier=dict(first.thread),
+        expanding={"expanding": each} if each else {},
+        expanders=decoding.most_expanders(recipe.frames),
+        fixed=dict(holds.process),
+        stored=max(1, largest.stored * largest.passes),
+        frames=max(1, len(largest.reads)),
+        results=sum(sink.sends for sink in sinks),
+    )
 
 
 def make_plan(
@@ -98,34 +120,18 @@ def make_plan(
     PulsarError
         The budget is too small; the message says the least that is needed.
     """
-    holds = needs(recipe, sinks)
-    # a tile is as large as what a product's own frames are read for, not as all that it reads
-    largest = max(recipe.layers, key=lambda layer: layer.stored * layer.passes)
+    costs = costs_of(recipe, sinks)
     block = (grid.height, grid.width) if grid else pipelines.stack_block(recipe.frames)
-    plans = [_plan_for(recipe, sinks, holds, largest, process, block) for process in processes]
+    plans = [_plan_for(recipe, costs, process, block) for process in processes]
     smallest = min(plans, key=lambda plan: plan.grid.height * plan.grid.width)
     workers = 0 if processes[0].slots is None else len(processes)
     return replace(smallest, workers=workers, grid=grid or smallest.grid)
 
 
-def _plan_for(
-    recipe: Recipe,
-    sinks: Sequence[Holding],
-    holds: Holds,
-    largest: Layer,
-    process: Resources,
-    block: tuple[int, int],
-) -> Plan:
+def _plan_for(recipe: Recipe, costs: Costs, process: Resources, block: tuple[int, int]) -> Plan:
     if process.waiting:
-        sent = process.waiting * sum(sink.sends for sink in sinks)
-        holds += Holds(pixel={"results that wait": sent})
-    costs = Costs(
-        per_pixel=dict(holds.pixel),
-        per_thread=dict(holds.thread),
-        fixed=dict(holds.process),
-        stored=max(1, largest.stored * largest.passes),
-        frames=max(1, len(largest.reads)),
-    )
+        waiting = {"results that wait": process.waiting * costs.results}
+        costs = replace(costs, per_pixel=costs.per_pixel | waiting)
     try:
         return plan_tiles(
             recipe.shape,

@@ -25,7 +25,7 @@ class Product:
     frames: tuple[Frame, ...]
     dtypes: Mapping[str, str]
     """Type of each plane in a file, "image" first."""
-    steps: tuple[Step, ...]
+    steps: tuple[Step | str, ...]
     sources: tuple[Source, ...] = ()
     """What it is made of beside its frames."""
     levels: tuple[Layer, ...] = ()
@@ -38,7 +38,7 @@ class Product:
     @property
     def method(self) -> str:
         """How its frames were combined."""
-        (combine,) = (step for step in self.steps if step.verb == "combine")
+        (combine,) = (s for s in self.steps if isinstance(s, Step) and s.verb == "combine")
         return str(combine.args[0][0])
 
     @property

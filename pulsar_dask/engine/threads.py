@@ -51,7 +51,7 @@ class Threads:
                 values[key] = result
                 watch.done_once(once[key])
 
-        reading.expand(graph.recipe.frames, plan.threads)
+        reading.expand(graph.recipe.frames, plan.expanders)
         tasks = graph.tasks(here)
         # An own pool: an interrupt while it starts a thread can leave that thread out of its
         # books, and only `shutdown` lets such a thread end.

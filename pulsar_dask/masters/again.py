@@ -10,14 +10,19 @@ from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.flats import FlatGroup
 from pulsar_dask.frame import Frame
-from pulsar_dask.hotpixels import find_rings, read_list
+from pulsar_dask.gather import read_places
+from pulsar_dask.hotpixels import find_rings
 from pulsar_dask.masters.dark import Bias, dark_recipe, stack_product
 from pulsar_dask.masters.flat import flat_recipe
 from pulsar_dask.step import Step
 
 
 def recipe_again(
-    sources: Mapping[str, Sequence[Any]], steps: Sequence[Step | str], *, threads: int
+    sources: Mapping[str, Sequence[Any]],
+    steps: Sequence[Step | str],
+    *,
+    threads: int,
+    gigabytes: float | None,
 ) -> Recipe:
     """The recipe of one master, its last product.
 
@@ -28,6 +33,8 @@ def recipe_again(
     steps : sequence of Step or str
     threads : int
         That will compute.
+    gigabytes : float or None
+        That the process may take, for a list of pixels.
 
     Raises
     ------
@@ -52,8 +59,9 @@ def recipe_again(
     if "scale" in by_verb:
         defects = None
         for path in sources["list"]:
-            places = read_list(path, frames[0].shape, origin_top="from top" in by_verb)
-            defects = find_rings(places, frames[0].shape, bayer=any(f.bayer for f in frames))
+            shape, top = frames[0].shape, "from top" in by_verb
+            places = read_places(path, shape, origin_top=top, gigabytes=gigabytes)
+            defects = find_rings(places, shape, bayer=any(f.bayer for f in frames))
         dark = sources["dark"][0] if sources["dark"] else constant
         group = FlatGroup(tuple(frames), dark, defects)
         (target,) = by_verb["scale"].args

@@ -19,7 +19,7 @@ from pulsar_dask.engine.recipe import Product, Recipe
 from pulsar_dask.flats import FlatGroup, FrameLevels
 from pulsar_dask.frame import PixelType
 from pulsar_dask.masters.dark import key
-from pulsar_dask.masters.stack import PLANES
+from pulsar_dask.masters.stack import PLANES, combining_holds
 from pulsar_dask.step import Step
 from pulsar_dask.tiles import Grid
 from pulsar_dask.trace import Trace
@@ -58,6 +58,7 @@ def flat_recipe(
         known = (calibration or {}).get(code, Trace())
         n = len(group.frames)
         together = level_frames(n, threads)
+        combining = combining_holds(group.frames, method, _FLOAT64)
         levels = [
             layer(
                 "levels",
@@ -81,7 +82,8 @@ def flat_recipe(
             planes=tuple(PLANES[name] for name in planes),
             reads=group.frames,
             also=group.reads[n:],
-            holds=flats.flat_holds(group) + method.holds(n, _FLOAT64),
+            holds=combining
+            + flats.flat_holds(group, together, spare=sum(combining.pixel.values())),
             kernel=_kernel(group, method),
             passes=2,
         )
@@ -114,7 +116,7 @@ def _kernel(group: FlatGroup, method: Combine) -> kernels.Kernel | None:
 
 
 def _levels(grid: Grid, group: FlatGroup, first: int, last: int) -> FrameLevels:
-    return flats.frame_levels(group, first, last, rows=grid.height)
+    return flats.frame_levels(group, first, last, size=(grid.height, grid.width))
 
 
 def _scales(grid: Grid, group: FlatGroup, target: float, *levels: FrameLevels) -> Array:

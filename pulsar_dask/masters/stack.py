@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -10,8 +11,9 @@ import numpy as np
 
 from pulsar_dask import kernels, pipelines
 from pulsar_dask.combine import Combine
+from pulsar_dask.engine.holds import Holds
 from pulsar_dask.engine.layer import COUNT, IMAGE, Layer, Plane, layer
-from pulsar_dask.frame import Frame
+from pulsar_dask.frame import Frame, PixelType
 from pulsar_dask.reading import read_values
 from pulsar_dask.tiles import Tile
 
@@ -47,6 +49,7 @@ def stacked(
         The type to which values are rounded, where others take them as a file has them.
     """
     pixels = pipelines.stack_type(frames)
+    combining = combining_holds(frames, method, pixels)
     function = partial(combined, method=method, planes=tuple(planes), dtype=dtype)
     return layer(
         kind,
@@ -55,9 +58,15 @@ def stacked(
         minus,
         planes=tuple(PLANES[name] for name in planes),
         reads=tuple(frames),
-        holds=pipelines.stack_holds(frames) + method.holds(len(frames), pixels),
+        holds=combining + pipelines.stack_holds(frames, spare=sum(combining.pixel.values())),
         kernel=kernels.Kernel.of(frames, pixels, method),
     )
+
+
+def combining_holds(frames: Sequence[Frame], method: Combine, pixels: PixelType) -> Holds:
+    """What combining a tile of frames holds, once it is read."""
+    area = math.prod(frames[0].shape[-2:])
+    return method.holds(len(frames), pixels, area, compiled=kernels.worth_compiling(frames))
 
 
 def combined(

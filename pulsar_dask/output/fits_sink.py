@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,12 +32,22 @@ class FitsSink:
     """See `make.Sink`."""
 
     grid = None
+    lines = None
     load: Sequence[str] = ()
 
-    def __init__(self, product: Product, path: str, *, tolerance: float, verify: bool) -> None:
+    def __init__(
+        self,
+        product: Product,
+        path: str,
+        *,
+        tolerance: float,
+        verify: bool,
+        beside: Sequence[str] = (),
+    ) -> None:
+        """`beside` are lists that are written with it, for which it vouches."""
         self.product, self.path, self.layer = product, path, product.layer
         self.dtype = product.dtypes["image"]
-        self._tolerance, self._verify = tolerance, verify
+        self._tolerance, self._verify, self._beside = tolerance, verify, tuple(beside)
         size = np.dtype(self.dtype).itemsize
         self.sends = size
         self.holds = Holds(
@@ -52,7 +62,8 @@ class FitsSink:
             method=self.product.method,
             tolerance=self._tolerance,
         )
-        shape, trace = self.product.frames[0].shape, self.product.trace
+        shape = self.product.frames[0].shape
+        trace = replace(self.product.trace, written=self._beside)
         self.file = FitsMaster(self.path, shape, self.dtype, header, trace, verify=self._verify)
         return frozenset()
 
@@ -63,7 +74,7 @@ class FitsSink:
         self.file.put(tile, *result)
 
     def seal(self, run: Run) -> None:
-        self.file.seal(run.sums)
+        self.file.seal(run.sums, run.written)
 
     def files(self) -> Mapping[str, Any]:
         return {self.path: self.file}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,13 +13,13 @@ from pulsar_dask.engine.graph import Index
 from pulsar_dask.engine.holds import Holds
 from pulsar_dask.engine.layer import Layer
 from pulsar_dask.engine.make import Run
-from pulsar_dask.hotpixels import Candidates, HotPixels, sealed_list
-from pulsar_dask.outputs import AtomicFile
+from pulsar_dask.hotpixels import HOT_PIXELS, Candidates, HotPixels, list_bytes, seal_list
 from pulsar_dask.tiles import Plan, Tile
 
 Array = np.ndarray[Any, Any]
-#: Bytes that a hot pixel takes, as a candidate and as a line.
-HOT_BYTES = 300
+#: Bytes that a hot pixel takes as a candidate, in each plane; and while all are put in order and
+#: written.
+CANDIDATE_BYTES, ORDER_BYTES = 48, 110
 
 
 class ListSink:
@@ -39,12 +41,18 @@ class ListSink:
     ) -> None:
         self.layer, self.path = layer, path
         self.hot = HotPixels(shape, count)
-        self.listed = 0
+        self.lines = min(count, math.prod(shape[-2:]))
+        """Pixels that it lists."""
+        self.crc = 0
+        """CRC-32 of the sealed list."""
         self._rows = shape[-2] if origin_top else None
         self._verify = verify
         self.sends = 0
-        size = HOT_BYTES * min(count, int(np.prod(shape[-2:], dtype=object)))
-        self.holds = Holds(process={f"lists of hot pixels of {layer.name}": size})
+        planes = shape[0] if len(shape) == 3 else 1
+        more = self.lines if count > HOT_PIXELS else 0  # as many as usual take next to nothing
+        self.holds = Holds(
+            process={f"hot pixels of {layer.name}": CANDIDATE_BYTES * planes * more}
+        ) | Holds(process={"list of hot pixels": ORDER_BYTES * more})
 
     def begin(self, plan: Plan) -> frozenset[Index]:
         return frozenset()
@@ -57,8 +65,10 @@ class ListSink:
 
     def seal(self, run: Run) -> None:
         x, y = self.hot.positions()
-        self.listed = len(x)
-        self.file: AtomicFile = sealed_list(self.path, x, y, rows=self._rows, verify=self._verify)
+        self.lines = len(x)
+        data = list_bytes(x, y, rows=self._rows)
+        run.written[self.path] = self.crc = zlib.crc32(data)
+        self.file = seal_list(self.path, data, verify=self._verify)
 
     def files(self) -> Mapping[str, Any]:
         return {self.path: self.file}

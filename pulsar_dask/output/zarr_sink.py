@@ -14,7 +14,7 @@ from pulsar_dask.engine.make import Run
 from pulsar_dask.engine.recipe import Product
 from pulsar_dask.master import master_header
 from pulsar_dask.tiles import Plan, Tile
-from pulsar_dask.zarrstore import MasterChunk, ZarrMaster
+from pulsar_dask.zarrstore import MasterChunk, Written, ZarrMaster
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class _Image:
 
     write: MasterChunk
 
-    def __call__(self, tile: Tile, planes: Mapping[str, Any]) -> tuple[int, int, int]:
+    def __call__(self, tile: Tile, planes: Mapping[str, Any]) -> Written:
         return self.write(tile, planes["image"])
 
 
@@ -31,6 +31,7 @@ class ZarrSink:
     """See `make.Sink`."""
 
     grid = None
+    lines = None
     load: Sequence[str] = ("zarr", "zarr.codecs")
 
     def __init__(self, product: Product, path: str, *, verify: bool) -> None:
@@ -55,7 +56,7 @@ class ZarrSink:
     def taker(self) -> _Image:
         return _Image(self.file.far())
 
-    def here(self, tile: Tile, result: tuple[int, int, int]) -> None:
+    def here(self, tile: Tile, result: Written) -> None:
         self.file.written(tile, result)
 
     def seal(self, run: Run) -> None:

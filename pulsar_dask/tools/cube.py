@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 
-from pulsar_dask.cubestore import CubeStore
-from pulsar_dask.engine.recipe import Recipe
+from pulsar_dask.cubestore import CubeStore, write
 from pulsar_dask.errors import PulsarError, count, printable, warn
 from pulsar_dask.scan import scan_frames
 from pulsar_dask.start import INTERRUPTED
 from pulsar_dask.tools.naming import check_order
-from pulsar_dask.tools.options import Options, run_sinks
+from pulsar_dask.tools.options import Options, watching
 
 
 def cube(spec: Sequence[str], output: str, *, options: Options) -> None:
@@ -27,8 +25,8 @@ def cube(spec: Sequence[str], output: str, *, options: Options) -> None:
         done, of = store.progress()
         report.say(f"{done} of {of} chunks are there already")
     try:
-        with options.executor() as executor, contextlib.closing(store):
-            run_sinks(Recipe((), (store.layer,)), [store], executor, options, report)
+        with options.executor() as executor, watching(report, options) as watch:
+            write(store, executor, memory=options.memory, threads=options.used, watch=watch)
     except BaseException as error:
         done, of = store.progress() if store.grid else (0, 0)
         if not done:

@@ -12,8 +12,9 @@ from pulsar_dask.gather import Darks, gather_darks
 from pulsar_dask.hotpixels import HOT_PIXELS
 from pulsar_dask.masters.dark import dark_recipe
 from pulsar_dask.report import Report
+from pulsar_dask.spec import as_texts
 from pulsar_dask.tools.masters import make_masters
-from pulsar_dask.tools.options import Options
+from pulsar_dask.tools.options import Options, lists_in
 
 #: Share of a sensor's pixels beyond which those listed as hot are no longer few.
 HOT_SHARE = 0.01
@@ -37,7 +38,7 @@ def makedark(
             executor,
             options,
             report,
-            inputs=[f.path for f in darks.frames],
+            inputs=[*(f.path for f in darks.frames), *lists_in([*as_texts(spec), bias or ""])],
             lists={p.name: wanted for p in recipe.products if p.kind == "dark"},
             what=_darks_and_bias(darks),
         )

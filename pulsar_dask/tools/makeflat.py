@@ -11,7 +11,7 @@ from pulsar_dask.gather import gather_flats
 from pulsar_dask.masters.flat import flat_recipe
 from pulsar_dask.spec import MOST_ADU, as_number
 from pulsar_dask.tools.masters import make_masters
-from pulsar_dask.tools.options import Options
+from pulsar_dask.tools.options import Options, lists_in
 
 
 def makeflat(
@@ -33,7 +33,12 @@ def makeflat(
     if not 1 / MOST_ADU < target < MOST_ADU:
         raise PulsarError(f"target median {target:g}: give a positive number of ADU, such as 5000")
     flats = gather_flats(
-        spec, dark=dark, hot_pixels=hot_pixels, origin_top=origin_top, search=options.search
+        spec,
+        dark=dark,
+        hot_pixels=hot_pixels,
+        origin_top=origin_top,
+        search=options.search,
+        memory=options.memory,
     )
     report.passed_over(flats.passed, flats.unused)
     with options.executor() as executor:
@@ -46,5 +51,5 @@ def makeflat(
             calibration=flats.calibration,
         )
         lists = [s.path for trace in flats.calibration.values() for s in trace.sources]
-        paths = [f.path for f in flats.frames + flats.darks] + lists
+        paths = [*(f.path for f in flats.frames + flats.darks), *lists, *lists_in(spec)]
         make_masters(recipe, executor, options, report, inputs=paths)

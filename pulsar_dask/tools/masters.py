@@ -38,6 +38,7 @@ def make_masters(
             options.place(f"{product.name}.fit"),
             tolerance=options.search.tolerance,
             verify=options.verify,
+            beside=[_list_of(product, options)] if product.name in lists else (),
         )
         for product in recipe.products
     }
@@ -45,14 +46,14 @@ def make_masters(
         product.name: ListSink(
             product.layer,
             product.frames[0].shape,
-            options.place(f"cosme{product.name[4:]}.lst"),
+            _list_of(product, options),
             lists[product.name],
             verify=options.verify,
         )
         for product in recipe.products
         if product.name in lists
     }
-    sinks = [*masters.values(), *hot.values()]
+    sinks = [*hot.values(), *masters.values()]  # a master says what its list holds
     run = make_files(recipe, sinks, executor, options, report, inputs=inputs, what=what)
     for product in recipe.products:
         master = masters[product.name]
@@ -65,9 +66,13 @@ def make_masters(
     return run
 
 
+def _list_of(product: Product, options: Options) -> str:
+    return options.place(f"cosme{product.name[4:]}.lst")
+
+
 def hottest(sink: ListSink) -> str:
     """What a list holds, in words."""
-    return f"{sink.listed} hottest pixels"
+    return f"{sink.lines} hottest pixels"
 
 
 def warn_of_pixels(sink: Any) -> None:

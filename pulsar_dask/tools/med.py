@@ -13,6 +13,7 @@ from pulsar_dask.errors import PulsarError, count, printable, warn
 from pulsar_dask.frame import Frame
 from pulsar_dask.gather import Search
 from pulsar_dask.groups import check_alike
+from pulsar_dask.leftovers import remove_stale
 from pulsar_dask.master import common, default_dtype
 from pulsar_dask.masters.dark import stack_product
 from pulsar_dask.output.fits_sink import FitsSink
@@ -22,7 +23,7 @@ from pulsar_dask.scan import scan_frames
 from pulsar_dask.spec import Inputs, has_mask, is_store, same_file
 from pulsar_dask.tools.masters import warn_of_pixels
 from pulsar_dask.tools.naming import check_name, check_order
-from pulsar_dask.tools.options import Options, make_files
+from pulsar_dask.tools.options import Options, lists_in, make_files
 
 
 def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options) -> None:
@@ -39,7 +40,9 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
         raise PulsarError(
             f"{printable(output)}: a master is a .fit, .fits, .fts or .zarr. {way_out}"
         )
-    check_output(output, paths, overwrite=options.overwrite)
+    read = [*paths, *lists_in(spec)]
+    remove_stale(os.path.dirname(os.path.abspath(output)))
+    check_output(output, read, overwrite=options.overwrite)
     frames = _without_masters(scan_frames(paths), inputs, spec, options.search, report)
     if len(frames) == 1:
         warn("one frame is its own median: the result is no cleaner than that frame")
@@ -64,7 +67,7 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
     else:
         sink = FitsSink(product, output, tolerance=options.search.tolerance, verify=options.verify)
     with options.executor() as executor:
-        make_files(Recipe([product]), [sink], executor, options, report, inputs=paths)
+        make_files(Recipe([product]), [sink], executor, options, report, inputs=read)
     warn_of_pixels(sink)
     report.made(output, f"{product.dtype}, {method.name} of {count(len(frames), 'frame')}")
     report.end()

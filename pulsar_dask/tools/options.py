@@ -12,15 +12,21 @@ from typing import Any
 
 from dask.system import CPU_COUNT
 
+from pulsar_dask.disk import failure
 from pulsar_dask.engine.layer import Layer
-from pulsar_dask.engine.make import Executor, Run, Sink, Watch, make
+from pulsar_dask.engine.make import Executor, Run, Watch, make
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.engine.threads import Threads
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.gather import Search
-from pulsar_dask.outputs import check_output, failure, remove_stale, uninterrupted
+from pulsar_dask.interrupts import uninterrupted
+from pulsar_dask.leftovers import remove_stale
+from pulsar_dask.outputs import CREATOR, check_output, is_ours
+from pulsar_dask.ownlists import file_crc, kept
 from pulsar_dask.report import Progress, Report
+from pulsar_dask.spec import as_texts, is_list, list_path
 from pulsar_dask.tiles import Plan, Tile
+from pulsar_dask.transaction import commit_all
 
 #: Outputs of this process that have their names, for the message of an interrupt.
 DONE: list[str] = []
@@ -47,9 +53,8 @@ class Options:
     @contextlib.contextmanager
     def executor(self) -> Iterator[Executor]:
         """Threads of this process, or a cluster."""
-        threads = self.threads or CPU_COUNT
         if self.scheduler is None:
-            yield Threads(threads)
+            yield Threads(self.used)
             return
         if self.scheduler.endswith(".json") and not os.path.exists(self.scheduler):
             raise PulsarError(
@@ -58,8 +63,13 @@ class Options:
             )
         from pulsar_dask.cluster import open_cluster
 
-        with open_cluster(self.scheduler, threads=threads, logs=self.debug) as cluster:
+        with open_cluster(self.scheduler, threads=self.used, logs=self.debug) as cluster:
             yield cluster
+
+    @property
+    def used(self) -> int:
+        """Threads of this process."""
+        return self.threads or CPU_COUNT
 
     def report(self) -> Report:
         return Report(quiet=self.quiet, verbose=self.verbose)
@@ -85,73 +95,64 @@ def make_files(
     `inputs` are files that no output may replace, `what` the frames in words.
     """
     checks = {
-        sink.path: functools.partial(check_output, sink.path, inputs, overwrite=options.overwrite)
+        sink.path: functools.partial(
+            check_output, sink.path, inputs, overwrite=options.overwrite, lines=sink.lines
+        )
         for sink in sinks
     }
-    for check in checks.values():
-        check()
     for folder in {os.path.dirname(os.path.abspath(path)) for path in checks}:
         remove_stale(folder)
+    for check in checks.values():
+        check()
     with contextlib.ExitStack() as stack:
         for sink in sinks:
             stack.callback(sink.close)
-        commit = functools.partial(_commit, checks=checks)
-        return run_sinks(recipe, sinks, executor, options, report, what=what, commit=commit)
-
-
-def run_sinks(
-    recipe: Recipe,
-    sinks: Sequence[Sink],
-    executor: Executor,
-    options: Options,
-    report: Report,
-    *,
-    what: str | None = None,
-    **more: Any,
-) -> Run:
-    """`make`, with the report and a bar that tell how it goes."""
-    with _Progress(recipe, report, options, what) as watch:
+        lists = {sink.path: sink for sink in sinks if sink.lines is not None}
+        commit = functools.partial(
+            _commit, checks=checks, lists=lists, report=report, options=options
+        )
+        watch = stack.enter_context(watching(report, options, what))
         return make(
             recipe,
             sinks,
             executor,
             memory=options.memory,
-            threads=options.threads or CPU_COUNT,
+            threads=options.used,
+            commit=commit,
             watch=watch,
-            **more,
         )
 
 
-class _Progress(Watch):
-    """A bar, by bytes of pixels that were read."""
+class _Watch(Watch):
+    """Says the plan, and shows a bar by bytes of pixels that were read."""
 
-    def __init__(self, recipe: Recipe, report: Report, options: Options, what: str | None) -> None:
-        self.recipe, self.report, self.what = recipe, report, what
-        each = [layer for layer in recipe.layers if not layer.once]
-        #: bytes of a pixel over all layers; bytes that a layer which is made once reads
-        self.stored = sum(layer.stored for layer in each)
-        self.once = {
-            layer.name: sum(f.nbytes for f in layer.also) for layer in recipe.layers if layer.once
-        }
-        area = math.prod(recipe.shape)
-        total = self.stored * area + sum(self.once.values())
-        self._bar = Progress(total, quiet=options.quiet)
+    def __init__(self, report: Report, options: Options, what: str | None) -> None:
+        self._report, self._options, self._what = report, options, what
+        self._bars = contextlib.ExitStack()
 
-    def __enter__(self) -> _Progress:
-        self._progress = self._bar.__enter__()
+    def __enter__(self) -> _Watch:
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self._bar.__exit__(*error)
+        self._bars.close()
 
-    def planned(self, plan: Plan) -> None:
-        self.report.plan(self.recipe.frames, plan, self.what)
+    def planned(self, recipe: Recipe, plan: Plan) -> None:
+        self._report.plan(recipe.frames, plan, self._what)
+        self._once = {x.name: sum(f.nbytes for f in x.also) for x in recipe.layers if x.once}
+        self._each = sum(layer.stored for layer in recipe.layers if not layer.once)
+        total = self._each * math.prod(recipe.shape) + sum(self._once.values())
+        self._bar = self._bars.enter_context(Progress(total, quiet=self._options.quiet))
 
     def done_once(self, layer: Layer) -> None:
-        self._progress.update(self.once[layer.name])
+        self._bar.update(self._once[layer.name])
 
     def done_tile(self, tile: Tile) -> None:
-        self._progress.update(self.stored * math.prod(tile.shape))
+        self._bar.update(self._each * math.prod(tile.shape))
+
+
+def watching(report: Report, options: Options, what: str | None = None) -> _Watch:
+    """What tells how a run goes; `what` are its frames in words."""
+    return _Watch(report, options, what)
 
 
 def make_folder(folder: str) -> None:
@@ -162,13 +163,31 @@ def make_folder(folder: str) -> None:
         raise failure(folder, error) from error
 
 
-def _commit(files: Mapping[str, Any], checks: Mapping[str, Callable[[], None]]) -> None:
-    """Give sealed outputs their names, all or none, but for a kill in between: so there is as
-    little in between as can be, and the disk is waited for at the end."""
-    replaced = [path for path in files if os.path.lexists(path)]
-    for path in files:
-        checks[path]()
-    with uninterrupted():
-        for left, (path, file) in zip(reversed(range(len(files))), files.items(), strict=True):
-            file.commit(None if path in replaced else checks[path], wait=not left)
-            DONE.append(path)
+def _commit(
+    files: Mapping[str, Any],
+    *,
+    checks: Mapping[str, Callable[[], None]],
+    lists: Mapping[str, Any],
+    report: Report,
+    options: Options,
+) -> None:
+    """Give sealed outputs their names, all or none; a list that may be the user's is kept."""
+    foreign = [p for p, sink in lists.items() if not options.overwrite and _is_foreign(p, sink.crc)]
+    with uninterrupted(), kept(foreign) as copies:
+        commit_all(files, checks)
+        DONE.extend(files)
+    for path, name in copies:
+        report.say(
+            f"{printable(path)} was there, and no master beside it says that {CREATOR} wrote it; "
+            f"what it held is {printable(os.path.basename(name))}"
+        )
+
+
+def _is_foreign(path: str, crc: int) -> bool:
+    """Whether a list holds something that may be the user's."""
+    return os.path.isfile(path) and not is_ours(path) and file_crc(path) != crc
+
+
+def lists_in(spec: Sequence[str]) -> list[str]:
+    """The lists of names in an input spec: they are inputs, too."""
+    return [list_path(text) for text in as_texts(spec) if text and is_list(text)]

@@ -1,0 +1,255 @@
+"""Chunks of a store as files: made, written whole or not at all, looked at, taken apart.
+
+Zarr encodes and decodes a chunk in memory, by the few codecs of `storeformat`; files are written
+and found here, so that nothing depends on what else lies in a store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from pulsar_dask.disk import failure, sync
+from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.leftovers import is_temporary
+from pulsar_dask.storeformat import FRAMES, MOST_TEXT, ArrayFormat, read_bounded
+from pulsar_dask.storeseal import Piece, piece
+from pulsar_dask.tiles import Tile
+
+Array = np.ndarray[Any, Any]
+#: Bytes that tell to how many a compressed chunk expands.
+_HEAD = 18
+_ZSTD = b"\x28\xb5\x2f\xfd"
+
+
+def slices(tile: Tile) -> tuple[slice, slice]:
+    """Rows and columns."""
+    return slice(tile.y, tile.y + tile.height), slice(tile.x, tile.x + tile.width)
+
+
+def chunk_name(variable: str, index: Sequence[int]) -> str:
+    """The name of a chunk's file within its store."""
+    return "/".join((variable, "c", *map(str, index)))
+
+
+def chunk_index(array: ArrayFormat, tile: Tile) -> tuple[int, ...]:
+    """The chunk in which a tile begins."""
+    frames = (0,) if array.name == FRAMES else ()
+    planes = (tile.plane,) if len(array.image) == 3 else ()
+    return (*frames, *planes, tile.y // array.chunks[-2], tile.x // array.chunks[-1])
+
+
+def chunks_of(store: str, array: ArrayFormat) -> Iterator[str]:
+    """The names of those chunks that are there."""
+
+    def inside(folder: str, depth: int) -> Iterator[str]:
+        with contextlib.suppress(OSError), os.scandir(os.path.join(store, folder)) as entries:
+            for entry in entries:
+                if not entry.name.isdecimal():
+                    continue
+                if depth > 1:
+                    yield from inside(f"{folder}/{entry.name}", depth - 1)
+                elif entry.is_file() and entry.stat().st_size:
+                    yield f"{folder}/{entry.name}"
+
+    return inside(f"{array.name}/c", len(array.shape))
+
+
+# --- in memory -----------------------------------------------------------------------------
+
+
+def encode(array: ArrayFormat, values: Array) -> Array:
+    """The bytes of a chunk with values, of its size or less at an edge."""
+    import zarr
+    from zarr.storage import MemoryStore
+
+    held: dict[str, Any] = {}
+    zarr.create_array(
+        MemoryStore(held),
+        shape=values.shape,
+        chunks=array.chunks,
+        dtype=array.dtype,
+        compressors=json.loads(array.codecs)[1:],
+        fill_value=_fill(array),
+        zarr_format=3,
+        # a chunk of zeros is written like any other: that it is there says that it is done
+        config={"write_empty_chunks": True},
+    )[...] = values
+    (made,) = (content for name, content in held.items() if name != "zarr.json")
+    return np.asarray(made.as_numpy_array())
+
+
+def decode(array: ArrayFormat, data: bytes) -> Array:
+    """The values of a chunk, the part beyond an edge included; a ValueError if it expands to
+    another size than is announced."""
+    check_head(array, data[:_HEAD], len(data))
+    import zarr
+    from zarr.buffer import cpu
+    from zarr.storage import MemoryStore
+
+    metadata = {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": array.chunks,
+        "data_type": array.dtype,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": array.chunks}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+        "fill_value": _fill(array),
+        "codecs": json.loads(array.codecs),
+        "attributes": {},
+    }
+    chunk = "/".join(("c", *"0" * len(array.chunks)))
+    files = {"zarr.json": json.dumps(metadata).encode(), chunk: data}
+    held = {name: cpu.Buffer.from_bytes(content) for name, content in files.items()}
+    return np.asarray(zarr.open_array(MemoryStore(held), mode="r", zarr_format=3)[...])
+
+
+def _fill(array: ArrayFormat) -> Any:
+    return "NaN" if array.dtype.startswith("float") else 0
+
+
+def check_head(array: ArrayFormat, head: bytes, size: int) -> None:
+    """Compare the length to which a chunk says it expands with what its array announces, before
+    room for it is made: a few bytes could ask for gigabytes."""
+    found, announced = _expanded(array, head, size), array.chunk_bytes
+    if found != announced:
+        raise ValueError(f"a chunk expands to {found} bytes where {announced} are announced")
+
+
+def _expanded(array: ArrayFormat, head: bytes, size: int) -> int | str:
+    names = array.codec_names
+    if "blosc" in names:
+        return int.from_bytes(head[4:8], "little") if len(head) >= 16 else "no"
+    if "zstd" in names:
+        return _zstd_length(head)
+    return size - 4 * ("crc32c" in names)
+
+
+def _zstd_length(head: bytes) -> int | str:
+    """What a frame of Zstandard says of its length (RFC 8878, section 3.1.1.1)."""
+    if len(head) < 6 or not head.startswith(_ZSTD):
+        return "no"
+    flags = head[4]
+    single, dictionary = flags >> 5 & 1, (0, 1, 2, 4)[flags & 3]
+    length = (single, 2, 4, 8)[flags >> 6]
+    if not length:
+        return "an unknown number of"
+    start = 6 - single + dictionary
+    return int.from_bytes(head[start : start + length], "little") + 256 * (length == 2)
+
+
+def check_chunks(store: str, array: ArrayFormat, tile: Tile) -> None:
+    """`check_head` of all chunks from which a tile is read; FileNotFoundError where one is gone,
+    which would be read as zeros."""
+    height, width = array.chunks[-2:]
+    for y in range(tile.y // height * height, tile.y + tile.height, height):
+        for x in range(tile.x // width * width, tile.x + tile.width, width):
+            index = chunk_index(array, replace(tile, y=y, x=x))
+            with open(os.path.join(store, chunk_name(array.name, index)), "rb") as file:
+                check_head(array, file.read(_HEAD), os.fstat(file.fileno()).st_size)
+
+
+def read_texts(store: str, array: ArrayFormat) -> list[str]:
+    """The texts of an array of one axis, taken apart here: Zarr's codec for them makes room for
+    as many as a chunk says it has."""
+    texts: list[str] = []
+    for number in range(array.count):
+        most = min(array.chunks[0], array.shape[0] - len(texts))
+        path = os.path.join(store, chunk_name(array.name, (number,)))
+        if os.path.exists(path):
+            texts += _texts(array, read_bounded(path, MOST_TEXT))[:most]
+        else:  # Zarr does not write a chunk of nothing but empty ones
+            texts += [""] * most
+    return texts
+
+
+def _texts(array: ArrayFormat, data: bytes) -> list[str]:
+    length = _zstd_length(data[:_HEAD])
+    if not isinstance(length, int) or not 0 < length <= MOST_TEXT:
+        raise ValueError(f"{array.name}: its texts expand to {length} bytes")
+    codecs = [{"name": "bytes"}, *json.loads(array.codecs)[1:]]
+    plain = ArrayFormat(array.name, (length,), (length,), "uint8", json.dumps(codecs))
+    data = decode(plain, data).tobytes()
+    texts, at = [], 4
+    while at < len(data):
+        end = at + 4 + int.from_bytes(data[at : at + 4], "little")
+        texts.append(data[at + 4 : end].decode())
+        at = end
+    if at != len(data) or len(texts) != array.chunks[0]:
+        raise ValueError(f"{array.name}: damaged, or not as many texts as there are frames")
+    return texts
+
+
+# --- on the disk ---------------------------------------------------------------------------
+
+
+def write_whole(path: str, data: Any) -> None:
+    """Write a file, which then holds all of it or what it held before."""
+    new = f"{path}.{secrets.token_hex(6)}.part"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    number = os.open(new, flags, 0o666)
+    try:
+        try:
+            view = memoryview(data).cast("B")
+            while view:
+                view = view[os.write(number, view) :]
+            sync(number)
+        finally:
+            os.close(number)
+        os.replace(new, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(new)
+        raise
+
+
+def remove_partial(store: str, variable: str) -> None:
+    """Remove what killed writers of chunks have left."""
+    for folder, _, names in os.walk(os.path.join(store, variable)):
+        for name in names:
+            if name.endswith(".part"):
+                with contextlib.suppress(OSError):
+                    os.unlink(os.path.join(folder, name))
+
+
+@dataclass(frozen=True)
+class ChunkWriter:
+    """Writes chunks of an array of a store, in any process that sees it."""
+
+    store: str
+    array: ArrayFormat
+
+    def __call__(self, tile: Tile, values: Array) -> tuple[str, Piece]:
+        """The name of the chunk's file, and what is known of its content."""
+        self._check()
+        name = chunk_name(self.array.name, chunk_index(self.array, tile))
+        planes = (1,) if len(self.array.image) == 3 else ()
+        data = encode(self.array, values.reshape(*values.shape[:-2], *planes, *values.shape[-2:]))
+        folder = os.path.dirname(self.store)
+        path = os.path.join(self.store, *name.split("/"))
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            write_whole(path, data)
+        except OSError as error:
+            place = os.path.dirname(folder) if is_temporary(folder) else folder
+            raise failure(os.path.join(place, os.path.basename(self.store)), error) from error
+        finally:
+            if not os.path.exists(os.path.join(self.store, "zarr.json")) and is_temporary(folder):
+                # a task that came late has brought back to life what was removed
+                shutil.rmtree(folder, ignore_errors=True)
+        return name, piece(data)
+
+    def _check(self) -> None:
+        if not os.path.exists(os.path.join(self.store, "zarr.json")):
+            raise PulsarError(
+                f"{printable(self.store)} is not there; a Zarr store that workers write must lie "
+                "where all of them see it"
+            )
