@@ -35,9 +35,10 @@ from pulsar_dask.frame import Frame, PixelType, frame_keywords
 from pulsar_dask.graph import TileGraph
 from pulsar_dask.groups import check_alike
 from pulsar_dask.kernels import needed
-from pulsar_dask.leftovers import is_temporary, remove_stale
+from pulsar_dask.leftovers import remove_stale
 from pulsar_dask.master import clean_header
 from pulsar_dask.outputs import CREATOR, check_output, is_ours
+from pulsar_dask.part import is_temporary
 from pulsar_dask.reading import check_unchanged
 from pulsar_dask.run import Computer, OnDone, Output
 from pulsar_dask.scan import DAMAGED_STORE, Keywords, refusal
