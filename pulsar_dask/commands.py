@@ -34,12 +34,12 @@ from pulsar_dask.ownlists import file_crc, kept
 from pulsar_dask.recipes import Product, Recipe, dark_costs, dark_recipe, flat_costs, flat_recipe
 from pulsar_dask.report import Progress, Report
 from pulsar_dask.run import Computer, Output, Threads
+from pulsar_dask.same import Same
 from pulsar_dask.scan import scan_frames
 from pulsar_dask.spec import (
     FITS_NAME,
     MOST_ADU,
     Inputs,
-    Same,
     as_number,
     as_texts,
     has_mask,
