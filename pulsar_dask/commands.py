@@ -356,7 +356,7 @@ def _hint_at_number(hot_pixels: int | None, frame: Frame, report: Report) -> Non
 
 #: Bytes that each hot pixel of a list takes as candidates, thrice as many as are wanted, for each
 #: plane; and while one list's are ordered, or written as lines.
-_CANDIDATE_BYTES, _ORDER_BYTES = 48, 110
+_CANDIDATE_BYTES, _ORDER_BYTES = 48, 90
 
 
 def _with_lists(costs: Costs, wanted: int, lists: int, frame: Frame) -> Costs:
