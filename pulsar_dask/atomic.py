@@ -27,7 +27,7 @@ from pulsar_dask.disk import (
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.held import Folder
 from pulsar_dask.interrupts import uninterrupted
-from pulsar_dask.leftovers import NEW, Identity, Part, hold, identity, temporary_name
+from pulsar_dask.part import NEW, Identity, Part, hold, identity, temporary_name
 
 _ZEROS = bytes(1 << 20)
 

@@ -13,7 +13,7 @@ from pulsar_dask.atomic import make_writable
 from pulsar_dask.disk import failure, sync, sync_folder
 from pulsar_dask.held import BY_DESCRIPTOR, Folder
 from pulsar_dask.interrupts import uninterrupted
-from pulsar_dask.leftovers import Part
+from pulsar_dask.part import Part
 
 
 class AtomicFolder:

@@ -59,15 +59,18 @@ def both_sums(data: Array, offset: int = 0, *, step: int = 0) -> Sums:
     Parameters
     ----------
     data : ndarray of uint8, shape (length,) or (rows, length)
+        The bytes of a row lie together.
     offset : int
         Where the first one lies in the data unit, whose words begin at 0.
     step : int
         Bytes from one row to the next in the data unit.
     """
-    rows = np.ascontiguousarray(data if data.ndim == 2 else data[None])
+    rows = data if data.ndim == 2 else data[None]
     compiled = if_loaded("byte_sums", "sumcode")
     if compiled is not None:
-        words, order = map(int, compiled(rows.ctypes.data, *rows.shape, offset, step, WEIGHTS))
+        words, order = map(
+            int, compiled(rows.ctypes.data, *rows.shape, rows.strides[0], offset, step, WEIGHTS)
+        )
         return Sums(fold(words), order % PRIME)
     words = order = 0
     for i, row in enumerate(rows):

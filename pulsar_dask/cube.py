@@ -96,7 +96,8 @@ def write_cube(
     """Write frames as one compressed Zarr store: what the tool `cube` does.
 
     On the workers of the active dask client, if there is one, else on threads here. Where a
-    run was interrupted, the same call goes on. `open_frames` and every tool take the store as
+    run was interrupted, the same call goes on; until it is complete nothing opens the store, so
+    that nobody reads zeros where chunks are missing. `open_frames` and every tool take the store as
     their input, and ``xarray.open_zarr`` opens it: variable ``frames`` with the dims and
     coordinates of `open_frames` and each frame's header.
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pulsar_dask import ownlists
 from pulsar_dask.checksum import is_as_written
 from pulsar_dask.errors import PulsarError, printable
-from pulsar_dask.spec import Same
+from pulsar_dask.same import Same
 from pulsar_dask.storeseal import store_is_ours, what_happened
 
 CREATOR = "pulsar-dask"
@@ -51,11 +51,10 @@ def check_output(
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         raise PulsarError(f"{name}: the folder {printable(folder)} does not exist; make it first")
-    inputs = list(inputs)
-    output = Same(path)
-    if any(map(output.is_file, inputs)):
+    related = set(map(Same(path).relation, inputs))
+    if "file" in related:
         raise PulsarError(f"{name} is an input; an input is never replaced, name another output")
-    if any(map(output.is_sibling, inputs)):
+    if "sequence" in related:
         raise PulsarError(
             f"{name} belongs to the numbered sequence of the inputs, which is never written to. "
             f"{OUTPUT_LAST}"

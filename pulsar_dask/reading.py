@@ -113,7 +113,7 @@ def _sum_part(frame: Frame, tile: Tile, part: Tile, image: Array) -> tuple[Sums,
     """Sums and number of the bytes of a part of a tile, as a FITS image would hold them."""
     rows, columns = frame.shape[-2:]
     y, x = part.y - tile.y, part.x - tile.x
-    inner = np.ascontiguousarray(image[y : y + part.height, x : x + part.width])
+    inner = image[y : y + part.height, x : x + part.width]
     start = ((part.plane * rows + part.y) * columns + part.x) * image.itemsize
     data = inner.reshape(-1) if part.width == columns else inner
     return both_sums(data.view(np.uint8), start, step=columns * image.itemsize), inner.nbytes

@@ -10,7 +10,6 @@ import os
 import re
 import select
 import stat
-import unicodedata
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -190,67 +189,25 @@ def sequence_siblings(path: str) -> tuple[str, str, int, str] | None:
     return folder, prefix, len(match["number"]), suffix
 
 
-class Same:
-    """A path, to be compared with others: two names of one file, however they are spelled.
+def same_file(a: str, b: str) -> bool:
+    """Whether two paths name one file, be it by a hard link, however they are spelled.
 
     The system says which files are one; where its numbers of files mean nothing (some network
     folders give a file another one each time), the names do, links resolved.
     """
-
-    def __init__(self, path: str) -> None:
-        self.path = os.path.realpath(path)
-        self._text = os.path.normcase(self.path)
-        self._number = _file_number(path)
-        self._sequence = sequence_siblings(self.path)
-
-    def is_file(self, other: str) -> bool:
-        """Whether another path is this file, be it by a hard link."""
-        if self._number is not None and self._number == _file_number(other):
-            return True
-        return self._text == os.path.normcase(os.path.realpath(other))
-
-    def is_name(self, other: str) -> bool:
-        """Whether another path is this very name of the file: a hard link is not."""
-        if not self.is_file(other):
-            return False
-        real = os.path.realpath(other)
-        (folder, name), (there, theirs) = os.path.split(self.path), os.path.split(real)
-        return _plain(name) == _plain(theirs) and Same(folder).is_file(there)
-
-    def is_sibling(self, other: str) -> bool:
-        """Whether another path is of the same numbered sequence."""
-        real = os.path.realpath(other)
-        theirs = sequence_siblings(real)
-        if self._sequence is None or theirs is None:
-            return False
-        (folder, *mine), (there, *their) = self._sequence, theirs
-        if mine != their and ([*map(_plain, mine)] != [*map(_plain, their)] or _tells_case(real)):
-            return False
-        return folder == there or Same(folder).is_file(there)
+    number = file_number(a)
+    if number is not None and number == file_number(b):
+        return True
+    return os.path.normcase(os.path.realpath(a)) == os.path.normcase(os.path.realpath(b))
 
 
-def _file_number(path: str) -> tuple[int, int] | None:
+def file_number(path: str) -> tuple[int, int] | None:
+    """The system's numbers of what a path leads to; None where it has none."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):
         return None
     return (status.st_dev, status.st_ino) if status.st_ino else None
-
-
-def _plain(text: object) -> str:
-    """A name without what some file systems do not tell apart."""
-    return unicodedata.normalize("NFC", str(text)).casefold()
-
-
-def _tells_case(path: str) -> bool:
-    """Whether a file's folder tells upper from lower case."""
-    folder, name = os.path.split(path)
-    return _file_number(os.path.join(folder, name.swapcase())) != _file_number(path)
-
-
-def same_file(a: str, b: str) -> bool:
-    """Whether two paths name one file, however they are spelled."""
-    return Same(a).is_file(b)
 
 
 # --- numbers ---------------------------------------------------------------------------

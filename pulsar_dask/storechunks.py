@@ -19,7 +19,7 @@ import numpy as np
 
 from pulsar_dask.disk import failure, sync
 from pulsar_dask.errors import PulsarError, printable
-from pulsar_dask.leftovers import is_temporary
+from pulsar_dask.part import is_temporary
 from pulsar_dask.storeformat import FRAMES, MOST_TEXT, ArrayFormat, read_bounded
 from pulsar_dask.storeseal import Piece, piece
 from pulsar_dask.tiles import Tile

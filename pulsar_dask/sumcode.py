@@ -126,14 +126,14 @@ def _row(address, length, offset, weights, power):  # type: ignore[no-untyped-de
 
 
 @jit
-def byte_sums(address, n, length, offset, step, weights):  # type: ignore[no-untyped-def]
+def byte_sums(address, n, length, pitch, offset, step, weights):  # type: ignore[no-untyped-def]
     """See `ordersum.sums_of_words`.
 
     Parameters
     ----------
     address : int
-        Where `n` rows of `length` bytes lie in memory; an array would be compiled for once more
-        if nobody may write to it.
+        Where `n` rows of `length` bytes lie in memory, `pitch` bytes from one to the next; an
+        array would be compiled for once more if nobody may write to it.
     offset, step : int
         Where the first one begins in a data unit, and bytes from one to the next there.
     weights : ndarray of uint32
@@ -144,7 +144,7 @@ def byte_sums(address, n, length, offset, step, weights):  # type: ignore[no-unt
     for i in range(n):
         at = offset + i * step
         power = _power(at // (4 * _BLOCK))
-        plain, weighed = _row(address + i * length, length, at, weights, power)
+        plain, weighed = _row(address + i * pitch, length, at, weights, power)
         words += plain
         order = _fold(order + weighed)
     return words, order
@@ -191,13 +191,13 @@ def read_rows(files, offsets, step, out, first, weights, sums):  # type: ignore[
             to += length
         if i < sums.shape[0]:
             start = to - rows * length
-            sums[i, 0], sums[i, 1] = byte_sums(start, rows, length, first, step, weights)
+            sums[i, 0], sums[i, 1] = byte_sums(start, rows, length, length, first, step, weights)
     return n
 
 
 def warm_up() -> None:
     """Load (or, the first time, compile) what is here."""
-    byte_sums(0, 0, 0, 0, 0, _WEIGHTS)
+    byte_sums(0, 0, 0, 0, 0, 0, _WEIGHTS)
     if hasattr(os, "pread"):
         none = np.empty(0, np.int64)
         out, sums = np.empty((0, 0, 0), np.uint8), np.empty((0, 2), np.uint64)

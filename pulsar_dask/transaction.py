@@ -16,7 +16,7 @@ from pulsar_dask.disk import failure, sync_folder
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.held import Folder
 from pulsar_dask.interrupts import uninterrupted
-from pulsar_dask.leftovers import Part
+from pulsar_dask.part import Part
 
 Check = Callable[[], None]
 """Raises PulsarError if a name may not be taken."""

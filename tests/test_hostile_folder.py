@@ -17,8 +17,9 @@ import pytest
 from helpers import command, names, run
 from night import stack, write_stack
 
-from pulsar_dask import held, leftovers
+from pulsar_dask import held
 from pulsar_dask.leftovers import remove_stale
+from pulsar_dask.part import is_temporary
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
 TOKEN = "0123456789ab"
@@ -308,7 +309,7 @@ def killed_between_two_renames(folder: Path) -> Path:
     done = subprocess.run([sys.executable, "-c", KILLED], cwd=folder)
     assert done.returncode == -signal.SIGKILL
     (name,) = names(folder)
-    assert leftovers.is_temporary(name)
+    assert is_temporary(name)
     return folder / name
 
 

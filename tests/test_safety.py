@@ -188,4 +188,4 @@ def test_escapes_in_errors_of_the_command_line(tmp_path):
 
 def test_no_command_shows_the_help(tmp_path):
     (done,) = run_many([()], tmp_path)
-    assert "Commands:\n  cube " in done.out + done.err
+    assert "Masters:\n  med " in done.out + done.err

@@ -16,7 +16,8 @@ from test_faults import LINUX_ROOT
 
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.outputs import check_output
-from pulsar_dask.spec import Same, same_file
+from pulsar_dask.same import Same
+from pulsar_dask.spec import same_file
 
 
 @pytest.fixture

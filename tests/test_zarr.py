@@ -19,9 +19,11 @@ from distributed import Client
 from helpers import command, names, run, same, write_frame
 from night import Night, noted, pixels
 from test_cluster import cluster, cluster_in, ended, one_line, slow, under_way, until
+from test_stores import begun, replaced, truth, with_datasum, write_frames
 
 import pulsar_dask
 from pulsar_dask.errors import PulsarError
+from pulsar_dask.outputs import is_ours
 
 __all__ = ["cluster", "slow"]
 
@@ -309,6 +311,24 @@ def test_workers_write_a_cube(cluster, slow, tmp_path):
     with Client(cluster.address):
         pulsar_dask.write_cube(slow / "f*.fz", tmp_path / "d.zarr")
     same(xr.open_zarr(tmp_path / "c.zarr").frames, xr.open_zarr(tmp_path / "d.zarr").frames)
+
+
+def test_workers_go_on_with_a_cube(cluster, tmp_path):
+    """They compare what is there, and what they read with the sums that the frames state."""
+    write_frames(tmp_path)
+    with_datasum(tmp_path)
+    begun(tmp_path)
+    replaced(tmp_path / "f3.fit", in_place=False, pixel=-1)  # beyond what is there
+    words = ("cube", "f?.fit", "c.zarr", "--scheduler", cluster.address)
+    done = run(*words, cwd=tmp_path)
+    assert "3 of 8 chunks are there already" in done.stdout
+    assert "f3.fit: the data do not match their DATASUM" in done.stderr
+    same(xr.open_zarr(tmp_path / "c.zarr").frames, truth(tmp_path))
+    assert is_ours(str(tmp_path / "c.zarr"))
+    replaced(tmp_path / "f1.fit", in_place=False, pixel=0)
+    said = one_line(run(*words, cwd=tmp_path, status=1).stderr)
+    assert "c.zarr holds other pixels than " in said
+    assert "f1.fit: one of them" in said
 
 
 def test_workers_write_a_master(cluster, slow, tmp_path):

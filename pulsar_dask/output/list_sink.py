@@ -19,7 +19,7 @@ from pulsar_dask.tiles import Plan, Tile
 Array = np.ndarray[Any, Any]
 #: Bytes that a hot pixel takes as a candidate, in each plane; and while all are put in order and
 #: written.
-CANDIDATE_BYTES, ORDER_BYTES = 48, 110
+CANDIDATE_BYTES, ORDER_BYTES = 48, 90
 
 
 class ListSink:

@@ -19,8 +19,9 @@ from pulsar_dask.masters.dark import stack_product
 from pulsar_dask.output.fits_sink import FitsSink
 from pulsar_dask.outputs import OUTPUT_LAST, check_output, is_ours
 from pulsar_dask.report import Report
+from pulsar_dask.same import Same
 from pulsar_dask.scan import scan_frames
-from pulsar_dask.spec import Inputs, has_mask, is_store, same_file
+from pulsar_dask.spec import Inputs, has_mask, is_store
 from pulsar_dask.tools.masters import warn_of_pixels
 from pulsar_dask.tools.naming import check_name, check_order
 from pulsar_dask.tools.options import Options, lists_in, make_files
@@ -31,7 +32,8 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
     report = options.report()
     check_order(spec, output)
     inputs = options.search.find(spec)
-    paths = [p for p in inputs.paths if not (same_file(p, output) and is_ours(output))]
+    same = Same(output)
+    paths = [p for p in inputs.paths if not (same.is_name(p) and is_ours(output))]
     if not paths:
         raise PulsarError(f"{printable(output)} is the only input, and the output")
     check_name(output)
