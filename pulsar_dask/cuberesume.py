@@ -1,7 +1,7 @@
 """What a run takes over of a cube that another one began.
 
 The store's seal tells that its description is as it was written, and the frames' paths, sizes
-and times are in its name for them (`pipelines.frames_token`). That does not see
+and times are in its name for them (`engine.layer.token`). That does not see
 
 - a frame that was replaced by another one of its size and time, as a copy with its times kept
   can be. The number of a file and the time of its status tell, where the system has them; but

@@ -24,7 +24,16 @@ from typing import Any
 PATIENCE = 120
 #: Loaded before, beside what these load.
 MODULES = [
-    f"pulsar_dask.{name}" for name in ("cli", "prefetch", "commands", "verify", "cube", "zarrstore")
+    f"pulsar_dask.{name}" for name in (
+        "tools.commands",
+        "inputs.prefetch",
+        "tools.med",
+        "tools.makedark",
+        "tools.makeflat",
+        "tools.verify",
+        "notebook.masters",
+        "output.zarrstore",
+    )
 ]
 #: Not loaded before unless asked for, as the tools ask whether they are there.
 LATE = {"numba", "distributed"}

@@ -44,7 +44,8 @@ def _driver() -> subprocess.Popen[str]:
 
 
 def _arm(number: int, how: str, mark: int) -> None:
-    from pulsar_dask import atomicfolder, commands
+    from pulsar_dask import atomicfolder
+    from pulsar_dask.tools import options
 
     count, active = 0, False
 
@@ -70,7 +71,7 @@ def _arm(number: int, how: str, mark: int) -> None:
             if real in known:
                 known.add(getattr(os, name))
     atomicfolder._exchange = step(atomicfolder._exchange, otherwise=False)  # type: ignore[assignment]
-    commit = commands.commit_all
+    commit = options.commit_all
 
     def commit_all(*args: Any) -> None:
         nonlocal active
@@ -78,7 +79,7 @@ def _arm(number: int, how: str, mark: int) -> None:
         commit(*args)
         active = False
 
-    commands.commit_all = commit_all
+    options.commit_all = commit_all
 
 
 def _run(args: list[str], folder: str, number: int, how: str) -> Done:

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from night import hottest, noted, pixels, points, stack, tool, write
-from pulsar_dask.commands import Options, make_cosme
+from pulsar_dask.tools.make_cosme import make_cosme
+from pulsar_dask.tools.options import Options
 
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.hotpixels import HotPixels, read_list, write_list

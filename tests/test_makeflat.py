@@ -26,7 +26,8 @@ from night import (
     write,
     write_stack,
 )
-from pulsar_dask.commands import Options, makeflat
+from pulsar_dask.tools.makeflat import makeflat
+from pulsar_dask.tools.options import Options
 
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.gather import Search

@@ -256,14 +256,14 @@ def test_rings_and_correction_hold_what_is_planned():
     assert used <= held + 12_000_000
     defects = hotpixels.find_rings(places, (1000, 1500), bayer=False)
     window = np.random.default_rng(0).normal(100, 1, (5, 1000, 1500))
-    tile = hotpixels.Tile(0, 0, 0, 1000, 1500)
+    tile = Tile(0, 0, 0, 1000, 1500)
     used = traced(lambda: len(hotpixels.correct(window, (0, 0), defects, tile)[0]))
     assert used <= hotpixels.CORRECTION_BYTES
 
 
 @pytest.mark.parametrize("planes", [1, 3])
 def test_many_hot_pixels_hold_what_is_planned(tmp_path, planes):
-    from pulsar_dask.commands import _CANDIDATE_BYTES, _ORDER_BYTES
+    from pulsar_dask.output.list_sink import CANDIDATE_BYTES, ORDER_BYTES
 
     count, n = 100_000, 400_000
     values = np.random.default_rng(0).permutation(n).astype("f8").reshape(400, 1000)
@@ -273,12 +273,12 @@ def test_many_hot_pixels_hold_what_is_planned(tmp_path, planes):
         hot = hotpixels.HotPixels(shape, count)
         for plane in range(planes):
             for y in range(0, 400, 50):
-                hot.write(hotpixels.Tile(plane, y, 0, 50, 1000), values[y : y + 50])
+                hot.write(Tile(plane, y, 0, 50, 1000), values[y : y + 50])
         x, y = hot.positions()
         hotpixels.write_list(str(tmp_path / "c.lst"), x, y)
 
     used = traced(find)
-    planned = count * (_CANDIDATE_BYTES * planes + _ORDER_BYTES)
+    planned = count * (CANDIDATE_BYTES * planes + ORDER_BYTES)
     assert used <= planned + 5_000_000
     assert planned <= 2.5 * used
 

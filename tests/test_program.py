@@ -185,7 +185,16 @@ def test_streams_on_a_full_disk(folder):
 @functools.cache
 def modules() -> set[str]:
     """What a run imports and Python itself, which looks in the current folder, has not before."""
-    parts = ("cli", "prefetch", "commands", "cluster", "verify", "cube")
+    parts = (
+        "tools.commands",
+        "inputs.prefetch",
+        "tools.med",
+        "tools.makedark",
+        "tools.makeflat",
+        "tools.verify",
+        "engine.cluster",
+        "notebook.cube",
+    )
     work = ["numba", "cryptography.x509", *(f"pulsar_dask.{part}" for part in parts)]
     found = []
     for more in ([], work):

@@ -20,7 +20,6 @@ import xarray as xr
 import zarr
 from astropy.io import fits
 from helpers import command, names, run, same, write_frame
-from pulsar_dask.run import Threads
 from test_cluster import one_line, until
 from zarr.codecs import Crc32cCodec, ZstdCodec
 

@@ -24,7 +24,10 @@ from hypothesis import strategies as st
 from night import Night, noted, stack, tool, write_stack
 from test_cluster import cluster
 
-from pulsar_dask import commands
+from pulsar_dask.tools.makedark import makedark
+from pulsar_dask.tools.makeflat import makeflat
+from pulsar_dask.tools.med import med
+from pulsar_dask.tools.options import Options
 from pulsar_dask.checksum import Ledger, fold, word_sum
 from pulsar_dask.cli import tools
 from pulsar_dask.reading import data_sum, pixel_sum
@@ -33,7 +36,7 @@ from pulsar_dask.trace import Source, Trace, history_cards, number_text, read_tr
 
 __all__ = ["cluster"]
 
-QUIET = commands.Options(quiet=True, threads=2)
+QUIET = Options(quiet=True, threads=2)
 MODULO = 0xFFFFFFFF
 
 
@@ -88,7 +91,7 @@ def test_the_sum_of_pixels_is_that_of_the_uncompressed_image(tmp_path_factory, d
         assert data_sum(frame) == datasum(image)
     # and taken while a median is made, in tiles of any width
     with noted():  # that one frame is its own median
-        commands.med([str(path)], str(folder / "m.fit"), dtype=None, options=QUIET)
+        med([str(path)], str(folder / "m.fit"), dtype=None, options=QUIET)
     assert sums(folder / "m.fit") == {name: datasum(image)}
 
 
@@ -153,7 +156,7 @@ def flip(path: Path, byte: int, bit: int = 1) -> None:
 def med_says(folder: Path, *names: str) -> list[str]:
     with noted() as texts:
         files = [str(folder / name) for name in names]
-        commands.med(files, str(folder / "m.fit"), dtype=None, options=QUIET)
+        med(files, str(folder / "m.fit"), dtype=None, options=QUIET)
     return [text for text in texts if "one frame" not in text]
 
 
@@ -291,13 +294,13 @@ def made(tmp_path_factory) -> Path:
     Night(folder)
     constant = replace(QUIET, output_dir="constant")
     with contextlib.chdir(folder), noted():
-        commands.med(["bias0001.fit"], "med.fit", dtype=None, options=QUIET)
-        commands.med(["bias*.fit"], "med16.fit", dtype="uint16", options=QUIET)
-        commands.med(["bias*.fit"], "med.zarr", dtype=None, options=QUIET)
-        commands.makedark(["darks/", "bias*.fit"], bias=None, hot_pixels=9, options=QUIET)
-        commands.makedark(["darks/"], bias="100.1", hot_pixels=9, options=constant)
-        commands.makeflat(["flats/"], target=1234.5, dark=None, hot_pixels=None, options=QUIET)
-        commands.makeflat(
+        med(["bias0001.fit"], "med.fit", dtype=None, options=QUIET)
+        med(["bias*.fit"], "med16.fit", dtype="uint16", options=QUIET)
+        med(["bias*.fit"], "med.zarr", dtype=None, options=QUIET)
+        makedark(["darks/", "bias*.fit"], bias=None, hot_pixels=9, options=QUIET)
+        makedark(["darks/"], bias="100.1", hot_pixels=9, options=constant)
+        makeflat(["flats/"], target=1234.5, dark=None, hot_pixels=None, options=QUIET)
+        makeflat(
             ["flats/"], target=None, dark="0.3", hot_pixels="cosme120s.lst", origin_top=True,
             options=constant,
         )  # fmt: skip
