@@ -20,13 +20,16 @@ from distributed import Client
 from pulsar_dask.graph import TileGraph
 from pulsar_dask.run import Output
 
-from pulsar_dask import pipelines
-from pulsar_dask.cluster import WINDOW, Cluster, Job, Part
-from pulsar_dask.cube import lazy_array
-from pulsar_dask.memory import resident
-from pulsar_dask.scan import scan_frames
-from pulsar_dask.spec import find_inputs
-from pulsar_dask.tiles import Grid, Plan
+
+from pulsar_dask.engine.cluster import WINDOW, Cluster
+from pulsar_dask.engine.worker import Job
+from pulsar_dask.? import Part
+from pulsar_dask.notebook.cube import lazy_array
+from pulsar_dask.engine.memory import resident
+from pulsar_dask.formats.scan import scan_frames
+from pulsar_dask.inputs.find import find_inputs
+from pulsar_dask.kernels.tile import Grid
+from pulsar_dask.engine.cut import Plan
 
 
 class First(Exception):

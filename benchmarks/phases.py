@@ -98,7 +98,7 @@ class Clock:
 
 def child(folder: Path, result: Path, threads: int) -> None:
     marks = {"Python": time.time()}
-    import pulsar_dask.cli
+    import pulsar_dask.tools.commands
 
     marks["command line"] = time.time()
     import pulsar_dask.commands
@@ -180,8 +180,8 @@ def show(found: dict[str, Any], threads: int) -> None:
 def show_imports(folder: Path) -> None:
     """Time of imports by library, its own modules and those that only it brings."""
     code = (
-        "import pulsar_dask.commands, pulsar_dask.compiled, dask.threaded; "
-        "import pulsar_dask.prefetch"
+        "import pulsar_dask.commands, pulsar_dask.kernels.compiled, dask.threaded; "
+        "import pulsar_dask.inputs.prefetch"
     )
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", code], capture_output=True, text=True, check=True

@@ -7,23 +7,9 @@ import gc
 import os
 import signal
 import sys
-from typing import Any, NoReturn
+from typing import Any
 
-INTERRUPTED, TERMINATED = 130, 143
-"""Exit statuses where there are no signals to die of; and what a shell makes of those."""
-_WINDOWS = os.name == "nt"
-_CONTROL_C_EXIT = 0xC000013A - 2**32
-
-
-def die(number: int) -> NoReturn:
-    """End as a signal ends a program. A shell that sees an exit status instead takes the signal
-    for handled, and goes on with its loop."""
-    if _WINDOWS:
-        os._exit(_CONTROL_C_EXIT if number == signal.SIGINT else TERMINATED)
-    signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
-    signal.raise_signal(number)
-    os._exit(128 + number)
+from pulsar_dask.cli.signals import die, handle
 
 
 def _stop(number: int, frame: Any) -> None:
@@ -33,13 +19,6 @@ def _stop(number: int, frame: Any) -> None:
         with contextlib.suppress(OSError):  # nobody is there to read it
             os.write(2, b"interrupted; nothing was written\n")
     die(number)
-
-
-def handle(handler: Any) -> None:
-    """Let a function handle Ctrl-C and SIGTERM, unless they are ignored as under nohup."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, handler)
 
 
 def _hold_streams() -> None:
@@ -64,7 +43,7 @@ def _run(command: str, name: str) -> None:
     gc.set_threshold(50_000, 20, 20)
     # Threads that read, ask for files or return from compiled code wait so long for the others.
     sys.setswitchinterval(0.0005)
-    from pulsar_dask import cli
+    from pulsar_dask.tools import commands as cli
 
     getattr(cli, command).run(name)
 

@@ -16,7 +16,7 @@ from typing import Any
 from helpers import command, names
 from night import stack, write_stack
 
-from pulsar_dask.leftovers import remove_stale
+from pulsar_dask.files.leftovers import remove_stale
 
 ENDINGS = {number: -number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)}
 

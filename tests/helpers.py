@@ -266,7 +266,7 @@ def run(
     if alone or kwargs:
         done = subprocess.run(line, cwd=cwd, capture_output=True, text=True, timeout=120, **kwargs)
     else:
-        load = ["pulsar_dask.cluster"] if "--scheduler" in line else []
+        load = ["pulsar_dask.engine.cluster"] if "--scheduler" in line else []
         done = subprocess.CompletedProcess(line, *forked(line[3:], cwd, load=load)[:3])
     assert "Traceback" not in done.stderr
     assert done.returncode == status, done.stderr or done.stdout

@@ -28,9 +28,10 @@ def peak() -> int:
 def main() -> None:
     result = sys.argv.pop(1)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the tools do before they load it
-    from pulsar_dask import start, tiles
+    from pulsar_dask import start
+    from pulsar_dask.engine import cut
 
-    make, leave = tiles.plan_tiles, os._exit
+    make, leave = cut.plan_tiles, os._exit
 
     def noted(*args: Any, **given: Any) -> Any:
         plan = make(*args, **given)
@@ -42,7 +43,7 @@ def main() -> None:
         Path(result).write_text(json.dumps({"peak": peak(), "plans": PLANS}))
         leave(status)
 
-    tiles.plan_tiles, os._exit = noted, told  # type: ignore[assignment]
+    cut.plan_tiles, os._exit = noted, told  # type: ignore[assignment]
     start.tools()
 
 

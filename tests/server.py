@@ -24,7 +24,8 @@ from typing import Any
 PATIENCE = 120
 #: Loaded before, beside what these load.
 MODULES = [
-    f"pulsar_dask.{name}" for name in (
+    f"pulsar_dask.{name}"
+    for name in (
         "tools.commands",
         "inputs.prefetch",
         "tools.med",

@@ -44,7 +44,7 @@ def _driver() -> subprocess.Popen[str]:
 
 
 def _arm(number: int, how: str, mark: int) -> None:
-    from pulsar_dask import atomicfolder
+    from pulsar_dask.files import atomicfolder
     from pulsar_dask.tools import options
 
     count, active = 0, False
@@ -102,7 +102,7 @@ def _run(args: list[str], folder: str, number: int, how: str) -> Done:
 
 
 if __name__ == "__main__":
-    from pulsar_dask import cli, commands, prefetch, zarrstore  # noqa: F401
+    from pulsar_dask import commands, zarrstore  # noqa: F401
 
     for line in sys.stdin:
         print(json.dumps(_run(*json.loads(line))), flush=True)

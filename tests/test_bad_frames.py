@@ -24,9 +24,9 @@ from helpers import (
 )
 from server import forked
 
-from pulsar_dask.reading import close_files, read_tile
-from pulsar_dask.scan import scan_frames
-from pulsar_dask.tiles import Tile
+from pulsar_dask.formats.reading import close_files, read_tile
+from pulsar_dask.formats.scan import scan_frames
+from pulsar_dask.kernels.tile import Tile
 
 SHAPE = 40, 80  # 6400 bytes: two blocks and a part of a third
 IMAGE = np.random.default_rng(0).integers(0, 30_000, SHAPE).astype("i2")

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from many import refused, run_many, snapshot
 from night import flat64, pixels, stack, write_stack
 
-from pulsar_dask import hotpixels
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.hotpixels import read_list
+from pulsar_dask.inputs import pixellists
+from pulsar_dask.inputs.pixellists import read_list
 
 FLATS = stack(3, 3, 20000)
 SIZE = (24, 31)
@@ -144,7 +144,7 @@ def test_ten_million_lines(tmp_path):
     code = (
         "import resource, sys\n"
         "import numpy as np\n"
-        "from pulsar_dask.hotpixels import read_list\n"
+        "from pulsar_dask.inputs.pixellists import read_list\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "before = peak()\n"
         "places = read_list(sys.argv[1], (4000, 4000))\n"
@@ -195,7 +195,7 @@ def test_blocks_give_what_lines_give(tmp_path, lines, block, top, seed):
     def read(**changed):
         with pytest.MonkeyPatch.context() as patch:
             for name, value in changed.items():
-                patch.setattr(hotpixels, name, value)
+                patch.setattr(pixellists, name, value)
             try:
                 return read_list(str(path), SIZE, origin_top=top).tolist()
             except PulsarError as error:

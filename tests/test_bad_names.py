@@ -12,9 +12,9 @@ from helpers import names, run, same
 from many import quiet_terminal, refused, run_many, snapshot
 from night import noted, pixels, stack, write, write_stack
 
-from pulsar_dask.cli import med as med_command
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.spec import find_inputs
+from pulsar_dask.inputs.find import find_inputs
+from pulsar_dask.tools.commands import med as med_command
 
 BIAS = stack(1, 3, 300)
 TRUTH = np.median(BIAS, 0).astype("f4")

@@ -9,8 +9,8 @@ from many import refused, run_many, snapshot
 from night import pixels, stack, write_stack
 
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.gather import gather_darks
-from pulsar_dask.spec import as_number, number
+from pulsar_dask.inputs.numbers import as_number, number
+from pulsar_dask.masters.darks import gather_darks
 
 DARKS = stack(2, 3, 400)
 FLATS = stack(3, 3, 20000)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import pulsar_dask
-from pulsar_dask.private import is_private
+from pulsar_dask.kernels.private import is_private
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows tells no permissions")
 
@@ -21,7 +21,7 @@ from pulsar_dask.tiny import more
 print(more(9), more.stats.cache_path)
 """
 TINY = """
-from pulsar_dask.codecache import cached
+from pulsar_dask.kernels.codecache import cached
 @cached()
 def more(x):
     return x + 1

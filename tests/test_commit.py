@@ -15,7 +15,7 @@ from helpers import names, run
 from night import stack, write_stack
 from steps import struck
 
-from pulsar_dask.leftovers import remove_stale
+from pulsar_dask.files.leftovers import remove_stale
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
 
@@ -177,9 +177,9 @@ def test_what_the_user_does_after_a_kill_stays(runs, tmp_path, what):
 
 def test_links_are_not_to_be_had(runs, tmp_path, monkeypatch):
     """As on exFAT: what was there is moved, and comes back all the same."""
-    from pulsar_dask import transaction
-    from pulsar_dask.atomic import AtomicFile
     from pulsar_dask.errors import PulsarError
+    from pulsar_dask.files import transaction
+    from pulsar_dask.files.atomic import AtomicFile
 
     monkeypatch.setattr(
         transaction, "_keep", lambda part, old, name: part.beside.stat(name) is None

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from night import corrected, write
 
-from pulsar_dask.flats import FlatGroup, calibrated
-from pulsar_dask.hotpixels import correct, find_rings
-from pulsar_dask.scan import scan_frame
-from pulsar_dask.tiles import Grid, Tile
+from pulsar_dask.formats.scan import scan_frame
+from pulsar_dask.kernels.correct import correct, find_rings
+from pulsar_dask.kernels.tile import Grid, Tile
+from pulsar_dask.masters.calibrated import FlatGroup, calibrated
 
 sizes = st.one_of(
     st.tuples(st.integers(1, 9), st.integers(1, 11)),

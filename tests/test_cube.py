@@ -29,7 +29,7 @@ from hypothesis import strategies as st
 
 import pulsar_dask
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.reading import close_files
+from pulsar_dask.formats.reading import close_files
 
 
 @pytest.fixture(autouse=True)

@@ -20,16 +20,16 @@ from astropy.io import fits
 from helpers import command, names, run, same, write_frame, write_old_master
 from night import stack, write_stack
 
-from pulsar_dask import atomic
-from pulsar_dask.atomic import AtomicFile
-from pulsar_dask.atomicfolder import AtomicFolder
-from pulsar_dask.checksum import fold, word_sum
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.hotpixels import sealed_list
-from pulsar_dask.leftovers import remove_stale
-from pulsar_dask.master import FitsMaster
-from pulsar_dask.tiles import Grid
-from pulsar_dask.zarrstore import ZarrMaster
+from pulsar_dask.files import atomic
+from pulsar_dask.files.atomic import AtomicFile
+from pulsar_dask.files.atomicfolder import AtomicFolder
+from pulsar_dask.files.leftovers import remove_stale
+from pulsar_dask.kernels.checksum import fold, word_sum
+from pulsar_dask.kernels.tile import Grid
+from pulsar_dask.output.fits import FitsMaster
+from pulsar_dask.output.lists import sealed_list
+from pulsar_dask.output.zarrstore import ZarrMaster
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such thing")
 HEADER = fits.Header({"CREATOR": "pulsar-dask 0"})
@@ -244,8 +244,8 @@ def test_what_another_run_holds_stays(tmp_path, monkeypatch):
     atomic._nameless_files.cache_clear()
     holder = (
         "import os, sys; vars(os).pop('O_TMPFILE', 0)\n"
-        "from pulsar_dask.atomic import AtomicFile\n"
-        "from pulsar_dask.atomicfolder import AtomicFolder\n"
+        "from pulsar_dask.files.atomic import AtomicFile\n"
+        "from pulsar_dask.files.atomicfolder import AtomicFolder\n"
         "a, b = AtomicFile('m.fit', 100), AtomicFolder('m.zarr')\n"
         "print('ready', flush=True); sys.stdin.read()"
     )
@@ -314,7 +314,7 @@ def test_a_kill_while_a_master_takes_its_name(tmp_path, call, after):
         "    if 'probe' not in b:\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         f"os.{call} = struck\n"
-        "from pulsar_dask.atomic import AtomicFile\n"
+        "from pulsar_dask.files.atomic import AtomicFile\n"
         "with AtomicFile('m.fit') as file:\n"
         "    file.write_at(b'new', 0)\n"
         "    file.commit()\n"

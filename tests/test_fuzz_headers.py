@@ -18,11 +18,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.groups import by_exposure, by_filter, filter_code
-from pulsar_dask.master import FitsMaster, master_header
-from pulsar_dask.reading import close_files, read_values
-from pulsar_dask.scan import read_header, scan_frames
-from pulsar_dask.tiles import Tile
+from pulsar_dask.formats.reading import close_files, read_values
+from pulsar_dask.formats.scan import read_header, scan_frames
+from pulsar_dask.frames.groups import by_exposure, by_filter
+from pulsar_dask.frames.naming import filter_code
+from pulsar_dask.kernels.tile import Tile
+from pulsar_dask.output.fits import FitsMaster
+from pulsar_dask.output.header import master_header
 
 IMAGE = np.arange(12, dtype="i2").reshape(3, 4)
 CARDS = {

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.hotpixels import read_list
+from pulsar_dask.inputs.pixellists import read_list
 
 ROWS, COLUMNS = 40, 50
 SPACE = " \t"

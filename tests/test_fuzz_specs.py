@@ -14,9 +14,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pulsar_dask.cli import tools
 from pulsar_dask.errors import PulsarError, PulsarWarning, printable
-from pulsar_dask.spec import find_inputs, resolve
+from pulsar_dask.inputs.find import find_inputs, resolve
+from pulsar_dask.tools.commands import tools
 
 SUFFIXES = [".fit", ".fits", ".FTS", ".fit.gz", ".fits.fz"]
 stems = st.one_of(

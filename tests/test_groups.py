@@ -14,18 +14,11 @@ from hypothesis import strategies as st
 from night import noted, write
 
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.frame import frame_keywords, kind_of
-from pulsar_dask.groups import (
-    by_exposure,
-    by_filter,
-    check_group,
-    check_one_exposure,
-    choose,
-    exposure_name,
-    filter_code,
-    named_exposure,
-)
-from pulsar_dask.scan import scan_frame
+from pulsar_dask.formats.scan import scan_frame
+from pulsar_dask.frames.alike import check_group
+from pulsar_dask.frames.groups import by_exposure, by_filter, check_one_exposure, choose
+from pulsar_dask.frames.keywords import frame_keywords, kind_of
+from pulsar_dask.frames.naming import exposure_name, filter_code, named_exposure
 
 
 @pytest.fixture(scope="module")

@@ -17,9 +17,9 @@ import pytest
 from helpers import command, names, run
 from night import stack, write_stack
 
-from pulsar_dask import held
-from pulsar_dask.leftovers import remove_stale
-from pulsar_dask.part import is_temporary
+from pulsar_dask.files import held
+from pulsar_dask.files.leftovers import remove_stale
+from pulsar_dask.files.part import is_temporary
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
 TOKEN = "0123456789ab"
@@ -287,7 +287,8 @@ def test_what_is_in_part_of_others_stays(place, whose):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from pulsar_dask import atomicfolder, held
+from pulsar_dask.files import atomicfolder
+from pulsar_dask.files import held
 atomicfolder._exchange = lambda *args: False  # as on a file system that cannot
 move = held.Folder.move
 def struck(self, name, to, new):
@@ -360,7 +361,7 @@ def test_what_was_made_since_is_not_replaced_by_what_was_there(tmp_path, taken):
 @POSIX
 def test_a_folder_put_in_the_place_of_ours_is_not_emptied(tmp_path):
     """While a run is at work: it goes on in its own folder, and removes nothing by name."""
-    from pulsar_dask.atomicfolder import AtomicFolder
+    from pulsar_dask.files.atomicfolder import AtomicFolder
 
     place = Place(tmp_path)
     with AtomicFolder(str(place.shared / "m.fit")) as folder:

@@ -14,12 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from night import hottest, noted, pixels, points, stack, tool, write
-from pulsar_dask.tools.make_cosme import make_cosme
-from pulsar_dask.tools.options import Options
 
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.hotpixels import HotPixels, read_list, write_list
-from pulsar_dask.tiles import Grid
+from pulsar_dask.inputs.pixellists import read_list
+from pulsar_dask.kernels.highest import HotPixels
+from pulsar_dask.kernels.tile import Grid
+from pulsar_dask.output.lists import write_list
+from pulsar_dask.tools.make_cosme import make_cosme
+from pulsar_dask.tools.options import Options
 
 # --- the highest pixels --------------------------------------------------------------------
 

@@ -10,8 +10,8 @@ from helpers import OTHER_SIGN, STORED, exact_median, images, same, scalings, va
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulsar_dask import kernels
-from pulsar_dask.frame import PixelType
+from pulsar_dask.kernels import median as kernel
+from pulsar_dask.kernels.pixels import PixelType
 
 ALL_TYPES = [
     *((b, {}) for b in STORED),
@@ -29,8 +29,8 @@ def median(stack, bitpix, cards, *, swapped=True):
     """The kernel on pixels as they lie in a file."""
     stored = stack.astype(stack.dtype.newbyteorder(">" if swapped else "="))
     stored, pixels = np.ascontiguousarray(stored), PixelType(bitpix, **cards)
-    results, counts = kernels.median(stored, pixels)
-    by_numpy, same_counts = kernels.median(stored, pixels, compiled=False)
+    results, counts = kernel.median(stored, pixels)
+    by_numpy, same_counts = kernel.median(stored, pixels, compiled=False)
     same(by_numpy, results)
     assert np.array_equal(same_counts, counts)
     return results, counts
@@ -60,13 +60,13 @@ def test_any_stack(data):
 @given(st.sampled_from(sorted(STORED)), st.integers(1, 40), st.data())
 def test_network_and_bisection_agree_with_the_truth(bitpix, frames, data):
     stack = data.draw(images(STORED[bitpix], (frames, 5)))
-    limits = dict(kernels.NETWORK_FRAMES)
+    limits = dict(kernel.NETWORK_FRAMES)
     try:
         for limit in (0, 10_000):
-            kernels.NETWORK_FRAMES.update(dict.fromkeys(limits, limit))
+            kernel.NETWORK_FRAMES.update(dict.fromkeys(limits, limit))
             check(stack, bitpix, {})
     finally:
-        kernels.NETWORK_FRAMES.update(limits)
+        kernel.NETWORK_FRAMES.update(limits)
 
 
 def noise(bitpix, shape, seed=0, missing=0.1):
@@ -178,7 +178,7 @@ def test_the_input_is_left_alone():
     for bitpix in STORED:
         stack = noise(bitpix, (9, 30)).astype(np.dtype(STORED[bitpix]).newbyteorder(">"))
         before = stack.tobytes()
-        kernels.median(stack, PixelType(bitpix))
+        kernel.median(stack, PixelType(bitpix))
         assert stack.tobytes() == before
 
 

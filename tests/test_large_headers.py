@@ -13,8 +13,9 @@ from astropy.io import fits
 from helpers import header_bytes, image_bytes, run, same, write_frame
 from night import pixels
 
-from pulsar_dask.master import FitsMaster, clean_header, master_header
-from pulsar_dask.scan import scan_frame, scan_frames
+from pulsar_dask.formats.scan import scan_frame, scan_frames
+from pulsar_dask.output.fits import FitsMaster
+from pulsar_dask.output.header import clean_header, master_header
 
 IMAGE = np.arange(12, dtype="i2").reshape(3, 4)
 

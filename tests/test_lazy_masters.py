@@ -13,13 +13,13 @@ import pytest
 import xarray as xr
 from helpers import command, image_bytes, names, same
 from night import Night, flat64, hottest, median64, noted, pixels, points, stack, write, write_stack
-from pulsar_dask.tools.makedark import makedark
-from pulsar_dask.tools.makeflat import makeflat
-from pulsar_dask.tools.options import Options
 
 import pulsar_dask
 from pulsar_dask import Search, dark_masters, flat_masters, hot_pixels
 from pulsar_dask.errors import PulsarError
+from pulsar_dask.tools.makedark import makedark
+from pulsar_dask.tools.makeflat import makeflat
+from pulsar_dask.tools.options import Options
 
 OPTIONS = Options(quiet=True, threads=2)
 

@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from night import corrected, write
 
-from pulsar_dask import flats
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.flats import FlatGroup, _MedianFinder, frame_levels, frame_scales
-from pulsar_dask.hotpixels import find_rings
-from pulsar_dask.scan import scan_frame
+from pulsar_dask.formats.scan import scan_frame
+from pulsar_dask.kernels import medianfinder
+from pulsar_dask.kernels.correct import find_rings
+from pulsar_dask.masters import levels as module
+from pulsar_dask.masters.calibrated import FlatGroup
+from pulsar_dask.masters.levels import frame_levels, frame_scales
 
 anything = st.one_of(
     st.integers(-5, 5).map(float),
@@ -31,8 +33,8 @@ lists = st.one_of(
 def find(values, low, high, *, kept, parts=3):
     """The median, and the number of passes it took."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(flats, "MOST_KEPT", kept)
-        finder = _MedianFinder(low, high)
+        patch.setattr(medianfinder, "MOST_KEPT", kept)
+        finder = medianfinder.MedianFinder(low, high)
         passes = 0
         while not finder.done:
             assert passes < 12
@@ -126,7 +128,8 @@ def levels(path, images, *, dark=0.0, listed=(), bayer=False, rows=3, **constant
     group = FlatGroup(tuple(frames), dark, defects)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in constants.items():
-            patch.setattr(flats, name, value)
+            place = medianfinder if hasattr(medianfinder, name) else module
+            patch.setattr(place, name, value)
         return frame_levels(group, 0, len(frames), rows)
 
 

@@ -15,11 +15,11 @@ from helpers import datasum, names, run, same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from night import Night, hottest, median64, noted, pixels, points, stack, tool, write, write_stack
-from pulsar_dask.tools.makedark import makedark
-from pulsar_dask.tools.options import Options
 
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.gather import Search
+from pulsar_dask.masters.search import Search
+from pulsar_dask.tools.makedark import makedark
+from pulsar_dask.tools.options import Options
 
 
 def dark32(images, bias=0.0):

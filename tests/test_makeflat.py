@@ -26,11 +26,11 @@ from night import (
     write,
     write_stack,
 )
-from pulsar_dask.tools.makeflat import makeflat
-from pulsar_dask.tools.options import Options
 
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.gather import Search
+from pulsar_dask.masters.search import Search
+from pulsar_dask.tools.makeflat import makeflat
+from pulsar_dask.tools.options import Options
 
 
 def make(spec, *, target=None, dark=None, hot_pixels=None, **options):

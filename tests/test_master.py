@@ -19,16 +19,17 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pulsar_dask import atomic
-from pulsar_dask.atomic import AtomicFile
-from pulsar_dask.checksum import encode_checksum
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.master import OUTPUT_TYPES, FitsMaster, master_header, to_dtype
-from pulsar_dask.outputs import check_output, is_ours
-from pulsar_dask.scan import scan_frames
-from pulsar_dask.tiles import Grid
-from pulsar_dask.trace import Source, Trace, read_trace
-from pulsar_dask.zarrstore import ZarrMaster
+from pulsar_dask.files import atomic
+from pulsar_dask.files.atomic import AtomicFile
+from pulsar_dask.formats.scan import scan_frames
+from pulsar_dask.frames.provenance import Source, Trace, read_trace
+from pulsar_dask.kernels.checksum import encode_checksum
+from pulsar_dask.kernels.tile import Grid
+from pulsar_dask.output.fits import OUTPUT_TYPES, FitsMaster, to_dtype
+from pulsar_dask.output.header import master_header
+from pulsar_dask.output.ours import check_output, is_ours
+from pulsar_dask.output.zarrstore import ZarrMaster
 
 DTYPES = sorted(OUTPUT_TYPES)
 
@@ -456,7 +457,7 @@ import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.atomic import AtomicFile
+from pulsar_dask.files.atomic import AtomicFile
 try:
     AtomicFile(sys.argv[1], 3_000_000)
 except PulsarError as error:
@@ -632,9 +633,9 @@ WORK = """
 import sys, time
 import numpy as np
 from astropy.io import fits
-from pulsar_dask import program
-from pulsar_dask.master import FitsMaster
-from pulsar_dask.tiles import Tile
+from pulsar_dask.tools.commands import program
+from pulsar_dask.output.fits import FitsMaster
+from pulsar_dask.kernels.tile import Tile
 
 def work():
     with FitsMaster(sys.argv[1], (100, 100), "float32", fits.Header()) as master:

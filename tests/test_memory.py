@@ -14,9 +14,13 @@ from astropy.io import fits
 from geometry import draw, least_of, measured, prepare
 from helpers import image_bytes, write_frame
 
-from pulsar_dask import flats, hotpixels, kernels
-from pulsar_dask.frame import PixelType
-from pulsar_dask.scan import scan_frames
+from pulsar_dask.formats.scan import scan_frames
+from pulsar_dask.inputs import pixellists
+from pulsar_dask.kernels import correct, highest, median
+from pulsar_dask.kernels.pixels import PixelType
+from pulsar_dask.kernels.tile import Tile
+from pulsar_dask.masters import calibrated, levels
+from pulsar_dask.output import lists
 
 DRAWS, SOAK_DRAWS = 25, 1000
 #: Gigabytes beside the least: a process is not of the same size each time.
@@ -203,9 +207,9 @@ def test_a_median_holds_what_is_planned(pixels, frames, compiled):
     stack = np.random.default_rng(0).integers(0, 9, (frames, n)).astype(pixels.stored)
     if pixels.floating:
         stack[0, ::7] = np.nan
-    used = traced(kernels.median, stack, pixels, compiled=compiled)
-    planned = n * kernels.pixel_bytes(pixels, frames, compiled=compiled)
-    scratch = kernels.scratch_bytes(frames, stack.itemsize, n, compiled=compiled)
+    used = traced(median.median, stack, pixels, compiled=compiled)
+    planned = n * median.pixel_bytes(pixels, frames, compiled=compiled)
+    scratch = median.scratch_bytes(frames, stack.itemsize, n, compiled=compiled)
     assert used <= planned + scratch
     assert planned <= 1.7 * used + 100_000
     if not compiled:
@@ -218,9 +222,9 @@ def test_the_sample_of_flats_holds_what_is_planned(tmp_path, shape, together):
     image = np.random.default_rng(0).integers(0, 9000, shape).astype("i2")
     paths = [str(write_frame(tmp_path / f"f{i}.fit", image)) for i in range(together)]
     frames = tuple(scan_frames(paths))
-    group = flats.FlatGroup(frames, 1.0, None)
-    used = traced(flats._sample, 0, group, frames)
-    planned = flats.sample_bytes(together, shape)
+    group = calibrated.FlatGroup(frames, 1.0, None)
+    used = traced(levels._sample, 0, group, frames)
+    planned = levels.sample_bytes(together, shape)
     assert used <= planned <= 1.6 * used + 500_000
     assert planned < 40_000_000
 
@@ -235,30 +239,30 @@ def test_a_list_holds_what_is_planned(tmp_path, top):
         (tmp_path / "c.lst").write_text("".join(lines))
 
         def read() -> None:
-            found = hotpixels.read_list(
+            found = pixellists.read_list(
                 str(tmp_path / "c.lst"), (1000, 1000), origin_top=top, most=1_000_000
             )
             assert len(found) == 1_000_000
 
         used = traced(read)
-        planned = hotpixels.LIST_BYTES * len(places)
+        planned = correct.LIST_BYTES * len(places)
         assert used <= planned + 8_000_000
         assert planned <= 2.5 * used
-    with pytest.raises(hotpixels.TooMany) as info:
-        hotpixels.read_list(str(tmp_path / "c.lst"), (1000, 1000), most=300_000)
+    with pytest.raises(pixellists.TooMany) as info:
+        pixellists.read_list(str(tmp_path / "c.lst"), (1000, 1000), most=300_000)
     assert info.value.count == 1_000_000
 
 
 def test_rings_and_correction_hold_what_is_planned():
     places = np.flatnonzero(np.random.default_rng(0).random(1_500_000) < 0.5)
     held = 12 * len(places)
-    used = traced(hotpixels.find_rings, places, (1000, 1500), bayer=False)
+    used = traced(correct.find_rings, places, (1000, 1500), bayer=False)
     assert used <= held + 12_000_000
-    defects = hotpixels.find_rings(places, (1000, 1500), bayer=False)
+    defects = correct.find_rings(places, (1000, 1500), bayer=False)
     window = np.random.default_rng(0).normal(100, 1, (5, 1000, 1500))
     tile = Tile(0, 0, 0, 1000, 1500)
-    used = traced(lambda: len(hotpixels.correct(window, (0, 0), defects, tile)[0]))
-    assert used <= hotpixels.CORRECTION_BYTES
+    used = traced(lambda: len(correct.correct(window, (0, 0), defects, tile)[0]))
+    assert used <= correct.CORRECTION_BYTES
 
 
 @pytest.mark.parametrize("planes", [1, 3])
@@ -270,12 +274,12 @@ def test_many_hot_pixels_hold_what_is_planned(tmp_path, planes):
     shape = (planes, 400, 1000)[3 - (2 if planes == 1 else 3) :]
 
     def find() -> None:
-        hot = hotpixels.HotPixels(shape, count)
+        hot = highest.HotPixels(shape, count)
         for plane in range(planes):
             for y in range(0, 400, 50):
                 hot.write(Tile(plane, y, 0, 50, 1000), values[y : y + 50])
         x, y = hot.positions()
-        hotpixels.write_list(str(tmp_path / "c.lst"), x, y)
+        lists.write_list(str(tmp_path / "c.lst"), x, y)
 
     used = traced(find)
     planned = count * (CANDIDATE_BYTES * planes + ORDER_BYTES)

@@ -18,15 +18,17 @@ from hypothesis import strategies as st
 from night import Night, stack, tool
 from test_trace import flip, verify
 
-from pulsar_dask import ordersum
-from pulsar_dask.atomic import AtomicFile
-from pulsar_dask.checksum import Ledger, Sums, both_sums, file_sums, is_as_written
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.master import FitsMaster
-from pulsar_dask.reading import close_files, counting, pixel_sums, read_tile
-from pulsar_dask.scan import scan_frame
-from pulsar_dask.tiles import Grid
-from pulsar_dask.trace import read_trace
+from pulsar_dask.files.atomic import AtomicFile
+from pulsar_dask.formats.ledger import Ledger
+from pulsar_dask.formats.reading import close_files, counting, read_tile
+from pulsar_dask.formats.scan import scan_frame
+from pulsar_dask.formats.sums import pixel_sums
+from pulsar_dask.frames.provenance import read_trace
+from pulsar_dask.kernels import ordersum
+from pulsar_dask.kernels.checksum import Sums, both_sums, file_sums, is_as_written
+from pulsar_dask.kernels.tile import Grid
+from pulsar_dask.output.fits import FitsMaster
 
 P = 2**61 - 1
 MULTIPLIER = 6364136223846793005
@@ -56,9 +58,9 @@ def order_of_image(stored: np.ndarray) -> int:
 @pytest.fixture(params=["numpy", "compiled"])
 def code(request, monkeypatch) -> str:
     """Sums by NumPy, or by compiled code, whatever is loaded."""
-    import pulsar_dask.sumcode
+    import pulsar_dask.kernels.sumcode
 
-    assert pulsar_dask.sumcode
+    assert pulsar_dask.kernels.sumcode
     if request.param == "numpy":
         for module in ("checksum", "reading"):
             monkeypatch.setattr(f"pulsar_dask.{module}.if_loaded", lambda *names: None)

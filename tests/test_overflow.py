@@ -8,8 +8,8 @@ from helpers import STORED, exact_median, run, same, write_frame
 from night import pixels
 
 import pulsar_dask
-from pulsar_dask.frame import PixelType
-from pulsar_dask.scan import scan_frame
+from pulsar_dask.formats.scan import scan_frame
+from pulsar_dask.kernels.pixels import PixelType
 
 SHAPE = (6, 40)
 SCALES = {8: 1e307, 16: 1e304, 32: -1e300, 64: 1e290, -32: 1e272, -64: 3.0}

@@ -18,7 +18,7 @@ from helpers import command, names, run, same
 from night import pixels, stack, write_stack
 
 import pulsar_dask
-from pulsar_dask.cli import tools
+from pulsar_dask.tools.commands import tools
 
 BIAS = stack(1, 3, 300)
 DARKS = stack(2, 3, 400)

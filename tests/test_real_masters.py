@@ -12,7 +12,7 @@ from astropy.io import fits
 from helpers import REAL, fitsverify_clean, names, same
 from night import flat64, hottest, median64, noted, pixels, points, stack, tool, write, write_stack
 
-from pulsar_dask.hotpixels import read_list
+from pulsar_dask.inputs.pixellists import read_list
 
 needs_frames = pytest.mark.skipif(not REAL.is_dir(), reason="the real frames are not there")
 needs_siril = pytest.mark.skipif(

@@ -8,9 +8,10 @@ from many import run_many
 from night import noted, pixels, stack, write, write_stack
 
 import pulsar_dask
-from pulsar_dask.gather import gather_darks, gather_flats
-from pulsar_dask.groups import check_alike, check_group
-from pulsar_dask.scan import scan_frames
+from pulsar_dask.formats.scan import scan_frames
+from pulsar_dask.frames.alike import check_alike, check_group
+from pulsar_dask.masters.darks import gather_darks
+from pulsar_dask.masters.flats import gather_flats
 
 DARKS = stack(2, 4, 400)
 FLATS = stack(3, 3, 20000)

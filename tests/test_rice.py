@@ -9,11 +9,11 @@ from helpers import same, write_frame
 from hypothesis import given
 from hypothesis import strategies as st
 
-import pulsar_dask.rice  # noqa: F401 - loaded, it is used for small frames, too
+import pulsar_dask.kernels.rice  # noqa: F401 - loaded, it is used for small frames, too
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.reading import close_files, read_tile
-from pulsar_dask.scan import scan_frame
-from pulsar_dask.tiles import Tile
+from pulsar_dask.formats.reading import close_files, read_tile
+from pulsar_dask.formats.scan import scan_frame
+from pulsar_dask.kernels.tile import Tile
 
 
 def read(path, *window):

@@ -15,9 +15,9 @@ from night import stack, write_stack
 from test_faults import LINUX_ROOT
 
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.outputs import check_output
-from pulsar_dask.same import Same
-from pulsar_dask.spec import same_file
+from pulsar_dask.inputs.same import Same
+from pulsar_dask.inputs.words import same_file
+from pulsar_dask.output.ours import check_output
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.scan import scan_frame, scan_frames
+from pulsar_dask.formats.scan import scan_frame, scan_frames
 
 PLACES = ["primary", "extension", "tiled", "gzip"]
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pulsar_dask.errors import PulsarError, PulsarWarning
-from pulsar_dask.spec import find_inputs, natural_key
+from pulsar_dask.inputs.find import find_inputs
+from pulsar_dask.inputs.words import natural_key
 
 
 def touch(folder: Path, *paths: str) -> None:

@@ -24,11 +24,14 @@ from test_cluster import one_line, until
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 import pulsar_dask
-from pulsar_dask.cubestore import CubeStore
+from pulsar_dask.engine.make import make_plan
+from pulsar_dask.engine.recipe import Recipe
+from pulsar_dask.engine.threads import Threads
 from pulsar_dask.errors import PulsarError, PulsarWarning
-from pulsar_dask.outputs import is_ours
-from pulsar_dask.pipelines import cube_tile
-from pulsar_dask.scan import scan_frames
+from pulsar_dask.formats.scan import scan_frames
+from pulsar_dask.masters.cube import cube_tile
+from pulsar_dask.output.cubestore import CubeStore
+from pulsar_dask.output.ours import is_ours
 
 SHAPE = (48, 40)
 VARIABLE = {"med": "master", "cube": "frames"}
@@ -475,11 +478,13 @@ def begun(folder: Path, count: int = 3) -> Path:
     frames = scan_frames(sorted(map(str, folder.glob("f?.fit"))))
     path = folder / "c.zarr"
     store = CubeStore(str(path), frames, overwrite=False)
-    store.begin(store.plan(Threads(2), None).grid)
-    tiles = [tile for _, tile in store.graph(frozenset())[0].tiles()]
+    recipe = Recipe((), (store.layer,))
+    plan = make_plan(recipe, [store], Threads(2).resources(recipe, store.load, None))
+    store.begin(plan)
+    tiles = [tile for _, tile in plan.grid]
     assert count < len(tiles)
     for tile in tiles[:count]:
-        store.write(tile, cube_tile(tile, frames, store.dtype))
+        store.taker()(tile, cube_tile(tile, frames, str(store.dtype)))
     return path
 
 
@@ -583,8 +588,8 @@ def test_a_cube_that_is_killed_at_any_moment(slow, tmp_path, number, record_prop
 
 STRIKE = """
 import os, signal, sys
-from pulsar_dask import cubestore
-from pulsar_dask.cube import write_cube
+from pulsar_dask.output import cubestore
+from pulsar_dask.notebook.cube import write_cube
 count, before = int(sys.argv[1]), cubestore.write_whole
 def write_whole(path, data):
     global count

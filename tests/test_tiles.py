@@ -9,9 +9,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from pulsar_dask.engine.cut import Costs, plan_tiles
+from pulsar_dask.engine.memory import budget
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.memory import budget
-from pulsar_dask.tiles import GB, MB, Costs, Grid, plan_tiles
+from pulsar_dask.frames.holds import GB, MB
+from pulsar_dask.kernels.tile import Grid
 
 lengths = st.one_of(st.integers(1, 40), st.integers(1, 12_000))
 shapes = st.one_of(st.tuples(lengths, lengths), st.tuples(st.integers(1, 4), lengths, lengths))

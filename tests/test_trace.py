@@ -24,15 +24,17 @@ from hypothesis import strategies as st
 from night import Night, noted, stack, tool, write_stack
 from test_cluster import cluster
 
+from pulsar_dask.formats.ledger import Ledger
+from pulsar_dask.formats.scan import scan_frame
+from pulsar_dask.formats.sums import data_sum, pixel_sum
+from pulsar_dask.frames.provenance import Source, Trace, history_cards, read_trace
+from pulsar_dask.frames.step import number_text
+from pulsar_dask.kernels.checksum import fold, word_sum
+from pulsar_dask.tools.commands import tools
 from pulsar_dask.tools.makedark import makedark
 from pulsar_dask.tools.makeflat import makeflat
 from pulsar_dask.tools.med import med
 from pulsar_dask.tools.options import Options
-from pulsar_dask.checksum import Ledger, fold, word_sum
-from pulsar_dask.cli import tools
-from pulsar_dask.reading import data_sum, pixel_sum
-from pulsar_dask.scan import scan_frame
-from pulsar_dask.trace import Source, Trace, history_cards, number_text, read_trace
 
 __all__ = ["cluster"]
 
@@ -53,7 +55,7 @@ def sums(master: Path) -> dict[str, int]:
 @given(st.binary(max_size=50), st.lists(st.integers(0, 50), max_size=5), st.booleans())
 def test_a_sum_is_that_of_its_parts(data, cuts, loaded):
     if loaded:
-        import pulsar_dask.sumcode  # noqa: F401
+        import pulsar_dask.kernels.sumcode  # noqa: F401
     places = sorted({0, len(data), *(min(c, len(data)) for c in cuts)})
     parts = [word_sum(np.frombuffer(data[a:b], np.uint8), a) for a, b in itertools.pairwise(places)]
     words = data + bytes(-len(data) % 4)
@@ -100,7 +102,7 @@ def test_sums_taken_by_compiled_code_in_narrow_tiles(tmp_path):
     paths = write_stack(tmp_path, "f", frames, "Flat Frame", 1.0, "L")
     # a plan of narrow tiles, as a wide image and a small budget give one
     patched = (
-        "import pulsar_dask.compiled; from pulsar_dask import cli, run, tiles; "
+        "import pulsar_dask.kernels.compiled; from pulsar_dask import cli, run, tiles; "
         "grid = tiles.plan_tiles; "
         "from dataclasses import replace; "
         "run.plan_tiles = lambda shape, *a, **k: "

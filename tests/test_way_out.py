@@ -15,11 +15,13 @@ from many import refused, run_many, snapshot
 from night import noted, pixels, stack, write, write_stack
 
 import pulsar_dask
-from pulsar_dask.cli import makedark as makedark_command
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.gather import gather_darks, gather_flats
-from pulsar_dask.scan import scan_frame
-from pulsar_dask.spec import at_home, find_inputs
+from pulsar_dask.formats.scan import scan_frame
+from pulsar_dask.inputs.find import find_inputs
+from pulsar_dask.inputs.words import at_home
+from pulsar_dask.masters.darks import gather_darks
+from pulsar_dask.masters.flats import gather_flats
+from pulsar_dask.tools.commands import makedark as makedark_command
 
 BIAS, DARKS = stack(1, 3, 300), stack(2, 3, 400)
 

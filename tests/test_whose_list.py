@@ -10,9 +10,9 @@ import pytest
 from helpers import names, run
 from night import stack, write, write_stack
 
-from pulsar_dask.outputs import is_ours
-from pulsar_dask.scan import read_header, scan_frame
-from pulsar_dask.trace import read_trace, read_written
+from pulsar_dask.formats.scan import read_header, scan_frame
+from pulsar_dask.frames.provenance import read_trace, read_written
+from pulsar_dask.output.ours import is_ours
 
 N = 20
 LINE = ("makedark", "d*.fit", "--hot-pixels", N)

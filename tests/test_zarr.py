@@ -23,7 +23,7 @@ from test_stores import begun, replaced, truth, with_datasum, write_frames
 
 import pulsar_dask
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.outputs import is_ours
+from pulsar_dask.output.ours import is_ours
 
 __all__ = ["cluster", "slow"]
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     import numpy as np
 
-    from pulsar_dask.engine.holds import Holds
-    from pulsar_dask.frame import PixelType
+    from pulsar_dask.frames.holds import Holds
+    from pulsar_dask.kernels.pixels import PixelType
 
     Array = np.ndarray[Any, Any]
 

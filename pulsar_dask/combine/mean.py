@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pulsar_dask import means
-from pulsar_dask.engine.holds import Holds
-from pulsar_dask.frame import PixelType
+from pulsar_dask.frames.holds import Holds
+from pulsar_dask.kernels import mean as means
+from pulsar_dask.kernels.pixels import PixelType
 
 Array = np.ndarray[Any, Any]
 

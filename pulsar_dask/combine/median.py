@@ -8,16 +8,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pulsar_dask import kernels
-from pulsar_dask.engine.holds import Holds
-from pulsar_dask.frame import PixelType
+from pulsar_dask.frames.holds import Holds
+from pulsar_dask.kernels import median
+from pulsar_dask.kernels.pixels import PixelType
 
 Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
 class Method:
-    """Exact: the float64 median, bit for bit; see `kernels.median`."""
+    """Exact: the float64 median, bit for bit; see `median.median`."""
 
     name: ClassVar[str] = "median"
     parameters: ClassVar[tuple[tuple[str, float], ...]] = ()
@@ -25,12 +25,12 @@ class Method:
     def block(
         self, stack: Array, pixels: PixelType, planes: Sequence[str], *, compiled: bool
     ) -> Mapping[str, Array]:
-        values, counts = kernels.median(stack, pixels, compiled=compiled)
+        values, counts = median.median(stack, pixels, compiled=compiled)
         return {"image": values} | ({} if counts is None else {"count": counts})
 
     def holds(self, frames: int, pixels: PixelType, area: int, *, compiled: bool) -> Holds:
         size = pixels.stored.itemsize
         return Holds(
-            pixel={"selection": kernels.pixel_bytes(pixels, frames, compiled=compiled)},
-            thread={"selection": kernels.scratch_bytes(frames, size, area, compiled=compiled)},
+            pixel={"selection": median.pixel_bytes(pixels, frames, compiled=compiled)},
+            thread={"selection": median.scratch_bytes(frames, size, area, compiled=compiled)},
         )

@@ -21,7 +21,7 @@ from dask.tokenize import tokenize
 
 from pulsar_dask.engine.layer import Layer
 from pulsar_dask.engine.recipe import Recipe
-from pulsar_dask.tiles import Grid, Tile
+from pulsar_dask.kernels.tile import Grid, Tile
 
 Index = tuple[int, ...]
 Taker = Callable[[Tile, Mapping[str, Any]], Any]

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from dask.tokenize import tokenize
 
-from pulsar_dask.engine.holds import Holds
-from pulsar_dask.frame import Frame
-from pulsar_dask.kernels import Kernel
+from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.holds import Holds
+from pulsar_dask.kernels.loading import Kernel
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from pulsar_dask import reading
-from pulsar_dask.checksum import Ledger, Sums
+from pulsar_dask.engine.cut import Plan
 from pulsar_dask.engine.graph import Graph, Index, Taker
-from pulsar_dask.engine.holds import Holds
 from pulsar_dask.engine.layer import Layer
 from pulsar_dask.engine.plan import Resources, make_plan
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.errors import warn
-from pulsar_dask.frame import Frame
-from pulsar_dask.tiles import Grid, Plan, Tile
+from pulsar_dask.formats import openfiles, reading, sums
+from pulsar_dask.formats.ledger import Ledger
+from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.holds import Holds
+from pulsar_dask.kernels.checksum import Sums
+from pulsar_dask.kernels.tile import Grid, Tile
 
 
 class Sink(Protocol):
@@ -165,13 +167,13 @@ def make(
         try:
             run.values = executor.run(graph, sinks, plan, watch, ledger)
             frames = recipe.frames if summed is None else summed
-            run.sums, remarks = reading.check_sums(
+            run.sums, remarks = sums.check_sums(
                 frames, ledger, threads if plan.workers else plan.threads
             )
         except Exception:
-            reading.check_unchanged(recipe.frames)  # if an input changed, that explains it
+            openfiles.check_unchanged(recipe.frames)  # if an input changed, that explains it
             raise
-        reading.check_unchanged(recipe.frames)
+        openfiles.check_unchanged(recipe.frames)
     finally:
         reading.close_files()
     for remark in remarks:

@@ -12,12 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from pulsar_dask import decoding, kernels, pipelines
-from pulsar_dask.engine.holds import Holds
+from pulsar_dask.engine.cut import TARGET, Costs, Plan, plan_tiles
 from pulsar_dask.engine.layer import Layer
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.tiles import TARGET, Costs, Grid, Plan, plan_tiles
+from pulsar_dask.formats import decoding, stackread
+from pulsar_dask.frames import stack
+from pulsar_dask.frames.holds import Holds
+from pulsar_dask.kernels import loading
+from pulsar_dask.kernels.tile import Grid
 
 
 class Holding(Protocol):
@@ -72,7 +75,7 @@ def needs(recipe: Recipe, sinks: Sequence[Holding]) -> Holds:
         if layer.name in last:
             waiting[layer.name] = planes
     once = (Holds(process=sink.holds.process) for sink in sinks)
-    listed = Holds(process={"list of frames": pipelines.FRAME_BYTES * len(recipe.frames)})
+    listed = Holds(process={"list of frames": stackread.FRAME_BYTES * len(recipe.frames)})
     return functools.reduce(operator.add, once, most + listed)
 
 
@@ -82,7 +85,7 @@ def costs_of(recipe: Recipe, sinks: Sequence[Holding]) -> Costs:
     holds = needs(recipe, sinks)
     earlier = [layer.holds for layer in recipe.layers if layer.once]
     first = functools.reduce(operator.or_, earlier, Holds())
-    each = decoding.expanding_bytes(recipe.frames, kernels.worth_compiling(recipe.frames))
+    each = decoding.expanding_bytes(recipe.frames, loading.worth_compiling(recipe.frames))
     # a tile is as large as what a product's own frames are read for, not as all that it reads
     largest = max(recipe.layers, key=lambda layer: layer.stored * layer.passes)
     return Costs(
@@ -121,7 +124,7 @@ def make_plan(
         The budget is too small; the message says the least that is needed.
     """
     costs = costs_of(recipe, sinks)
-    block = (grid.height, grid.width) if grid else pipelines.stack_block(recipe.frames)
+    block = (grid.height, grid.width) if grid else stack.stack_block(recipe.frames)
     plans = [_plan_for(recipe, costs, process, block) for process in processes]
     smallest = min(plans, key=lambda plan: plan.grid.height * plan.grid.width)
     workers = 0 if processes[0].slots is None else len(processes)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from pulsar_dask.engine.layer import Layer
-from pulsar_dask.frame import Frame
-from pulsar_dask.kernels import Kernel, worth_compiling
-from pulsar_dask.step import Step
-from pulsar_dask.trace import Source, Trace
+from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.provenance import Source, Trace
+from pulsar_dask.frames.step import Step
+from pulsar_dask.kernels.loading import Kernel, worth_compiling
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,13 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from pulsar_dask import kernels, memory, reading
-from pulsar_dask.checksum import Ledger
+from pulsar_dask.engine import memory
+from pulsar_dask.engine.cut import Plan
 from pulsar_dask.engine.graph import Graph
 from pulsar_dask.engine.make import Sink, Watch
 from pulsar_dask.engine.plan import Resources
 from pulsar_dask.engine.recipe import Recipe
-from pulsar_dask.tiles import Plan, Tile
+from pulsar_dask.formats import expanded, reading
+from pulsar_dask.formats.ledger import Ledger
+from pulsar_dask.kernels import loading
+from pulsar_dask.kernels.tile import Tile
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Threads:
         for module in load:
             importlib.import_module(module)
         if recipe.kernels:
-            kernels.warm_up(recipe.kernels)
+            loading.warm_up(recipe.kernels)
         return [Resources(memory.budget(gigabytes), memory.process_bytes(), self.slots)]
 
     def run(
@@ -51,7 +54,7 @@ class Threads:
                 values[key] = result
                 watch.done_once(once[key])
 
-        reading.expand(graph.recipe.frames, plan.expanders)
+        expanded.expand(graph.recipe.frames, plan.expanders)
         tasks = graph.tasks(here)
         # An own pool: an interrupt while it starts a thread can leave that thread out of its
         # books, and only `shutdown` lets such a thread end.

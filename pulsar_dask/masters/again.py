@@ -8,13 +8,13 @@ from typing import Any
 from pulsar_dask import combine
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.errors import PulsarError, printable
-from pulsar_dask.flats import FlatGroup
-from pulsar_dask.frame import Frame
-from pulsar_dask.gather import read_places
-from pulsar_dask.hotpixels import find_rings
+from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.step import Step
+from pulsar_dask.kernels.correct import find_rings
+from pulsar_dask.masters.calibrated import FlatGroup
 from pulsar_dask.masters.dark import Bias, dark_recipe, stack_product
 from pulsar_dask.masters.flat import flat_recipe
-from pulsar_dask.step import Step
+from pulsar_dask.masters.flats import read_places
 
 
 def recipe_again(

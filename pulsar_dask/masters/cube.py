@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from pulsar_dask import pipelines
-from pulsar_dask.engine.holds import Holds
 from pulsar_dask.engine.layer import Layer, Plane, layer
-from pulsar_dask.frame import Frame
-from pulsar_dask.kernels import Kernel, worth_compiling
-from pulsar_dask.reading import read_values
-from pulsar_dask.tiles import Tile
+from pulsar_dask.formats import stackread
+from pulsar_dask.formats.reading import read_values
+from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.holds import Holds
+from pulsar_dask.kernels.loading import Kernel, worth_compiling
+from pulsar_dask.kernels.tile import Tile
 
 Array = np.ndarray[Any, Any]
 FRAMES = "frames"
@@ -31,7 +31,7 @@ def cube_layer(frames: Sequence[Frame]) -> Layer:
         str(dtype),
         planes=(Plane(FRAMES, str(dtype), (len(frames),)),),
         reads=frames,
-        holds=pipelines.stack_holds(frames) + Holds(pixel={"conversion": 3 * 8}),
+        holds=stackread.stack_holds(frames) + Holds(pixel={"conversion": 3 * 8}),
         kernel=Kernel.of(frames, frames[0].pixels) if any(f.rice for f in frames) else None,
     )
 
@@ -39,5 +39,5 @@ def cube_layer(frames: Sequence[Frame]) -> Layer:
 def cube_tile(tile: Tile, frames: Sequence[Frame], dtype: str) -> dict[str, Array]:
     """One tile of all frames as values, shape (frames, tile height, tile width)."""
     if worth_compiling(frames) and any(f.rice for f in frames):
-        importlib.import_module("pulsar_dask.rice")  # loaded, it decodes on all threads
+        importlib.import_module("pulsar_dask.kernels.rice")  # loaded, it decodes on all threads
     return {FRAMES: read_values(frames, tile, np.dtype(dtype))}

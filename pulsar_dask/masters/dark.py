@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pulsar_dask.combine import Combine
 from pulsar_dask.engine.layer import Layer
 from pulsar_dask.engine.recipe import Product, Recipe
-from pulsar_dask.frame import Frame
-from pulsar_dask.groups import exposure_name
-from pulsar_dask.master import default_dtype
+from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.naming import exposure_name
+from pulsar_dask.frames.provenance import Source
+from pulsar_dask.frames.stack import default_dtype
+from pulsar_dask.frames.step import Step
 from pulsar_dask.masters.stack import one_image, stacked
-from pulsar_dask.step import Step
-from pulsar_dask.trace import Source
 
 
 @dataclass(frozen=True)

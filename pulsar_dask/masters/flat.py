@@ -12,17 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from pulsar_dask import flats, kernels
 from pulsar_dask.combine import Combine
 from pulsar_dask.engine.layer import layer
 from pulsar_dask.engine.recipe import Product, Recipe
-from pulsar_dask.flats import FlatGroup, FrameLevels
-from pulsar_dask.frame import PixelType
+from pulsar_dask.frames.provenance import Trace
+from pulsar_dask.frames.step import Step
+from pulsar_dask.kernels import loading
+from pulsar_dask.kernels.pixels import PixelType
+from pulsar_dask.kernels.tile import Grid
+from pulsar_dask.masters import calibrated
+from pulsar_dask.masters.calibrated import FlatGroup
 from pulsar_dask.masters.dark import key
+from pulsar_dask.masters.levels import FrameLevels, frame_levels, frame_scales, level_holds
 from pulsar_dask.masters.stack import PLANES, combining_holds
-from pulsar_dask.step import Step
-from pulsar_dask.tiles import Grid
-from pulsar_dask.trace import Trace
 
 Array = np.ndarray[Any, Any]
 #: Frames whose levels are found in one task: a dark is read once for all of them.
@@ -67,7 +69,7 @@ def flat_recipe(
                 first,
                 min(n, first + together),
                 also=group.reads,
-                holds=flats.level_holds(group, together),
+                holds=level_holds(group, together),
                 kernel=_kernel(group, method),
                 once=True,
             )
@@ -76,14 +78,14 @@ def flat_recipe(
         scales = layer("scales", _scales, group, target, *levels, once=True)
         flat = layer(
             "flat",
-            partial(flats.flat_tile, method=method, planes=tuple(planes)),
+            partial(calibrated.flat_tile, method=method, planes=tuple(planes)),
             group,
             scales,
             planes=tuple(PLANES[name] for name in planes),
             reads=group.frames,
             also=group.reads[n:],
             holds=combining
-            + flats.flat_holds(group, together, spare=sum(combining.pixel.values())),
+            + calibrated.flat_holds(group, together, spare=sum(combining.pixel.values())),
             kernel=_kernel(group, method),
             passes=2,
         )
@@ -111,13 +113,13 @@ def level_frames(n: int, threads: int) -> int:
     return max(1, min(LEVEL_FRAMES, -(-n // max(1, threads))))
 
 
-def _kernel(group: FlatGroup, method: Combine) -> kernels.Kernel | None:
-    return kernels.Kernel.of(group.frames, _FLOAT64, method)
+def _kernel(group: FlatGroup, method: Combine) -> loading.Kernel | None:
+    return loading.Kernel.of(group.frames, _FLOAT64, method)
 
 
 def _levels(grid: Grid, group: FlatGroup, first: int, last: int) -> FrameLevels:
-    return flats.frame_levels(group, first, last, size=(grid.height, grid.width))
+    return frame_levels(group, first, last, size=(grid.height, grid.width))
 
 
 def _scales(grid: Grid, group: FlatGroup, target: float, *levels: FrameLevels) -> Array:
-    return flats.frame_scales(group.frames, target, *levels)
+    return frame_scales(group.frames, target, *levels)

@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from pulsar_dask import kernels, pipelines
 from pulsar_dask.combine import Combine
-from pulsar_dask.engine.holds import Holds
 from pulsar_dask.engine.layer import COUNT, IMAGE, Layer, Plane, layer
-from pulsar_dask.frame import Frame, PixelType
-from pulsar_dask.reading import read_values
-from pulsar_dask.tiles import Tile
+from pulsar_dask.formats import stackread
+from pulsar_dask.formats.reading import read_values
+from pulsar_dask.frames import stack
+from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.holds import Holds
+from pulsar_dask.kernels import loading
+from pulsar_dask.kernels.pixels import PixelType
+from pulsar_dask.kernels.tile import Tile
 
 Array = np.ndarray[Any, Any]
 #: Planes by name that a combination can have.
@@ -48,7 +51,7 @@ def stacked(
     dtype : str, optional
         The type to which values are rounded, where others take them as a file has them.
     """
-    pixels = pipelines.stack_type(frames)
+    pixels = stack.stack_type(frames)
     combining = combining_holds(frames, method, pixels)
     function = partial(combined, method=method, planes=tuple(planes), dtype=dtype)
     return layer(
@@ -58,15 +61,15 @@ def stacked(
         minus,
         planes=tuple(PLANES[name] for name in planes),
         reads=tuple(frames),
-        holds=combining + pipelines.stack_holds(frames, spare=sum(combining.pixel.values())),
-        kernel=kernels.Kernel.of(frames, pixels, method),
+        holds=combining + stackread.stack_holds(frames, spare=sum(combining.pixel.values())),
+        kernel=loading.Kernel.of(frames, pixels, method),
     )
 
 
 def combining_holds(frames: Sequence[Frame], method: Combine, pixels: PixelType) -> Holds:
     """What combining a tile of frames holds, once it is read."""
     area = math.prod(frames[0].shape[-2:])
-    return method.holds(len(frames), pixels, area, compiled=kernels.worth_compiling(frames))
+    return method.holds(len(frames), pixels, area, compiled=loading.worth_compiling(frames))
 
 
 def combined(
@@ -79,12 +82,12 @@ def combined(
     dtype: str | None,
 ) -> dict[str, Array]:
     """Planes of one tile, each of shape (tile height, tile width)."""
-    stack, pixels = pipelines.read_stack(tile, frames)
+    stack, pixels = stackread.read_stack(tile, frames)
     made = method.block(
         stack.reshape(len(frames), -1),
         pixels,
         planes,
-        compiled=kernels.worth_compiling(frames),
+        compiled=loading.worth_compiling(frames),
     )
     found = {name: made[name].reshape(tile.shape) for name in planes if name in made}
     if "count" in planes and "count" not in found:  # nothing can be missing
@@ -106,7 +109,7 @@ def rounded(values: Array, dtype: str) -> Array:
 
 def one_image(kind: str, frame: Frame) -> Layer:
     """The values of one image, as a calibrator."""
-    return layer(kind, image, frame, also=(frame,), holds=pipelines.stack_holds([frame]))
+    return layer(kind, image, frame, also=(frame,), holds=stackread.stack_holds([frame]))
 
 
 def image(tile: Tile, frame: Frame) -> dict[str, Array]:

@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from pulsar_dask.engine.cut import Plan
 from pulsar_dask.engine.graph import Index
-from pulsar_dask.engine.holds import Holds
 from pulsar_dask.engine.layer import Layer
 from pulsar_dask.engine.make import Run
-from pulsar_dask.frame import Frame
-from pulsar_dask.master import to_dtype
+from pulsar_dask.formats.reading import read_values
+from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.holds import Holds
+from pulsar_dask.kernels.tile import Grid, Tile
 from pulsar_dask.masters.cube import FRAMES, cube_tile
-from pulsar_dask.reading import read_values
-from pulsar_dask.tiles import Grid, Plan, Tile
+from pulsar_dask.output.fits import to_dtype
 
 Array = np.ndarray[Any, Any]
 

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from pulsar_dask.engine.cut import Plan
 from pulsar_dask.engine.graph import Index
-from pulsar_dask.engine.holds import Holds
 from pulsar_dask.engine.layer import Layer
 from pulsar_dask.engine.make import Run
-from pulsar_dask.hotpixels import HOT_PIXELS, Candidates, HotPixels, list_bytes, seal_list
-from pulsar_dask.tiles import Plan, Tile
+from pulsar_dask.frames.holds import Holds
+from pulsar_dask.kernels.highest import HOT_PIXELS, Candidates, HotPixels
+from pulsar_dask.kernels.tile import Tile
+from pulsar_dask.output.lists import list_bytes, seal_list
 
 Array = np.ndarray[Any, Any]
 #: Bytes that a hot pixel takes as a candidate, in each plane; and while all are put in order and

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from pulsar_dask.engine.cut import Plan
 from pulsar_dask.engine.graph import Index
-from pulsar_dask.engine.holds import Holds
 from pulsar_dask.engine.make import Run
 from pulsar_dask.engine.recipe import Product
-from pulsar_dask.master import master_header
-from pulsar_dask.tiles import Plan, Tile
-from pulsar_dask.zarrstore import MasterChunk, Written, ZarrMaster
+from pulsar_dask.frames.holds import Holds
+from pulsar_dask.kernels.tile import Tile
+from pulsar_dask.output.header import master_header
+from pulsar_dask.output.zarrstore import MasterChunk, Written, ZarrMaster
 
 
 @dataclass(frozen=True)

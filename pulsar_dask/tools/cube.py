@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pulsar_dask.cubestore import CubeStore, write
+from pulsar_dask.cli.signals import INTERRUPTED
 from pulsar_dask.errors import PulsarError, count, printable, warn
-from pulsar_dask.scan import scan_frames
-from pulsar_dask.start import INTERRUPTED
+from pulsar_dask.formats.scan import scan_frames
+from pulsar_dask.output.cubestore import CubeStore, write
 from pulsar_dask.tools.naming import check_order
 from pulsar_dask.tools.options import Options, watching
 

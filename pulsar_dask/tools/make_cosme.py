@@ -7,11 +7,11 @@ import os
 from pulsar_dask import combine
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.errors import PulsarError, printable
-from pulsar_dask.hotpixels import HOT_PIXELS
+from pulsar_dask.formats.scan import scan_frames
+from pulsar_dask.inputs.words import FITS_NAME, is_store
+from pulsar_dask.kernels.highest import HOT_PIXELS
 from pulsar_dask.masters.stack import stacked
 from pulsar_dask.output.list_sink import ListSink
-from pulsar_dask.scan import scan_frames
-from pulsar_dask.spec import FITS_NAME, is_store
 from pulsar_dask.tools.makedark import hint_at_number
 from pulsar_dask.tools.masters import hottest
 from pulsar_dask.tools.naming import check_name, check_order, is_store_name

@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 
 from pulsar_dask import combine
+from pulsar_dask.cli.report import Report
 from pulsar_dask.errors import count
-from pulsar_dask.frame import Frame
-from pulsar_dask.gather import Darks, gather_darks
-from pulsar_dask.hotpixels import HOT_PIXELS
+from pulsar_dask.frames.frame import Frame
+from pulsar_dask.inputs.words import as_texts
+from pulsar_dask.kernels.highest import HOT_PIXELS
 from pulsar_dask.masters.dark import dark_recipe
-from pulsar_dask.report import Report
-from pulsar_dask.spec import as_texts
+from pulsar_dask.masters.darks import Darks, gather_darks
 from pulsar_dask.tools.masters import make_masters
 from pulsar_dask.tools.options import Options, lists_in
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from pulsar_dask import combine
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.flats import TARGET_MEDIAN
-from pulsar_dask.gather import gather_flats
+from pulsar_dask.inputs.numbers import MOST_ADU, as_number
+from pulsar_dask.masters.calibrated import TARGET_MEDIAN
 from pulsar_dask.masters.flat import flat_recipe
-from pulsar_dask.spec import MOST_ADU, as_number
+from pulsar_dask.masters.flats import gather_flats
 from pulsar_dask.tools.masters import make_masters
 from pulsar_dask.tools.options import Options, lists_in
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from pulsar_dask.cli.report import Report
 from pulsar_dask.engine.make import Executor, Run
 from pulsar_dask.engine.recipe import Product, Recipe
 from pulsar_dask.errors import printable, warn
-from pulsar_dask.flats import FrameLevels
+from pulsar_dask.masters.levels import FrameLevels
 from pulsar_dask.output.fits_sink import FitsSink
 from pulsar_dask.output.list_sink import ListSink
-from pulsar_dask.report import Report
 from pulsar_dask.tools.options import Options, make_files, make_folder
 
 #: Shares of full scale between which a flat is well exposed.

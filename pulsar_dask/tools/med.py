@@ -7,21 +7,24 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from pulsar_dask import combine, pipelines
+from pulsar_dask import combine
+from pulsar_dask.cli.report import Report
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.errors import PulsarError, count, printable, warn
-from pulsar_dask.frame import Frame
-from pulsar_dask.gather import Search
-from pulsar_dask.groups import check_alike
-from pulsar_dask.leftovers import remove_stale
-from pulsar_dask.master import common, default_dtype
+from pulsar_dask.files.leftovers import remove_stale
+from pulsar_dask.formats.scan import scan_frames
+from pulsar_dask.frames import stack
+from pulsar_dask.frames.alike import check_alike
+from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.stack import default_dtype
+from pulsar_dask.inputs.find import Inputs
+from pulsar_dask.inputs.same import Same
+from pulsar_dask.inputs.words import has_mask, is_store
 from pulsar_dask.masters.dark import stack_product
+from pulsar_dask.masters.search import Search
 from pulsar_dask.output.fits_sink import FitsSink
-from pulsar_dask.outputs import OUTPUT_LAST, check_output, is_ours
-from pulsar_dask.report import Report
-from pulsar_dask.same import Same
-from pulsar_dask.scan import scan_frames
-from pulsar_dask.spec import Inputs, has_mask, is_store
+from pulsar_dask.output.header import common
+from pulsar_dask.output.ours import OUTPUT_LAST, check_output, is_ours
 from pulsar_dask.tools.masters import warn_of_pixels
 from pulsar_dask.tools.naming import check_name, check_order
 from pulsar_dask.tools.options import Options, lists_in, make_files
@@ -49,7 +52,7 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
     if len(frames) == 1:
         warn("one frame is its own median: the result is no cleaner than that frame")
     check_alike(os.path.basename(output), frames, options.search.tolerance)
-    pipelines.check_shapes(frames)
+    stack.check_shapes(frames)
     method = combine.method(options.combine)
     kind = common([f.kind for f in frames])
     product = stack_product(

@@ -6,8 +6,8 @@ import os
 from collections.abc import Sequence
 
 from pulsar_dask.errors import PulsarError, printable
-from pulsar_dask.outputs import is_ours
-from pulsar_dask.spec import has_mask
+from pulsar_dask.inputs.words import has_mask
+from pulsar_dask.output.ours import is_ours
 
 
 def check_order(spec: Sequence[str], output: str) -> None:

@@ -12,21 +12,23 @@ from typing import Any
 
 from dask.system import CPU_COUNT
 
-from pulsar_dask.disk import failure
+from pulsar_dask._version import CREATOR
+from pulsar_dask.cli.report import Progress, Report
+from pulsar_dask.engine.cut import Plan
 from pulsar_dask.engine.layer import Layer
 from pulsar_dask.engine.make import Executor, Run, Watch, make
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.engine.threads import Threads
 from pulsar_dask.errors import PulsarError, printable
-from pulsar_dask.gather import Search
-from pulsar_dask.interrupts import uninterrupted
-from pulsar_dask.leftovers import remove_stale
-from pulsar_dask.outputs import CREATOR, check_output, is_ours
-from pulsar_dask.ownlists import file_crc, kept
-from pulsar_dask.report import Progress, Report
-from pulsar_dask.spec import as_texts, is_list, list_path
-from pulsar_dask.tiles import Plan, Tile
-from pulsar_dask.transaction import commit_all
+from pulsar_dask.files.disk import failure
+from pulsar_dask.files.interrupts import uninterrupted
+from pulsar_dask.files.leftovers import remove_stale
+from pulsar_dask.files.transaction import commit_all
+from pulsar_dask.inputs.words import as_texts, is_list, list_path
+from pulsar_dask.kernels.tile import Tile
+from pulsar_dask.masters.search import Search
+from pulsar_dask.output.ours import check_output, is_ours
+from pulsar_dask.output.ownlists import file_crc, kept
 
 #: Outputs of this process that have their names, for the message of an interrupt.
 DONE: list[str] = []
@@ -61,7 +63,7 @@ class Options:
                 f"--scheduler {printable(self.scheduler)}: no such file; "
                 "`dask scheduler --scheduler-file NAME` writes it"
             )
-        from pulsar_dask.cluster import open_cluster
+        from pulsar_dask.engine.scheduler import open_cluster
 
         with open_cluster(self.scheduler, threads=self.used, logs=self.debug) as cluster:
             yield cluster

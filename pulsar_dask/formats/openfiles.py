@@ -1,0 +1,111 @@
+"""Files open for positioned reads."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+
+from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.frames.frame import Frame
+
+Array = np.ndarray[Any, Any]
+
+
+def check_unchanged(frames: Sequence[Frame]) -> None:
+    """Raise PulsarError if a file is no longer the one that was scanned, by this process."""
+    for frame in frames:
+        try:
+            status = os.stat(frame.file)
+        except OSError as error:
+            raise PulsarError(f"{printable(frame.path)}: {error.strerror}") from error
+        check_status(frame, status)
+        # Another file of that size and time. Each of the two alone changes without that: the
+        # number in some network folders, the time with a further link or other permissions.
+        if status.st_ino != frame.inode and status.st_ctime_ns != frame.ctime_ns:
+            raise _changed(frame.path)
+
+
+class OpenFile:
+    """A file open for positioned reads; closed when nothing refers to it any more."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+        self._lock = threading.Lock()
+
+        self.number: int = raw.fileno()
+
+    def stat(self) -> os.stat_result:
+        return os.fstat(self.number)
+
+    def read_into(self, array: Array, offset: int) -> None:
+        """Fill a C-contiguous array with the bytes at `offset`."""
+        view = memoryview(cast(Any, array.view(np.uint8))).cast("B")
+        done = 0
+        while done < len(view):
+            if hasattr(os, "preadv"):
+                count = os.preadv(self.number, [view[done:]], offset + done)
+            else:  # Windows
+                with self._lock:
+                    self._raw.seek(offset + done)
+                    count = self._raw.readinto(view[done:]) or 0
+            if count == 0:
+                raise EOFError("the file ends too early")
+            done += count
+
+    def read(self, offset: int, count: int) -> bytes:
+        """So many bytes at `offset`."""
+        part = np.empty(count, np.uint8)
+        self.read_into(part, offset)
+        return part.tobytes()
+
+    def write(self, data: bytes | memoryview, offset: int) -> None:
+        with self._lock:
+            self._raw.seek(offset)
+            view = memoryview(data)
+            while view:
+                view = view[self._raw.write(view) :]
+
+    def __del__(self) -> None:
+        self._raw.close()
+
+
+def open_limit() -> int:
+    """How many files to keep open: half of what the system allows, at most 512."""
+    try:
+        import resource
+
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    except (ImportError, OSError, ValueError):
+        soft = 512  # Windows' C runtime
+    return max(1, min(512, soft // 2 - 16)) if soft > 0 else 512
+
+
+def open_plain(frame: Frame) -> OpenFile:
+    # by three values: to hash a whole frame for each read would cost as much as the read
+    return open_file(frame.path, frame.size, frame.mtime_ns)
+
+
+@functools.lru_cache(maxsize=open_limit())
+def open_file(path: str, size: int, mtime_ns: int) -> OpenFile:
+    file = OpenFile(open(path, "rb", buffering=0))  # noqa: SIM115
+    status = file.stat()
+    if (status.st_size, status.st_mtime_ns) != (size, mtime_ns):
+        raise _changed(path)
+    return file
+
+
+def check_status(frame: Frame, status: os.stat_result) -> None:
+    if (status.st_size, status.st_mtime_ns) != (frame.size, frame.mtime_ns):
+        raise _changed(frame.path)
+
+
+def _changed(path: str) -> PulsarError:
+    return PulsarError(
+        f"{printable(path)}: the file changed after its header was read; "
+        "run again when nothing writes to it"
+    )

@@ -1,0 +1,139 @@
+"""Hot pixels: the highest values of an image that comes tile by tile."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from pulsar_dask.kernels.tile import Tile
+
+Array = np.ndarray[Any, Any]
+HOT_PIXELS = 10_000
+#: Pixels that are looked at together: what they take is no matter to a memory budget.
+AT_ONCE = 65_536
+
+
+class HotPixels:
+    """The N highest values of an image that comes tile by tile, in any order.
+
+    It keeps candidates, twice N of them at most, never the image. Of a colour image, a pixel
+    counts with its highest plane.
+    """
+
+    def __init__(self, shape: tuple[int, ...], count: int = HOT_PIXELS) -> None:
+        self.columns = shape[-1]
+        self.count = count
+        self._planes: dict[int, _Highest] = {}
+        self._lock = threading.Lock()
+
+    def write(self, tile: Tile, values: Array) -> None:
+        """Take the values of a tile, shape (height, width)."""
+        self.take(tile.plane, self.candidates(tile, values))
+
+    def candidates(self, tile: Tile, values: Array) -> list[tuple[Array, Array]]:
+        """Values of a tile that may be among the highest, and their places in the image."""
+        floor = self._highest(tile.plane).floor
+        flat = np.asarray(values, np.float64).ravel()
+        found = []
+        for start in range(0, len(flat), AT_ONCE):
+            part = flat[start : start + AT_ONCE]
+            local = np.flatnonzero(part >= floor)  # never NaN
+            if len(local):
+                y, x = np.divmod(start + local, tile.width)
+                best = _highest(part[local], (tile.y + y) * self.columns + tile.x + x, self.count)
+                found.append(best)
+        return found
+
+    def take(self, plane: int, candidates: list[tuple[Array, Array]]) -> None:
+        """Add candidates of a plane."""
+        highest = self._highest(plane)
+        with self._lock:
+            for values, places in candidates:
+                highest.add(values, places)
+
+    def _highest(self, plane: int) -> _Highest:
+        with self._lock:
+            return self._planes.setdefault(plane, _Highest(self.count))
+
+    def positions(self) -> tuple[Array, Array]:
+        """Columns and rows (from zero) of the hottest pixels, highest value first, equal
+        values by row, then column."""
+        if not self._planes:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        best = [highest.best() for highest in self._planes.values()]
+        values = np.concatenate([v for v, _ in best])
+        places = np.concatenate([p for _, p in best])
+        order = np.lexsort((places, -values))
+        places = places[order]
+        _, first = np.unique(places, return_index=True)
+        places = places[np.sort(first)][: self.count]
+        y, x = np.divmod(places, self.columns)
+        return x, y
+
+
+class Candidates:
+    """What takes a tile for a list, in any process; there it knows what it has seen itself."""
+
+    def __init__(self, hot: HotPixels, *, far: bool = False) -> None:
+        self.hot, self.far = hot, far
+
+    def __reduce__(self) -> Any:
+        return _far_candidates, (self.hot.columns, self.hot.count)
+
+    def __call__(self, tile: Tile, planes: Mapping[str, Array]) -> list[tuple[Array, Array]]:
+        found = self.hot.candidates(tile, planes["image"])
+        if self.far:
+            self.hot.take(tile.plane, found)
+        return found
+
+
+def _far_candidates(columns: int, count: int) -> Candidates:
+    return Candidates(HotPixels((0, columns), count), far=True)
+
+
+class _Highest:
+    """The `count` highest values of those that come: at most so many more are held."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.floor = -np.inf
+        """What is below can never come in."""
+        self._held = 0
+        self._values: list[Array] = [np.empty(0)]
+        self._places: list[Array] = [np.empty(0, np.int64)]
+
+    def add(self, values: Array, places: Array) -> None:
+        if len(values) > self.count:
+            values, places = _highest(values, places, self.count)
+        self._values.append(values)
+        self._places.append(places)
+        self._held += len(values)
+        if self._held > 2 * self.count:
+            self.best()
+
+    def best(self) -> tuple[Array, Array]:
+        values, places = np.concatenate(self._values), np.concatenate(self._places)
+        values, places = _highest(values, places, self.count)
+        self._values, self._places, self._held = [values], [places], len(values)
+        if self.count and len(values) == self.count:
+            self.floor = float(values.min())
+        return values, places
+
+
+def _highest(values: Array, places: Array, count: int) -> tuple[Array, Array]:
+    """The `count` highest values; of equal ones those that come first in the image."""
+    if len(values) <= count:
+        return values, places
+    if count == 0:
+        return values[:0], places[:0]
+    worst = np.partition(values, len(values) - count)[len(values) - count]
+    above = np.flatnonzero(values > worst)
+    equal = np.flatnonzero(values == worst)
+    wanted = count - len(above)
+    if len(equal) > wanted:
+        equal = equal[np.argpartition(places[equal], wanted - 1)[:wanted]]
+    keep = np.concatenate([above, equal])
+    return values[keep], places[keep]

@@ -1,0 +1,169 @@
+"""Frames as a lazy xarray cube."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+from dask.system import CPU_COUNT
+
+from pulsar_dask.engine.graph import Graph
+from pulsar_dask.engine.layer import Layer, Plane
+from pulsar_dask.engine.make import Executor
+from pulsar_dask.engine.memory import budget, process_bytes
+from pulsar_dask.engine.plan import Resources, make_plan
+from pulsar_dask.engine.recipe import Recipe
+from pulsar_dask.engine.threads import Threads
+from pulsar_dask.formats.scan import scan_frames
+from pulsar_dask.frames import stack
+from pulsar_dask.frames.frame import Frame
+from pulsar_dask.inputs.find import find_inputs
+from pulsar_dask.inputs.words import at_home
+from pulsar_dask.masters.cube import cube_layer
+from pulsar_dask.masters.search import Spec
+from pulsar_dask.output.attributes import attributes, coordinates
+from pulsar_dask.output.cubestore import CubeStore
+from pulsar_dask.output.cubestore import write as write_store
+
+Array = np.ndarray[Any, Any]
+
+
+def open_frames(
+    spec: Spec,
+    *,
+    sequence: bool = True,
+    recursive: bool = False,
+    memory: float | None = None,
+    threads: int | None = None,
+) -> xr.DataArray:
+    """Open frames as a lazy cube; headers are read, pixels are not.
+
+    Parameters
+    ----------
+    spec : path or iterable of paths
+        A folder, a mask, a list (``@list.txt``), files, or one numbered file, which stands
+        for its sequence (unless `sequence` is False).
+    sequence, recursive : bool
+        See `find_inputs`.
+    memory : float, optional
+        GB that computing on all `threads` may take; bounds the chunks. By default 16, or
+        what the machine has.
+    threads : int, optional
+        Threads that will compute; by default one for each core.
+
+    Returns
+    -------
+    xarray.DataArray
+        Dims (frame, y, x), or (frame, plane, y, x); values in ADU with scaling applied.
+        Integers keep their type (uint16 is uint16); where values can be missing they are
+        float, missing ones NaN. A chunk is all frames of one tile. Coordinates along
+        ``frame``: file, date, exposure (s), filter, temperature (°C), kind. ``attrs``
+        holds the units and the first frame's header, a card a line.
+
+    Raises
+    ------
+    PulsarError
+        No file, a damaged file, or frames of different shapes.
+    """
+    frames = scan_frames(find_inputs(spec, sequence=sequence, recursive=recursive).paths)
+    return frames_cube(frames, memory=memory, threads=threads)
+
+
+def write_cube(
+    spec: Spec,
+    path: str | os.PathLike[str],
+    *,
+    sequence: bool = True,
+    recursive: bool = False,
+    memory: float | None = None,
+    threads: int | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write frames as one compressed Zarr store: what the tool `cube` does.
+
+    On the workers of the active dask client, if there is one, else on threads here. Where a
+    run was interrupted, the same call goes on; until it is complete nothing opens the store, so
+    that nobody reads zeros where chunks are missing. `open_frames` and every tool take the store as
+    their input, and ``xarray.open_zarr`` opens it: variable ``frames`` with the dims and
+    coordinates of `open_frames` and each frame's header.
+
+    Parameters
+    ----------
+    spec, sequence, recursive
+        As for `open_frames`.
+    path : path
+        Ends in ``.zarr``.
+    memory : float, optional
+        GB that this process may take, or each worker process.
+    threads : int, optional
+        Threads here, where there is no client.
+    overwrite : bool
+        Whether a cube of other frames is replaced.
+
+    Raises
+    ------
+    PulsarError
+        No file, a damaged file, frames of different shapes, or a store that is in the way.
+    """
+    frames = scan_frames(find_inputs(spec, sequence=sequence, recursive=recursive).paths)
+    check_resources(memory, threads)
+    store = CubeStore(at_home(path), frames, overwrite=overwrite)
+    if not store.complete:
+        executor = _active_executor(threads or CPU_COUNT)
+        write_store(store, executor, memory=memory, threads=threads or CPU_COUNT)
+
+
+def _active_executor(threads: int) -> Executor:
+    if "distributed" in sys.modules:
+        from distributed import default_client
+
+        from pulsar_dask.engine.cluster import Cluster
+
+        with contextlib.suppress(ValueError):
+            cluster = Cluster(default_client())
+            cluster.check_workers()
+            return cluster
+    return Threads(threads)
+
+
+def frames_cube(
+    frames: Sequence[Frame], *, memory: float | None = None, threads: int | None = None
+) -> xr.DataArray:
+    """The cube of frames that were scanned already; see `open_frames`."""
+    shape = stack.check_shapes(frames)
+    layer = cube_layer(frames)
+    array = lazy_array(graph_of(Recipe((), (layer,)), memory, threads), layer, layer.planes[0])
+    return xr.DataArray(
+        array,
+        dims=("frame", *("plane", "y", "x")[-len(shape) :]),
+        coords=coordinates(frames),
+        name="frames",
+        attrs=attributes(frames[0]),
+    )
+
+
+def lazy_array(graph: Graph, layer: Layer, plane: Plane) -> da.Array:
+    """A plane of a layer as a dask array."""
+    name, tasks = graph.lazy(layer, plane.name)
+    chunks = (*((n,) for n in plane.leading), *graph.grid.chunks)
+    return da.Array(tasks, name, chunks, dtype=np.dtype(plane.dtype))
+
+
+def graph_of(recipe: Recipe, memory: float | None, threads: int | None) -> Graph:
+    """A recipe over tiles that so many threads can compute at once."""
+    check_resources(memory, threads)
+    here = Resources(budget(memory), process_bytes(), threads or CPU_COUNT)
+    return Graph(recipe, make_plan(recipe, (), [here]).grid)
+
+
+def check_resources(memory: Any, threads: Any) -> None:
+    if memory is not None and not isinstance(memory, (int, float, np.number)):
+        raise TypeError(f"memory={memory!r}: give gigabytes as a number, such as 2 or 0.5")
+    if threads is not None and not isinstance(threads, (int, np.integer)):
+        raise TypeError(f"threads={threads!r}: give how many as a whole number, such as 4")

@@ -1,0 +1,158 @@
+"""A master as a Zarr store that xarray opens."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.codecs import Crc32cCodec, ZstdCodec
+
+from pulsar_dask.errors import PulsarError
+from pulsar_dask.files.atomicfolder import AtomicFolder
+from pulsar_dask.files.disk import drop_cached, failure, unlike
+from pulsar_dask.formats.storechunks import slices
+from pulsar_dask.formats.storeformat import MASTER, read_array, read_description
+from pulsar_dask.formats.storeseal import Piece, sealed_text
+from pulsar_dask.frames.provenance import Trace
+from pulsar_dask.kernels.checksum import Sums
+from pulsar_dask.kernels.tile import Grid, Tile
+from pulsar_dask.output.chunks import ChunkWriter, write_whole
+from pulsar_dask.output.fits import OUTPUT_TYPES, to_dtype
+
+
+@dataclass(frozen=True)
+class MasterChunk:
+    """Writes the chunks of a master; returns how many pixels were clipped, how many missing,
+    a checksum of what was to be written, and what its file holds."""
+
+    writer: ChunkWriter
+    dtype: str
+
+    def __call__(self, tile: Tile, values: Any) -> Written:
+        data, clipped, missing = to_dtype(values, self.dtype)
+        return clipped, missing, _crc(data), *self.writer(tile, data)
+
+
+Written = tuple[int, int, int, str, Piece]
+
+
+def _crc(values: Any) -> int:
+    contiguous: Any = np.ascontiguousarray(values)
+    return zlib.crc32(contiguous)
+
+
+class ZarrMaster:
+    """The variable ``master`` of a Zarr group, a tile a chunk; see `master.FitsMaster`."""
+
+    def __init__(
+        self,
+        path: str,
+        grid: Grid,
+        dtype: str,
+        header: Any,
+        trace: Trace = Trace(),  # noqa: B008
+        *,
+        verify: bool = True,
+    ) -> None:
+        if dtype not in OUTPUT_TYPES:
+            raise PulsarError(f"--dtype {dtype}: not one of {', '.join(OUTPUT_TYPES)}")
+        self.path = os.path.abspath(path)
+        self.dtype = dtype
+        self._header, self._trace, self._verified = header, trace, verify
+        self.clipped = 0
+        self.missing = 0
+        self._lock = threading.Lock()
+        self._sums: dict[Tile, tuple[int, str]] = {}
+        self._pieces: dict[str, Piece] = {}
+        self._sealed = False
+        self._folder = AtomicFolder(self.path)
+        self._store = self._folder.store
+        dims = ("plane", "y", "x")[-len(grid.shape) :]
+        floating = np.dtype(dtype).kind == "f"
+        try:
+            group = zarr.open_group(self._store, mode="w-", zarr_format=3)
+            group.attrs.update({"creator": header["CREATOR"], "complete": True})
+            group.create_array(
+                MASTER,
+                shape=grid.shape,
+                chunks=(*(1,) * (len(dims) - 2), grid.height, grid.width),
+                dtype=dtype,
+                compressors=[ZstdCodec(level=0), Crc32cCodec()],
+                fill_value=np.nan if floating else 0,
+                dimension_names=dims,
+                attributes={"units": str(header.get("BUNIT", "ADU"))},
+            )
+            self._array = read_array(self._store, MASTER)
+        except BaseException as error:
+            self._folder.close()
+            if isinstance(error, OSError):
+                raise failure(self.path, error) from error
+            raise
+
+    def write(self, tile: Tile, values: Any) -> None:
+        """Write the float64 values of a tile, rounded once."""
+        self.written(tile, self.far()(tile, values))
+
+    def far(self) -> MasterChunk:
+        """What writes a tile, in any process that sees the store."""
+        return MasterChunk(ChunkWriter(self._store, self._array), self.dtype)
+
+    def written(self, tile: Tile, result: Written) -> None:
+        clipped, missing, checksum, name, piece = result
+        with self._lock:
+            self.clipped += clipped
+            self.missing += missing
+            self._sums[tile] = checksum, name
+            self._pieces[name] = piece
+
+    def seal(self, sums: Mapping[str, Sums] = {}) -> None:
+        """Bring the store to the disk; see `master.FitsMaster.seal`."""
+        for text in self._trace.texts(os.path.dirname(self.path), sums):
+            self._header.add_history(text)
+        text = self._header.tostring(sep="\n", padding=False, endcard=False)
+        try:
+            zarr.open_array(os.path.join(self._store, MASTER)).attrs["header"] = text
+            with warnings.catch_warnings():  # consolidated metadata are not specified yet
+                warnings.simplefilter("ignore")
+                zarr.consolidate_metadata(self._store)
+            sealed = sealed_text(self._store, read_description(self._store), self._pieces)
+            write_whole(os.path.join(self._store, "zarr.json"), sealed)
+        except OSError as error:
+            raise failure(self.path, error) from error
+        self._folder.seal()
+        if self._verified:
+            self._verify()
+        self._sealed = True
+
+    def _verify(self) -> None:
+        try:
+            array: Any = zarr.open_array(os.path.join(self._store, MASTER), mode="r")
+            for tile, (checksum, name) in self._sums.items():
+                planes = (tile.plane,) if array.ndim == 3 else ()
+                with open(os.path.join(self._store, name), "rb") as file:
+                    drop_cached(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+                if _crc(array[(*planes, *slices(tile))]) != checksum:
+                    raise unlike(self.path)
+        except PulsarError:
+            raise
+        except Exception as error:  # what a damaged chunk makes its codecs raise
+            raise unlike(self.path, f" ({error})") from error
+
+    def commit(self, check: Callable[[], None] | None = None, *, wait: bool = True) -> None:
+        """Give the store its name, after `seal`; a store of that name goes away only then."""
+        if not self._sealed:
+            self.seal()
+        self._folder.commit(check, wait=wait)
+
+    def __enter__(self) -> ZarrMaster:
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        self._folder.close()

@@ -1,0 +1,53 @@
+"""The pixels of a master computed again from the files that it was made of, and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pulsar_dask.engine.make import make
+from pulsar_dask.formats import stackread
+from pulsar_dask.frames import stack
+from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.holds import Holds
+from pulsar_dask.frames.provenance import Source, Trace
+from pulsar_dask.masters.again import recipe_again
+from pulsar_dask.output.compare_sink import CompareSink, DifferingPixels
+from pulsar_dask.tools.options import Options
+from pulsar_dask.tools.origins import File
+
+
+def compare_again(
+    master: Frame,
+    trace: Trace,
+    found: Mapping[Source, File],
+    tiles: int | None,
+    options: Options,
+) -> tuple[int, int]:
+    """Compute some tiles of a master again, all of them for None, from what its trace names.
+
+    Returns
+    -------
+    differing, compared : int
+        Pixels.
+
+    Raises
+    ------
+    PulsarError
+        A step of the master is not known to this version; see `recipe_again`.
+    """
+    by_role: dict[str, list[Any]] = {"input": [], "bias": [], "dark": [], "list": []}
+    for source in trace.sources:
+        by_role[source.role].append(found[source])
+    stack.check_shapes([master, *by_role["input"], *by_role["bias"], *by_role["dark"]])
+    with options.executor() as executor:
+        recipe = recipe_again(
+            by_role, trace.steps, threads=executor.slots, gigabytes=options.memory
+        )
+        # both as float64, rounded and read anew, and which are missing
+        held = 5 * 8 + 3 + 2 * master.pixels.stored.itemsize
+        holds = Holds(pixel={"comparison": held}) + stackread.reading_holds([master])
+        sink = CompareSink(recipe.products[-1].layer, DifferingPixels(master), holds, tiles)
+        make(recipe, [sink], executor, memory=options.memory, summed=())
+    differing, compared = sink.total.tolist()
+    return differing, compared
