@@ -20,8 +20,6 @@ TOOLS = ("med", "med to .zarr", "makedark", "makeflat", "make_cosme", "cube", "v
 CODED = ("RICE_1", "GZIP_1", "GZIP_2", "HCOMPRESS_1", "PLIO_1")
 FORMATS = ("plain", "extension", "gz", "zarr", *CODED, "quantised")
 TILES = ("row", "band", "high band", "square", "whole")
-#: Bytes of a bare process that count as its libraries, beside what the plan says it holds.
-SLACK = 40_000_000
 
 
 @dataclass(frozen=True)
