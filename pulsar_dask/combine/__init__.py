@@ -53,7 +53,8 @@ class Combine(Protocol):
         """
 
     def holds(self, frames: int, pixels: PixelType, area: int, *, compiled: bool) -> Holds:
-        """What `block` holds beside the stack, of up to `area` pixels, and its planes."""
+        """What `block` holds beside the stack, of up to `area` pixels, and its planes: what it
+        gives back when it is done under the name "work"."""
 
 
 def names() -> list[str]:

@@ -31,6 +31,6 @@ class Method:
 
     def holds(self, frames: int, pixels: PixelType, area: int, *, compiled: bool) -> Holds:
         return Holds(
-            pixel={"sums": means.PIXEL_BYTES},
+            pixel={"work": means.PIXEL_BYTES},
             thread={"values of a block": means.scratch_bytes(frames, area)},
         )

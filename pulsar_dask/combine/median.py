@@ -31,6 +31,6 @@ class Method:
     def holds(self, frames: int, pixels: PixelType, area: int, *, compiled: bool) -> Holds:
         size = pixels.stored.itemsize
         return Holds(
-            pixel={"selection": median.pixel_bytes(pixels, frames, compiled=compiled)},
+            pixel={"work": median.pixel_bytes(pixels, frames, compiled=compiled)},
             thread={"selection": median.scratch_bytes(frames, size, area, compiled=compiled)},
         )

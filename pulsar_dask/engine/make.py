@@ -35,6 +35,10 @@ class Sink(Protocol):
         """What taking a tile holds there, and what the sink holds here."""
 
     @property
+    def after(self) -> Holds:
+        """What is held once when all tiles have come."""
+
+    @property
     def sends(self) -> int:
         """Bytes for each pixel of a tile that go from `taker` to `here`."""
 

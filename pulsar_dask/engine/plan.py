@@ -33,6 +33,9 @@ class Holding(Protocol):
     def holds(self) -> Holds: ...
 
     @property
+    def after(self) -> Holds: ...
+
+    @property
     def sends(self) -> int: ...
 
 
@@ -69,7 +72,7 @@ def needs(recipe: Recipe, sinks: Sequence[Holding]) -> Holds:
         kept = Holds(pixel={"planes": planes, "planes of layers before": sum(waiting.values())})
         taking = [sink.holds for sink in sinks if sink.layer is layer]
         taken = functools.reduce(operator.or_, taking, Holds())
-        most |= layer.holds + kept + Holds(taken.pixel, taken.thread)
+        most |= (layer.holds | Holds(taken.pixel, taken.thread)) + kept
         for name in [n for n, user in last.items() if user == layer.name]:
             waiting.pop(name, None)
         if layer.name in last:
@@ -85,6 +88,7 @@ def costs_of(recipe: Recipe, sinks: Sequence[Holding]) -> Costs:
     holds = needs(recipe, sinks)
     earlier = [layer.holds for layer in recipe.layers if layer.once]
     first = functools.reduce(operator.or_, earlier, Holds())
+    after = functools.reduce(operator.or_, (sink.after for sink in sinks), Holds())
     each = decoding.expanding_bytes(recipe.frames, loading.worth_compiling(recipe.frames))
     # a tile is as large as what a product's own frames are read for, not as all that it reads
     largest = max(recipe.layers, key=lambda layer: layer.stored * layer.passes)
@@ -94,6 +98,7 @@ def costs_of(recipe: Recipe, sinks: Sequence[Holding]) -> Costs:
         earlier=dict(first.thread),
         expanding={"expanding": each} if each else {},
         expanders=decoding.most_expanders(recipe.frames),
+        after=dict(after.process),
         fixed=dict(holds.process),
         stored=max(1, largest.stored * largest.passes),
         frames=max(1, len(largest.reads)),

@@ -61,6 +61,7 @@ class CompareSink:
     """See `make.Sink`: adds up the counts of a taker, over some tiles spread over the image."""
 
     grid: Grid | None = None
+    after = Holds()
     load: Sequence[str] = ()
     sends = 0
 

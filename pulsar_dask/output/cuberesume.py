@@ -102,6 +102,7 @@ class _Found:
 
     sends = 0
     holds = Holds()
+    after = Holds()
     load: Sequence[str] = ("zarr", "zarr.codecs")
 
     def __init__(self, store: Store, one: Layer) -> None:

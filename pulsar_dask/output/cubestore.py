@@ -58,6 +58,7 @@ class CubeStore:
     """A store that some frames are written to; a `make.Sink`."""
 
     sends = 0
+    after = Holds()
     load: Sequence[str] = (*ZARR, "xarray")  # xarray, for the coordinates
 
     def __init__(self, path: str, frames: Sequence[Frame], *, overwrite: bool) -> None:

@@ -64,6 +64,17 @@ def encode(values: Array, dtype: str) -> tuple[Array, int, int]:
     return native.astype(native.dtype.newbyteorder(">")), clipped, missing
 
 
+#: Bytes for each pixel that `encode` holds beside values and result: the rounded value, and what
+#: tells those apart that do not fit or are missing.
+ENCODING_BYTES = 8 + 2
+
+
+def encoding_bytes(dtype: str) -> int:
+    """Bytes for each pixel that `encode` holds beside its values."""
+    rounding = 0 if np.dtype(dtype).kind == "f" else 4  # of float64 values, half a value twice
+    return ENCODING_BYTES + 2 * np.dtype(dtype).itemsize + rounding
+
+
 #: Bytes of a file that are brought to the disk and read back while others are computed.
 _PART = 8 << 20
 

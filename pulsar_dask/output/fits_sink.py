@@ -14,7 +14,7 @@ from pulsar_dask.engine.make import Run
 from pulsar_dask.engine.recipe import Product
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.kernels.tile import Tile
-from pulsar_dask.output.fits import FitsMaster, encode
+from pulsar_dask.output.fits import FitsMaster, encode, encoding_bytes
 from pulsar_dask.output.header import master_header
 
 Array = np.ndarray[Any, Any]
@@ -35,6 +35,7 @@ class FitsSink:
 
     grid = None
     lines = None
+    after = Holds()
     load: Sequence[str] = ()
 
     def __init__(
@@ -52,10 +53,7 @@ class FitsSink:
         self._tolerance, self._verify, self._beside = tolerance, verify, tuple(beside)
         size = np.dtype(self.dtype).itemsize
         self.sends = size
-        self.holds = Holds(
-            pixel={"output": 2 * size},
-            process={"headers of the output": 400 * len(product.frames)},
-        )
+        self.holds = Holds(pixel={"work": encoding_bytes(self.dtype)})
 
     def begin(self, plan: Plan) -> frozenset[Index]:
         header = master_header(

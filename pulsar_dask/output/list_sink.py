@@ -52,9 +52,8 @@ class ListSink:
         self.sends = 0
         planes = shape[0] if len(shape) == 3 else 1
         more = self.lines if count > HOT_PIXELS else 0  # as many as usual take next to nothing
-        self.holds = Holds(
-            process={f"hot pixels of {layer.name}": CANDIDATE_BYTES * planes * more}
-        ) | Holds(process={"list of hot pixels": ORDER_BYTES * more})
+        self.holds = Holds(process={f"hot pixels of {layer.name}": CANDIDATE_BYTES * planes * more})
+        self.after = Holds(process={"lists of hot pixels": ORDER_BYTES * more})
 
     def begin(self, plan: Plan) -> frozenset[Index]:
         return frozenset()

@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from pulsar_dask.engine.cut import Plan
 from pulsar_dask.engine.graph import Index
 from pulsar_dask.engine.make import Run
 from pulsar_dask.engine.recipe import Product
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.kernels.tile import Tile
+from pulsar_dask.output.fits import encoding_bytes
 from pulsar_dask.output.header import master_header
 from pulsar_dask.output.zarrstore import MasterChunk, Written, ZarrMaster
 
@@ -33,6 +32,7 @@ class ZarrSink:
 
     grid = None
     lines = None
+    after = Holds()
     load: Sequence[str] = ("zarr", "zarr.codecs")
 
     def __init__(self, product: Product, path: str, *, verify: bool) -> None:
@@ -40,11 +40,7 @@ class ZarrSink:
         self.dtype = product.dtype
         self._verify = verify
         self.sends = 0
-        size = np.dtype(self.dtype).itemsize
-        self.holds = Holds(
-            pixel={"output": 2 * size},
-            process={"headers of the output": 400 * len(product.frames)},
-        )
+        self.holds = Holds(pixel={"work": encoding_bytes(self.dtype)})
 
     def begin(self, plan: Plan) -> frozenset[Index]:
         frames = self.product.frames
