@@ -35,8 +35,9 @@ def make_cosme(
     sink = ListSink(
         layer, frames[0].shape, output, wanted, origin_top=origin_top, verify=options.verify
     )
-    hint_at_number(hot_pixels, frames[0], report)
+    hint = hint_at_number(hot_pixels, frames[0])
     with options.executor() as executor:
-        make_files(Recipe((), (layer,)), [sink], executor, options, report, inputs=[image])
+        recipe = Recipe((), (layer,))
+        make_files(recipe, [sink], executor, options, report, inputs=[image], hint=hint)
     report.made(output, hottest(sink) + (", Y from the top row" if origin_top else ""))
     report.end()

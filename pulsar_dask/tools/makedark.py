@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 from pulsar_dask import combine
-from pulsar_dask.cli.report import Report
 from pulsar_dask.errors import count
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.inputs.words import as_texts
@@ -31,7 +30,6 @@ def makedark(
     recipe = dark_recipe(
         darks.groups, darks.bias, combine.method(options.combine), ("image", *options.planes)
     )
-    hint_at_number(hot_pixels, darks.frames[0], report)
     with options.executor() as executor:
         make_masters(
             recipe,
@@ -41,17 +39,19 @@ def makedark(
             inputs=[*(f.path for f in darks.frames), *lists_in([*as_texts(spec), bias or ""])],
             lists={p.name: wanted for p in recipe.products if p.kind == "dark"},
             what=_darks_and_bias(darks),
+            hint=hint_at_number(hot_pixels, darks.frames[0]),
         )
 
 
-def hint_at_number(hot_pixels: int | None, frame: Frame, report: Report) -> None:
-    """Say where the usual number of hot pixels is too high for a sensor."""
+def hint_at_number(hot_pixels: int | None, frame: Frame) -> str | None:
+    """What to say where the usual number of hot pixels is too high for a sensor."""
     share = HOT_PIXELS / math.prod(frame.shape[-2:])
-    if hot_pixels is None and share > HOT_SHARE:
-        report.say(
-            f"{HOT_PIXELS} hot pixels are {min(share, 1):.0%} of this small sensor; "
-            "--hot-pixels N lists fewer"
-        )
+    if hot_pixels is not None or share <= HOT_SHARE:
+        return None
+    return (
+        f"{HOT_PIXELS} hot pixels are {min(share, 1):.0%} of this small sensor; "
+        "--hot-pixels N lists fewer"
+    )
 
 
 def _darks_and_bias(darks: Darks) -> str:

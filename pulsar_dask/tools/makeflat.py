@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pulsar_dask import combine
-from pulsar_dask.errors import PulsarError
+from pulsar_dask.errors import PulsarError, count
 from pulsar_dask.inputs.numbers import MOST_ADU, as_number
 from pulsar_dask.masters.calibrated import TARGET_MEDIAN
 from pulsar_dask.masters.flat import flat_recipe
@@ -52,4 +52,11 @@ def makeflat(
         )
         lists = [s.path for trace in flats.calibration.values() for s in trace.sources]
         paths = [*(f.path for f in flats.frames + flats.darks), *lists, *lists_in(spec)]
-        make_masters(recipe, executor, options, report, inputs=paths)
+        make_masters(
+            recipe,
+            executor,
+            options,
+            report,
+            inputs=paths,
+            what=count(len(flats.frames), "frame"),
+        )

@@ -29,6 +29,7 @@ def make_masters(
     inputs: Sequence[str],
     lists: Mapping[str, int] = {},
     what: str | None = None,
+    hint: str | None = None,
 ) -> Run:
     """Make a FITS file of each product, and lists of the hottest pixels: how many, by product."""
     make_folder(options.output_dir)
@@ -54,7 +55,7 @@ def make_masters(
         if product.name in lists
     }
     sinks = [*hot.values(), *masters.values()]  # a master says what its list holds
-    run = make_files(recipe, sinks, executor, options, report, inputs=inputs, what=what)
+    run = make_files(recipe, sinks, executor, options, report, inputs=inputs, what=what, hint=hint)
     for product in recipe.products:
         master = masters[product.name]
         report.made(master.path, f"{product.dtype}, " + ", ".join(map(str, product.steps)))

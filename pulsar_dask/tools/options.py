@@ -90,11 +90,13 @@ def make_files(
     *,
     inputs: Sequence[str],
     what: str | None = None,
+    hint: str | None = None,
 ) -> Run:
     """Make all sinks of a recipe side by side. Their files appear when all are done and on the
     disk, so that what is in the way of one leaves all as they were.
 
-    `inputs` are files that no output may replace, `what` the frames in words.
+    `inputs` are files that no output may replace, `what` the frames in words, `hint` is said when
+    the plan is made.
     """
     checks = {
         sink.path: functools.partial(
@@ -113,7 +115,7 @@ def make_files(
         commit = functools.partial(
             _commit, checks=checks, lists=lists, report=report, options=options
         )
-        watch = stack.enter_context(watching(report, options, what))
+        watch = stack.enter_context(watching(report, options, what, hint))
         return make(
             recipe,
             sinks,
@@ -128,8 +130,10 @@ def make_files(
 class _Watch(Watch):
     """Says the plan, and shows a bar by bytes of pixels that were read."""
 
-    def __init__(self, report: Report, options: Options, what: str | None) -> None:
-        self._report, self._options, self._what = report, options, what
+    def __init__(
+        self, report: Report, options: Options, what: str | None, hint: str | None
+    ) -> None:
+        self._report, self._options, self._what, self._hint = report, options, what, hint
         self._bars = contextlib.ExitStack()
 
     def __enter__(self) -> _Watch:
@@ -140,6 +144,8 @@ class _Watch(Watch):
 
     def planned(self, recipe: Recipe, plan: Plan) -> None:
         self._report.plan(recipe.frames, plan, self._what)
+        if self._hint:
+            self._report.say(self._hint)
         self._once = {x.name: sum(f.nbytes for f in x.also) for x in recipe.layers if x.once}
         self._each = sum(layer.stored for layer in recipe.layers if not layer.once)
         total = self._each * math.prod(recipe.shape) + sum(self._once.values())
@@ -152,9 +158,11 @@ class _Watch(Watch):
         self._bar.update(self._each * math.prod(tile.shape))
 
 
-def watching(report: Report, options: Options, what: str | None = None) -> _Watch:
-    """What tells how a run goes; `what` are its frames in words."""
-    return _Watch(report, options, what)
+def watching(
+    report: Report, options: Options, what: str | None = None, hint: str | None = None
+) -> _Watch:
+    """What tells how a run goes; `what` are its frames in words, `hint` follows the plan."""
+    return _Watch(report, options, what, hint)
 
 
 def make_folder(folder: str) -> None:
