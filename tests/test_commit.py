@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -217,3 +218,21 @@ def test_an_error_names_the_output(runs, tmp_path):
             (line,) = [x for x in done.err.splitlines() if not x.startswith("warning: ")]
             said.add(os.path.basename(line.split(": error: ")[1].split(": cannot")[0]))
     assert said == {"dark2s.fit", "cosme2s.lst"}
+
+
+@pytest.mark.parametrize("which", ["bias.fit", "dark5s.fit", "cosme5s.lst"])
+def test_an_output_that_the_system_holds_fast(runs, tmp_path, which):
+    """As on Windows one that is open in another program: nothing is tampered with here."""
+    case, folder = runs["all"], tmp_path / "out"
+    place_of(case, None, folder)
+    bits = {p.name: p.read_bytes() for p in folder.iterdir()}
+    if subprocess.run(["chattr", "+i", folder / which], capture_output=True).returncode:
+        pytest.skip("nothing can be held fast here")
+    try:
+        done = run(*case.args, cwd=folder, status=1)
+    finally:
+        subprocess.run(["chattr", "-i", folder / which], check=True)
+    assert f"{which}: cannot be written (Operation not permitted)" in done.stderr
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == bits
+    run(*case.args, cwd=folder)
+    assert contents(folder) == contents(case.new)
