@@ -70,7 +70,7 @@ def test_the_cost_grows_as_the_number_of_cards(tmp_path, kind, place):
         more = {"primary_cards": cards} if place == "extension" else {}
         write_frame(path, IMAGE, cards=cards, place=place, **more)
         counts.append(lines_run(lambda path=path: work(path)))
-    assert counts[2] < 5 * counts[1]
+    assert counts[2] < 4.1 * counts[1]  # 4 where each card costs the same
 
 
 def test_a_header_of_the_most_cards(tmp_path):
