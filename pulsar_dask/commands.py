@@ -128,7 +128,8 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
     inputs_of = tuple(Source.of("input", frame) for frame in frames)
     trace = Trace(inputs_of, (f"median of {count(len(frames), 'frame')}",))
     with options.computer() as computer:
-        costs = pipelines.median_costs(frames, np.dtype(dtype).itemsize)
+        rounding = 0 if np.dtype(dtype).kind == "f" else 4  # of float64 values, half a value twice
+        costs = pipelines.median_costs(frames, np.dtype(dtype).itemsize + rounding)
         zarr = output.lower().endswith(".zarr")
         load = ("zarr",) if zarr else ()
         plan = make_plan(costs, frames, computer, options, load=load)
@@ -365,8 +366,12 @@ def _with_lists(costs: Costs, wanted: int, lists: int, frame: Frame) -> Costs:
         return costs
     most = min(wanted, math.prod(frame.shape[-2:]))
     planes = frame.shape[0] if len(frame.shape) == 3 else 1
-    size = most * (_CANDIDATE_BYTES * planes * lists + _ORDER_BYTES)
-    return replace(costs, fixed=costs.fixed | {"lists of hot pixels": size})
+    held = {"hot pixels": most * _CANDIDATE_BYTES * planes * lists}
+    return replace(
+        costs,
+        fixed=costs.fixed | held,
+        after={"lists of hot pixels": most * _ORDER_BYTES},
+    )
 
 
 def _darks_and_bias(darks: Darks) -> str:

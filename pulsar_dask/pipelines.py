@@ -20,6 +20,8 @@ from pulsar_dask.tiles import MB, Costs, Tile
 
 Array = np.ndarray[Any, Any]
 _FLOAT64 = PixelType(-64)
+#: Bytes for each pixel that is written: its value, what tells those apart that do not fit.
+OUTPUT_BYTES = 2 * 8 + 2
 #: Bytes for each frame once the plan is made: its place in the graph, in the trace, in sums.
 FRAME_BYTES = 2_000
 #: Bytes of the threads and codecs that read a Zarr store.
@@ -101,14 +103,14 @@ def median_graph(frames: Sequence[Frame], graph: TileGraph) -> str:
 def median_costs(frames: Sequence[Frame], itemsize_out: int) -> Costs:
     """What `median_tile` and the writing of its result hold (see `tiles.plan_tiles`)."""
     n, pixels, compiled = len(frames), stack_type(frames), kernels.worth_compiling(frames)
-    per_pixel = {
-        "frames": n * pixels.stored.itemsize,
-        "median": kernels.pixel_bytes(pixels, n, compiled=compiled),
-        "output": 8 + 2 * itemsize_out,  # the float64 values wait for their turn to be written
-    }
+    median = kernels.pixel_bytes(pixels, n, compiled=compiled)
+    # its float64 values wait for their turn to be written, then they and what is made of them
+    # take the place of what the median held
+    output = max(8, OUTPUT_BYTES + 2 * itemsize_out - median) if itemsize_out else 8
+    per_pixel = {"frames": n * pixels.stored.itemsize, "median": median, "output": output}
     if not stored_alike(frames):
         per_pixel["conversion"] = 3 * 8
-    reading = reading_costs(frames, spare=per_pixel["median"])
+    reading = reading_costs(frames, spare=median)
     area = math.prod(frames[0].shape[-2:])
     selection = kernels.scratch_bytes(n, pixels.stored.itemsize, area, compiled=compiled)
     return replace(

@@ -93,6 +93,8 @@ class Costs:
     room for."""
     expanders: int | None = None
     """Threads that are enough for that; None: each helps."""
+    after: dict[str, int] = field(default_factory=dict)
+    """Bytes held once when the last tile is done."""
     fixed: dict[str, int] = field(default_factory=dict)
     """Bytes held once."""
     stored: int = 1
@@ -118,10 +120,12 @@ class Plan:
     """Threads that expand frames before the first tile."""
     before: dict[str, int] = field(default_factory=dict)
     """The parts of the memory while they do."""
+    after: dict[str, int] = field(default_factory=dict)
+    """The parts of the memory when the last tile is done."""
 
     @property
     def total(self) -> int:
-        return max(sum(self.parts.values()), sum(self.before.values()))
+        return max(sum(held.values()) for held in (self.before, self.parts, self.after))
 
 
 def plan_tiles(
@@ -167,17 +171,17 @@ def plan_tiles(
     thread = sum(costs.per_thread.values())
     earlier = sum(costs.earlier.values())
     base = process + sum(costs.fixed.values())
-    expanding = sum(costs.expanding.values())
+    expanding, after = sum(costs.expanding.values()), sum(costs.after.values())
     low_height, low_width = min(block[0], rows), columns
     if block[1] < columns:  # columns can be cut; 4096 pixels still make a useful read
         low_width = min(columns, -(-4096 // block[1]) * block[1])
     least = low_height * low_width
     each = max(earlier, thread + pixel * least)
     for count in range(max(1, threads), 0 if slots is None else threads - 1, -1):
-        if (budget - base) // count >= each and budget - base >= expanding:
+        if (budget - base) // count >= each and budget - base >= max(expanding, after):
             break
     else:
-        needed = base + max(expanding, each if slots is None else threads * each)
+        needed = base + max(expanding, after, each if slots is None else threads * each)
         where = "" if slots is None else f" in a process with {threads} threads"
         raise PulsarError(
             f"--memory {budget / GB:.3g} is too little: "
@@ -216,4 +220,5 @@ def plan_tiles(
     expanders = max(1, min(expanders, (budget - base) // expanding)) if expanding else 1
     before = {"process": process, **costs.fixed}
     before |= {name: expanders * size for name, size in costs.expanding.items()}
-    return Plan(grid, count, budget, parts, expanders=expanders, before=before)
+    after_all = {"process": process, **costs.fixed, **costs.after}
+    return Plan(grid, count, budget, parts, expanders=expanders, before=before, after=after_all)

@@ -20,8 +20,6 @@ TOOLS = ("med", "med to .zarr", "makedark", "makeflat", "make_cosme", "cube", "v
 CODED = ("RICE_1", "GZIP_1", "GZIP_2", "HCOMPRESS_1", "PLIO_1")
 FORMATS = ("plain", "extension", "gz", "zarr", *CODED, "quantised")
 TILES = ("row", "band", "high band", "square", "whole")
-#: Bytes of a bare process that count as its libraries, beside what the plan says it holds.
-SLACK = 40_000_000
 
 
 @dataclass(frozen=True)
@@ -69,8 +67,9 @@ def draw(number: int, most: int) -> Draw:
     if format == "quantised":
         bitpix, extra = int(one_of(-32, -64)), one_of("RICE_1", "GZIP_1", "HCOMPRESS_1")
     frames = 1 if tool == "make_cosme" else int(one_of(1, 2, 3, 5, 8, 20, 50, 300, 1000))
-    if (format in CODED or format == "quantised") and frames > 50:  # 50 ms to open each
-        frames = 50 if format != "RICE_1" else frames
+    # astropy takes 50 ms to open a compressed file
+    coded = format in CODED or format == "quantised"
+    frames = min(frames, most // (600_000 if coded else 60_000))
     # an image of log-uniform size and of any aspect
     size = most // frames // (abs(bitpix) // 8)
     pixels = int(np.exp(rng.uniform(np.log(50), np.log(max(51, size)))))
@@ -82,11 +81,11 @@ def draw(number: int, most: int) -> Draw:
     columns = max(1, pixels // planes // rows)
     shape = (planes, rows, columns) if planes > 1 else (rows, columns)
     tile = None
-    if format in CODED or format == "quantised":
+    if coded:
         # as many tiles as fpack may make, not more than astropy writes in a moment
         kind = one_of(*TILES)
         least = 4 if "HCOMPRESS_1" in (format, extra) else 1
-        few = max(1, rows * planes * min(frames, 100) // 1500)  # astropy takes 1 ms for a tile
+        few = max(1, rows * planes * frames // 1000)  # astropy takes 1 ms for a tile
         few = min(few, rows)
         height, width = {
             "row": (max(least, few), columns),

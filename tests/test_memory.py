@@ -3,7 +3,6 @@ plans say is what is held."""
 
 from __future__ import annotations
 
-import re
 import sys
 import tracemalloc
 from pathlib import Path
@@ -21,6 +20,8 @@ from pulsar_dask.scan import scan_frames
 DRAWS, SOAK_DRAWS = 25, 1000
 #: Gigabytes beside the least: a process is not of the same size each time.
 HAIR = 0.005
+#: Gigabytes that are more than most draws need.
+AMPLE = 0.6
 #: What is planned may be so many times what is held, from so many bytes above the libraries on.
 LOOSE, FROM = 1.6, 50_000_000
 
@@ -32,7 +33,7 @@ def try_draw(number: int, most: int, folder: Path, record, *, tight: bool, easy:
     d = draw(number, most)
     words = prepare(folder, d)
     # a list is read before the rest can be planned, so that there may be a second refusal
-    memory = 0.01
+    memory = known = 0.01 if tight else AMPLE
     for _ in range(4):
         took = measured(folder, words, memory, d.threads)
         if (least := least_of(took)) is None:
@@ -40,7 +41,7 @@ def try_draw(number: int, most: int, folder: Path, record, *, tight: bool, easy:
         assert took.status == 1, d
         known = memory = least + HAIR
     assert memory > 0.01, (d, took.said)
-    for give in [known] * tight + [1.2 * known + 0.3] * easy:
+    for give in [known] * (tight or not easy) + [max(AMPLE, 1.5 * known)] * easy:
         took = took if give == memory else measured(folder, words, give, d.threads)
         assert took.status == 0, (d, give, took.said)
         assert took.peak <= give * 1e9, (d, give, took.plans)
@@ -281,9 +282,3 @@ def test_many_hot_pixels_hold_what_is_planned(tmp_path, planes):
     planned = count * (_CANDIDATE_BYTES * planes + _ORDER_BYTES)
     assert used <= planned + 5_000_000
     assert planned <= 2.5 * used
-
-
-def test_peaks_are_told(tmp_path):
-    """The launcher tells the truth: what a process held and gave back counts."""
-    script = Path(__file__).with_name("peak.py").read_text()
-    assert re.search("VmHWM", script)
