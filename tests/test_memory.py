@@ -24,6 +24,8 @@ from pulsar_dask.output import lists
 DRAWS, SOAK_DRAWS = 25, 1000
 #: Gigabytes beside the least: a process is not of the same size each time.
 HAIR = 0.005
+#: Gigabytes that are more than most draws need.
+AMPLE = 0.6
 #: What is planned may be so many times what is held, from so many bytes above the libraries on.
 LOOSE, FROM = 1.6, 50_000_000
 
@@ -35,7 +37,7 @@ def try_draw(number: int, most: int, folder: Path, record, *, tight: bool, easy:
     d = draw(number, most)
     words = prepare(folder, d)
     # a list is read before the rest can be planned, so that there may be a second refusal
-    memory = 0.01
+    memory = known = 0.01 if tight else AMPLE
     for _ in range(4):
         took = measured(folder, words, memory, d.threads)
         if (least := least_of(took)) is None:
@@ -43,7 +45,7 @@ def try_draw(number: int, most: int, folder: Path, record, *, tight: bool, easy:
         assert took.status == 1, d
         known = memory = least + HAIR
     assert memory > 0.01, (d, took.said)
-    for give in [known] * tight + [1.2 * known + 0.3] * easy:
+    for give in [known] * (tight or not easy) + [max(AMPLE, 1.5 * known)] * easy:
         took = took if give == memory else measured(folder, words, give, d.threads)
         assert took.status == 0, (d, give, took.said)
         assert took.peak <= give * 1e9, (d, give, took.plans)
