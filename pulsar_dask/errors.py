@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import warnings
+from collections.abc import Iterator
 
 
 class PulsarError(Exception):
@@ -56,9 +58,26 @@ def reason(error: OSError) -> str:
     return f"{error.strerror or error}" + (f"; {way_out}" if way_out else "")
 
 
+_TOLD: list[list[str]] = []
+
+
 def warn(text: str) -> None:
     """Issue a `PulsarWarning`."""
+    for texts in _TOLD:
+        texts.append(text)
     warnings.warn(PulsarWarning(text), stacklevel=3)
+
+
+@contextlib.contextmanager
+def told() -> Iterator[list[str]]:
+    """A list of what is warned of meanwhile, for those who keep it: a warning that scrolled away
+    is none a year later."""
+    texts: list[str] = []
+    _TOLD.append(texts)
+    try:
+        yield texts
+    finally:
+        _TOLD.remove(texts)
 
 
 def printable(text: object) -> str:
