@@ -14,12 +14,12 @@ _PARAMETER = re.compile("⟦([a-z_]+)⟧")
 
 
 class _Message(Exception):
-    """A text that names parameters: ``⟦memory⟧`` is ``memory`` in Python, and ``--memory`` on a
+    """A text that names parameters: ``⟦memory⟧`` is "`memory`" in Python, and "--memory" on a
     command line."""
 
     def __init__(self, text: object = "") -> None:
         self.text = str(text)
-        super().__init__(_PARAMETER.sub(r"\1", self.text))
+        super().__init__(_PARAMETER.sub(r"`\1`", self.text))
 
     def __reduce__(self) -> Any:
         return type(self), (self.text,)

@@ -9,9 +9,10 @@ from pulsar_dask.errors import PulsarError, count, printable, warn
 from pulsar_dask.formats.scan import scan_frames
 from pulsar_dask.output.cubestore import CubeStore, write
 from pulsar_dask.tools.naming import check_order
-from pulsar_dask.tools.options import Options, watching
+from pulsar_dask.tools.options import Options, telling, watching
 
 
+@telling
 def cube(spec: Sequence[str], output: str, *, options: Options) -> None:
     """Write frames as one store."""
     report = options.report()

@@ -58,7 +58,23 @@ def make_masters(
         if product.name in lists
     }
     sinks = [*hot.values(), *masters.values()]  # a master says what its list holds
-    run = make_files(recipe, sinks, executor, options, report, inputs=inputs, what=what, hint=hint)
+
+    def found(run: Run) -> None:
+        for product in recipe.products:
+            warn_of_pixels(masters[product.name])
+            warn_of_levels(masters[product.name].path, product, run)
+
+    run = make_files(
+        recipe,
+        sinks,
+        executor,
+        options,
+        report,
+        inputs=inputs,
+        what=what,
+        hint=hint,
+        found=found,
+    )
     for product in recipe.products:
         master = masters[product.name]
         report.made(master.path, f"{product.dtype}, " + ", ".join(map(str, product.steps)))

@@ -185,12 +185,17 @@ def watching(
 
 
 def telling(tool: Callable[..., None]) -> Callable[..., None]:
-    """A tool whose masters keep in their headers what was warned of."""
+    """A tool whose masters keep in their headers what was warned of, and whose errors name
+    options."""
 
     @functools.wraps(tool)
     def run(*args: Any, options: Options, **more: Any) -> None:
         with told() as warnings:
-            tool(*args, options=replace(options, warnings=warnings), **more)
+            try:
+                tool(*args, options=replace(options, warnings=warnings), **more)
+            except PulsarError as error:
+                error.args = (error.on_command_line,)
+                raise
 
     return run
 
