@@ -4,6 +4,7 @@ NumPy and plain Python."""
 from __future__ import annotations
 
 import contextlib
+import io
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from astropy.io import fits
 from helpers import run, write_frame
 
 from pulsar_dask.errors import PulsarWarning
+from pulsar_dask.start import tools
 
 SHAPE = (24, 31)
 
@@ -207,3 +209,12 @@ def flat64(
         net = corrected(np.asarray(image, "f8") - dark, set(listed), step)
         scaled.append(net * (target / np.nanmedian(net)))
     return median64(np.array(scaled))
+
+
+def verify(folder: Path, *args: object, status: int = 0) -> str:
+    """What ``verify`` says; as the program does it, in this process."""
+    said = io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(said):
+        found = tools.main(["verify", *map(str, args), "--threads", "2"], standalone_mode=False)
+    assert found == status, said.getvalue()
+    return said.getvalue()

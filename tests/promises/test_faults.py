@@ -3,7 +3,6 @@ nothing else is left. Here each fault comes once; `make soak` runs them at lengt
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
@@ -17,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
-from helpers import command, names, run, same, write_frame, write_old_master
+from harm import disturb, mounted
+from helpers import command, names, one_line, run, same, write_frame, write_old_master
 from night import stack, write_stack
 
 from pulsar_dask.errors import PulsarError
@@ -379,12 +379,6 @@ def test_a_limit_of_the_size_of_files(scene, share):
     assert scene.left(place) == []
 
 
-def one_line(errors):
-    """Whether only one line is there beside warnings."""
-    lines = [line for line in errors.splitlines() if not line.startswith("warning: ")]
-    return len(lines) == 1 and ": error: " in lines[0]
-
-
 @RESOURCE
 def test_a_limit_reached_by_the_last_list_leaves_all_as_they_were(tmp_path):
     """The masters are smaller than the list of their hot pixels."""
@@ -402,22 +396,6 @@ def test_a_limit_reached_by_the_last_list_leaves_all_as_they_were(tmp_path):
     assert done.returncode == 1
     assert "cosme2s.lst: cannot be written" in done.stderr
     assert {n: (tmp_path / n).read_bytes() for n in names(tmp_path)} == before
-
-
-@contextlib.contextmanager
-def mounted(place, *options):
-    if not LINUX_ROOT:
-        pytest.skip("needs Linux and root")
-    line = ["mount", "-t", "tmpfs", *options, "tmpfs", str(place)]
-    if subprocess.run(line, capture_output=True).returncode:
-        pytest.skip("nothing can be mounted here")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)
-
-
-LINUX_ROOT = sys.platform == "linux" and os.geteuid() == 0
 
 
 @pytest.mark.parametrize("output", ["m.fit", "m.zarr"])
@@ -511,24 +489,6 @@ def test_an_input_that_changes(slow, tmp_path, how):
     assert one_line(errors)
     assert "f30.fit" in errors
     assert "m.fit" not in names(tmp_path)
-
-
-def disturb(path, how):
-    """Harm an input; what replaces it has its size and time."""
-    status = path.stat()
-    if how == "truncated":
-        os.truncate(path, status.st_size // 2)
-    elif how == "removed":
-        path.unlink()
-    elif how == "replaced":
-        other = path.with_name("other")
-        other.write_bytes(bytes(status.st_size))
-        os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
-        os.replace(other, path)
-    else:
-        with open(path, "r+b") as file:
-            file.seek(10_000)
-            file.write(b"new")
 
 
 @pytest.mark.parametrize("what", ["bias", pytest.param("dark", marks=pytest.mark.soak)])

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from server import forked
 
-REAL = Path(__file__).parents[2] / "shared" / "real"
+REAL = Path(__file__).parents[3] / "shared" / "real"
 BLOCK = 2880
 STORED = {8: "u1", 16: "i2", 32: "i4", 64: "i8", -32: "f4", -64: "f8"}
 OTHER_SIGN = {8: -128, 16: 2**15, 32: 2**31, 64: 2**63}
@@ -271,6 +271,13 @@ def run(
     assert "Traceback" not in done.stderr
     assert done.returncode == status, done.stderr or done.stdout
     return done
+
+
+def one_line(err: str) -> str:
+    """The only line beside warnings that a command has said: its error."""
+    (line,) = [line for line in err.splitlines() if not line.startswith("warning: ")]
+    assert ": error: " in line
+    return line
 
 
 def fitsverify_clean(path: Path) -> None:

@@ -141,7 +141,7 @@ def test_open_files(tmp_path, form, record_property):
 def test_full_disk(tmp_path, tool, record_property):
     """It becomes full at several moments: others write to it, too."""
     from faults import make_scene
-    from test_faults import mounted
+    from harm import mounted
 
     scene = make_scene(tmp_path, tool, (600, 800))
     size = sum(map(len, scene.old.values()))
@@ -169,7 +169,7 @@ def test_full_disk(tmp_path, tool, record_property):
 @pytest.mark.parametrize("how", ["truncated", "removed", "replaced", "rewritten"])
 def test_inputs(tmp_path, how, record_property):
     from faults import make_scene, timeless
-    from test_faults import disturb
+    from harm import disturb
 
     scene = make_scene(tmp_path, "med", SHAPE)
     raw = Path(scene.arguments[1])

@@ -4,104 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 import pytest
+from clusters import LIMIT, cluster_in, ended, tile_tasks, under_way, until
 from distributed import Client, Security
 from distributed.comm import connect
-from helpers import command, names, run, same, write_frame
+from helpers import command, names, one_line, run, same, write_frame
 from night import Night, noted, pixels
 
 import pulsar_dask
 from pulsar_dask.errors import PulsarError
-
-LIMIT = 60
-"""Seconds after which what is waited for has failed."""
-
-
-class Cluster:
-    """A scheduler and workers, each its own process, in a folder of their own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.file = folder / "scheduler.json"
-        self.processes: list[subprocess.Popen[Any]] = []
-        self.scheduler = self._start(
-            "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
-            "--scheduler-file", self.file, cwd=folder,
-        )  # fmt: skip
-
-    @functools.cached_property
-    def address(self) -> str:
-        until(lambda: self.file.exists() and "tcp://" in self.file.read_text())
-        return re.search(r"tcp://[\d.:]+", self.file.read_text())[0]
-
-    def worker(
-        self, *options: Any, cwd: Path | None = None, nanny: bool = False, **kwargs: Any
-    ) -> subprocess.Popen[Any]:
-        """Start a worker of one thread; it waits for the scheduler to come up."""
-        here = "--nanny" if nanny else "--no-nanny"
-        return self._start(
-            "worker", "--scheduler-file", self.file, "--nthreads", "1", here, "--no-dashboard",
-            "--host", "127.0.0.1", "--local-directory", self.folder, *options,
-            cwd=cwd or self.folder, **kwargs,
-        )  # fmt: skip
-
-    def wait(self, workers: int) -> None:
-        with Client(self.address, set_as_default=False) as client:
-            client.wait_for_workers(workers, timeout=LIMIT)
-
-    def _start(self, what: str, *options: Any, cwd: Path, **kwargs: Any) -> Any:
-        argv = [sys.executable, "-m", f"distributed.cli.dask_{what}", *map(str, options)]
-        log = open(self.folder / f"log{len(self.processes)}", "wb")  # noqa: SIM115
-        process = subprocess.Popen(argv, cwd=cwd, stdout=log, stderr=log, **kwargs)
-        self.processes.append(process)
-        return process
-
-    def stop(self) -> None:
-        for process in reversed(self.processes):
-            process.kill() if process.poll() is None else None
-        for process in self.processes:
-            process.wait()
-
-
-def until(done: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + LIMIT
-    while not (found := done()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return found
-
-
-@contextlib.contextmanager
-def cluster_in(folder: Path, workers: int = 1, **kwargs: Any) -> Iterator[Cluster]:
-    folder.mkdir(exist_ok=True)
-    made = Cluster(folder)
-    try:
-        for _ in range(workers):
-            made.worker(**kwargs)
-        made.wait(workers) if workers else None
-        yield made
-    finally:
-        made.stop()
-
-
-@pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with cluster_in(tmp_path_factory.mktemp("cluster"), 2) as made:
-        yield made
 
 
 @pytest.fixture(scope="session")
@@ -141,56 +63,6 @@ def same_outputs(made: Path, truth: Path) -> None:
         ours = pixels(made / path.relative_to(truth))
         assert ours.tobytes() == pixels(path).tobytes()
         assert ours.dtype == pixels(path).dtype
-
-
-@pytest.fixture(scope="session")
-def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Frames that take their time, since gzip tiles are expanded by one thread."""
-    folder = tmp_path_factory.mktemp("slow")
-    rng = np.random.default_rng(5)
-    for i in range(6):
-        image = rng.integers(-2000, 2000, (900, 1500)).astype("i2")
-        cards = {"EXPTIME": 1.0, "FILTER": "L"}
-        path = folder / f"f{i}.fit.fz"
-        write_frame(path, image, cards=cards, place="tiled", compression="GZIP_1")
-    run("med", "f*.fz", "truth.fit", cwd=folder)
-    return folder
-
-
-@contextlib.contextmanager
-def under_way(slow: Path, folder: Path, address: str, output: str = "m.fit", **kwargs: Any) -> Any:
-    """A run of `med` of which some tiles are done and others are not; and the addresses of the
-    workers that are at it."""
-    words = command("med", slow / "f*.fz", output, "--scheduler", address, "--memory", "0.35")
-    process = subprocess.Popen(
-        words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kwargs
-    )
-    try:
-        with Client(address, set_as_default=False) as client:
-            busy = until(lambda: tile_tasks(client))
-        yield process, busy
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
-
-
-def tile_tasks(client: Client) -> list[str]:
-    """Workers that compute tiles."""
-    return [w for w, keys in client.processing().items() if any("task" in str(k) for k in keys)]
-
-
-def ended(process: subprocess.Popen[str], status: int = 0) -> str:
-    """What a run said on stderr until it ended with that status."""
-    out, err = process.communicate(timeout=LIMIT)
-    assert process.returncode == status, out + err
-    assert "Traceback" not in err
-    return err
-
-
-def one_line(err: str) -> str:
-    (line,) = [line for line in err.splitlines() if not line.startswith("warning: ")]
-    return line
 
 
 # --- the same bits ---------------------------------------------------------------------------

@@ -19,32 +19,18 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
-from astropy.io import fits
-from helpers import command, names, run, same, write_frame
-from test_cluster import one_line, until
+from clusters import until
+from helpers import command, names, one_line, run, same, write_frame
+from stores import begun, replaced, truth, with_datasum, write_frames
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 import pulsar_dask
-from pulsar_dask.engine.make import make_plan
-from pulsar_dask.engine.recipe import Recipe
-from pulsar_dask.engine.threads import Threads
 from pulsar_dask.errors import PulsarError, PulsarWarning
 from pulsar_dask.formats.scan import scan_frames
-from pulsar_dask.masters.cube import cube_tile
-from pulsar_dask.output.cubestore import CubeStore
 from pulsar_dask.output.ours import is_ours
 
-SHAPE = (48, 40)
 VARIABLE = {"med": "master", "cube": "frames"}
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
-
-
-def write_frames(folder: Path, count: int = 4, **cards: Any) -> np.ndarray:
-    """Frames of noise, each of its own."""
-    images = np.random.default_rng(3).integers(-900, 900, (count, *SHAPE)).astype("i2")
-    for i, image in enumerate(images):
-        write_frame(folder / f"f{i}.fit", image, cards={"EXPTIME": 1.5, "GAIN": i} | cards)
-    return images
 
 
 @pytest.fixture(scope="module")
@@ -77,10 +63,6 @@ def content(folder: Path) -> dict[str, Any]:
 
 def chunks(store: Path, variable: str) -> list[Path]:
     return sorted(path for path in (store / variable / "c").rglob("*") if path.is_file())
-
-
-def truth(folder: Path) -> np.ndarray:
-    return np.array([fits.getdata(path) for path in sorted(folder.glob("f?.fit"))])
 
 
 # --- ours as long as it is what was written ----------------------------------------------------
@@ -474,21 +456,6 @@ def test_the_engine_names_the_way_to_open_a_cube(made):
 # --- complete or not opened --------------------------------------------------------------------
 
 
-def begun(folder: Path, count: int = 3) -> Path:
-    """A cube of the frames in a folder, of which so many chunks are done."""
-    frames = scan_frames(sorted(map(str, folder.glob("f?.fit"))))
-    path = folder / "c.zarr"
-    store = CubeStore(str(path), frames, overwrite=False)
-    recipe = Recipe((), (store.layer,))
-    plan = make_plan(recipe, [store], Threads(2).resources(recipe, store.load, None))
-    store.begin(plan)
-    tiles = [tile for _, tile in plan.grid]
-    assert count < len(tiles)
-    for tile in tiles[:count]:
-        store.taker()(tile, cube_tile(tile, frames, str(store.dtype)))
-    return path
-
-
 def nobody_opens(path: Path) -> None:
     """No reader of Zarr takes a store, whatever it is asked for, nor changes it."""
     before = content(path)
@@ -665,21 +632,6 @@ def test_what_a_kill_cut_short_goes(tmp_path):
 # --- what a run takes over ---------------------------------------------------------------------
 
 
-def replaced(path: Path, *, in_place: bool, pixel: int) -> None:
-    """Another frame of that name, size and time."""
-    status, image = path.stat(), fits.getdata(path)
-    image.reshape(-1)[pixel] ^= 1
-    data = bytearray(path.read_bytes())
-    data[2880 : 2880 + image.nbytes] = image.astype(">i2").tobytes()
-    if in_place:
-        path.write_bytes(data)
-    else:
-        path.with_name("new").write_bytes(data)
-        path.with_name("new").replace(path)
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert (path.stat().st_size, path.stat().st_mtime_ns) == (status.st_size, status.st_mtime_ns)
-
-
 @POSIX
 @pytest.mark.parametrize("in_place", [True, False])
 @pytest.mark.parametrize("complete", [True, False])
@@ -739,12 +691,6 @@ def test_a_chunk_that_is_damaged_is_written_again(tmp_path, damage):
 
 
 # --- sums of the inputs ------------------------------------------------------------------------
-
-
-def with_datasum(folder: Path) -> None:
-    for path in folder.glob("f?.fit"):
-        with fits.open(path, mode="update", do_not_scale_image_data=True) as hdus:
-            hdus[0].add_checksum()
 
 
 @pytest.mark.parametrize("kind", ["fresh", "gone on with", "compared"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import io
 import itertools
 import os
 import re
@@ -18,11 +17,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from harm import flip
 from helpers import datasum, images, run, scalings, shapes, write_frame
 from hypothesis import given
 from hypothesis import strategies as st
-from night import Night, noted, stack, tool, write_stack
-from test_cluster import cluster
+from night import Night, noted, stack, tool, verify, write_stack
 
 from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.formats.scan import scan_frame
@@ -30,13 +29,10 @@ from pulsar_dask.formats.sums import data_sum, pixel_sum
 from pulsar_dask.frames.provenance import Source, Trace, history_cards, read_trace
 from pulsar_dask.frames.step import number_text
 from pulsar_dask.kernels.checksum import fold, word_sum
-from pulsar_dask.tools.commands import tools
 from pulsar_dask.tools.makedark import makedark
 from pulsar_dask.tools.makeflat import makeflat
 from pulsar_dask.tools.med import med
 from pulsar_dask.tools.options import Options
-
-__all__ = ["cluster"]
 
 QUIET = Options(quiet=True, threads=2)
 MODULO = 0xFFFFFFFF
@@ -147,12 +143,6 @@ def checked(path: Path, image: np.ndarray, *, compressed: bool = False) -> Path:
     hdus = [fits.PrimaryHDU(), hdu] if compressed else [hdu]
     fits.HDUList(hdus).writeto(path, checksum=True)
     return path
-
-
-def flip(path: Path, byte: int, bit: int = 1) -> None:
-    data = bytearray(path.read_bytes())
-    data[byte] ^= bit
-    path.write_bytes(data)
 
 
 def med_says(folder: Path, *names: str) -> list[str]:
@@ -278,15 +268,6 @@ def test_frames_in_a_store_are_traced(tmp_path):
 
 
 # --- verify ----------------------------------------------------------------------------------
-
-
-def verify(folder: Path, *args: object, status: int = 0) -> str:
-    """What ``verify`` says; as the program does it, in this process."""
-    said = io.StringIO()
-    with contextlib.chdir(folder), contextlib.redirect_stdout(said):
-        found = tools.main(["verify", *map(str, args), "--threads", "2"], standalone_mode=False)
-    assert found == status, said.getvalue()
-    return said.getvalue()
 
 
 @pytest.fixture(scope="module")

@@ -102,7 +102,8 @@ def _run(args: list[str], folder: str, number: int, how: str) -> Done:
 
 
 if __name__ == "__main__":
-    from pulsar_dask import commands, zarrstore  # noqa: F401
+    from pulsar_dask.output import zarrstore  # noqa: F401
+    from pulsar_dask.tools import commands  # noqa: F401
 
     for line in sys.stdin:
         print(json.dumps(_run(*json.loads(line))), flush=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from harm import flip
 from helpers import run, write_frame
 from night import Night, tool
-from test_trace import flip
 
 GOOD = "pixels computed again are the same"
 

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from harm import LINUX_ROOT
 from helpers import names, run
 from night import stack, write_stack
-from test_faults import LINUX_ROOT
 
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.inputs.same import Same

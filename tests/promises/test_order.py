@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from harm import flip
 from helpers import datasum, images, names, run, shapes, write_frame
 from hypothesis import given
 from hypothesis import strategies as st
-from night import Night, stack, tool
-from test_trace import flip, verify
+from night import Night, stack, tool, verify
 
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.files.atomic import AtomicFile

@@ -15,17 +15,15 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from clusters import cluster_in, ended, under_way, until
 from distributed import Client
-from helpers import command, names, run, same, write_frame
+from helpers import command, names, one_line, run, same, write_frame
 from night import Night, noted, pixels
-from test_cluster import cluster, cluster_in, ended, one_line, slow, under_way, until
-from test_stores import begun, replaced, truth, with_datasum, write_frames
+from stores import begun, replaced, truth, with_datasum, write_frames
 
 import pulsar_dask
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.output.ours import is_ours
-
-__all__ = ["cluster", "slow"]
 
 
 @pytest.fixture(scope="module")
