@@ -120,7 +120,7 @@ class Cluster:
             budget = min(budget, worker.limit or budget)
         elif worker.limit and budget > worker.limit:
             raise PulsarError(
-                f"--memory {gigabytes:g} is more than {where} may take: "
+                f"⟦memory⟧ {gigabytes:g} is more than {where} may take: "
                 f"{worker.limit / GB:.3g} GB, {worker.limit_words}"
             )
         return Resources(

@@ -127,7 +127,7 @@ def plan_tiles(
         needed = base + max(expanding, after, each if slots is None else threads * each)
         where = "" if slots is None else f" in a process with {threads} threads"
         raise PulsarError(
-            f"--memory {budget / GB:.3g} is too little: "
+            f"⟦memory⟧ {budget / GB:.3g} is too little: "
             f"this needs at least {math.ceil(needed / GB * 100) / 100:.2f} GB{where}"
         )
     most = ((budget - base) // count - thread) // pixel

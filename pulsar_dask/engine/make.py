@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -102,6 +103,9 @@ class Watch:
     def done_tile(self, tile: Tile) -> None:
         """The sinks have taken a tile."""
 
+    def computed(self, run: Run) -> None:
+        """All tiles have come; nothing is sealed yet, so that what is found goes into headers."""
+
 
 @dataclass
 class Run:
@@ -116,7 +120,19 @@ class Run:
     written: dict[str, int] = field(default_factory=dict)
     """CRC-32 of lists that are written, by path."""
     warnings: list[str] = field(default_factory=list)
+    """All that was warned of, since the tool began."""
     seconds: float = 0.0
+
+    def notes(self, name: str) -> list[str]:
+        """The warnings about a product, by the name of its file: those that name it, without
+        that, and those that name none."""
+        about = (text.partition(": ") for text in self.warnings)
+        products = {product.file for product in self.recipe.products}
+        return [
+            rest if os.path.basename(head) == name else head + colon + rest
+            for head, colon, rest in about
+            if os.path.basename(head) == name or os.path.basename(head) not in products
+        ]
 
 
 def make(
@@ -127,6 +143,7 @@ def make(
     memory: float | None = None,
     threads: int = 1,
     summed: Sequence[Frame] | None = None,
+    warnings: list[str] | None = None,
     commit: Callable[[Mapping[str, Any]], None] = lambda files: None,
     watch: Watch = Watch(),  # noqa: B008
 ) -> Run:
@@ -144,6 +161,8 @@ def make(
         Of this process, for sums of what was not read whole.
     summed : sequence of Frame, optional
         Frames whose sums are wanted; by default all that are read.
+    warnings : list of str, optional
+        What has been warned of before; what comes now is added by who warns (`errors.told`).
     commit : callable
         Gives the sealed files of all sinks their names.
     watch : Watch
@@ -166,7 +185,7 @@ def make(
         [(sink.layer.name, sink.taker()) for sink in sinks],
         frozenset.intersection(*done),
     )
-    run, ledger = Run(recipe, plan), Ledger()
+    run, ledger = Run(recipe, plan, warnings=warnings if warnings is not None else []), Ledger()
     try:
         try:
             run.values = executor.run(graph, sinks, plan, watch, ledger)
@@ -182,7 +201,7 @@ def make(
         reading.close_files()
     for remark in remarks:
         warn(remark)
-    run.warnings += remarks
+    watch.computed(run)
     for sink in sinks:
         sink.seal(run)
     commit({path: file for sink in sinks for path, file in sink.files().items()})

@@ -18,7 +18,7 @@ class Product:
     """One master."""
 
     name: str
-    """Name of the file without its ending."""
+    """Name of the file, without ".fit" if it is one of that."""
     kind: str | None
     """"bias", "dark", "flat", …; None where its frames are of several kinds."""
     layer: Layer
@@ -30,6 +30,11 @@ class Product:
     """What it is made of beside its frames."""
     levels: tuple[Layer, ...] = ()
     """Layers that find the levels of its frames."""
+
+    @property
+    def file(self) -> str:
+        """Name of its file."""
+        return self.name if "." in self.name else f"{self.name}.fit"
 
     @property
     def dtype(self) -> str:

@@ -123,7 +123,7 @@ class Job:
             yield
         except PulsarError as error:
             if isinstance(error.__cause__, OSError):
-                raise PulsarError(f"worker {get_worker().address}: {error}") from error.__cause__
+                raise PulsarError(f"worker {get_worker().address}: {error.text}") from error.__cause__
             raise
 
     def _begin(self) -> None:

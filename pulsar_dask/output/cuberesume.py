@@ -121,7 +121,7 @@ class _Found:
             raise OtherPixels(
                 f"{printable(self.store.path)} holds other pixels than "
                 f"{printable(self.store.frames[state].path)}: one of them was changed or replaced "
-                "since; name another output or add --overwrite"
+                "since; name another output or add ⟦overwrite⟧"
             )
         if state == _SAME:
             with self._lock:

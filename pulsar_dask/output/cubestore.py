@@ -105,7 +105,7 @@ class CubeStore:
         if array is None or (array.shape, array.dtype) != wanted:
             raise PulsarError(
                 f"{name} exists and holds other frames, or these as they were before; "
-                "name another output or add --overwrite"
+                "name another output or add ⟦overwrite⟧"
             )
         self.grid, self._array = Grid(self.shape, *array.chunks[-2:]), array
         self.same_files = known.get("files") == cuberesume.files_token(self.frames)

@@ -41,7 +41,7 @@ class ListSink:
         origin_top: bool = False,
         verify: bool = True,
     ) -> None:
-        self.layer, self.path = layer, path
+        self.layer, self.path, self.paths = layer, path, [path]
         self.hot = HotPixels(shape, count)
         self.lines = min(count, math.prod(shape[-2:]))
         """Pixels that it lists."""

@@ -12,6 +12,7 @@ from pulsar_dask.cli.arguments import (
     CONTEXT,
     Command,
     Tools,
+    combining,
     common_options,
     execution_options,
     exposures,
@@ -90,12 +91,13 @@ def _settings(options: dict[str, Any]) -> Any:
     help="Type of the output's pixels. [default: float32; float64 for 32- and 64-bit integers "
     "and 64-bit floats]",
 )
+@combining
 @input_options
 @execution_options
 @no_verify
 @common_options
 def med(names: tuple[str, ...], dtype: str | None, **options: Any) -> None:
-    """Combine FITS images by their median, pixel by pixel.
+    """Combine FITS images pixel by pixel, by their median unless --combine says otherwise.
 
     INPUT_SPEC is a folder, a mask ("bias*.fit"), files, the first file of a numbered
     sequence (bias0001.fit) or a list (@list.txt). OUTPUT ending in .zarr is a Zarr store.
@@ -113,6 +115,7 @@ def med(names: tuple[str, ...], dtype: str | None, **options: Any) -> None:
     "--bias", metavar="SPEC", help="The bias: a file, a mask, a folder, a list or a number."
 )
 @how_many
+@combining
 @exposures
 @own_outputs
 @input_options
@@ -148,6 +151,7 @@ def makedark(
     help="The list of hot pixels, instead of cosme<exp>.lst in the same places.",
 )
 @from_row
+@combining
 @exposures
 @own_outputs
 @input_options

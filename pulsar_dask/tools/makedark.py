@@ -13,12 +13,13 @@ from pulsar_dask.kernels.highest import HOT_PIXELS
 from pulsar_dask.masters.dark import dark_recipe
 from pulsar_dask.masters.darks import Darks, gather_darks
 from pulsar_dask.tools.masters import make_masters
-from pulsar_dask.tools.options import Options, lists_in
+from pulsar_dask.tools.options import Options, lists_in, telling
 
 #: Share of a sensor's pixels beyond which those listed as hot are no longer few.
 HOT_SHARE = 0.01
 
 
+@telling
 def makedark(
     spec: Sequence[str], *, bias: str | None, hot_pixels: int | None, options: Options
 ) -> None:

@@ -59,8 +59,8 @@ def make_masters(
     for product in recipe.products:
         master = masters[product.name]
         report.made(master.path, f"{product.dtype}, " + ", ".join(map(str, product.steps)))
-        warn_of_pixels(master)
-        warn_of_levels(master.path, product, run)
+        for path in master.paths[1:]:
+            report.made(path, ", ".join(name for name in product.dtypes if name != "image"))
         if product.name in hot:
             report.made(hot[product.name].path, hottest(hot[product.name]))
     report.end()

@@ -105,7 +105,7 @@ def _judge(
 def _not_judged(error: PulsarError, options: Options) -> Status:
     if options.debug:
         raise error
-    click.echo(terminal_text(f"error: {error}"), err=True)
+    click.echo(terminal_text(f"error: {error.on_command_line}"), err=True)
     return Status.WRONG
 
 
