@@ -22,7 +22,6 @@ from pulsar_dask.combine import method
 from pulsar_dask.engine.cluster import WINDOW, Cluster
 from pulsar_dask.engine.cut import Plan
 from pulsar_dask.engine.graph import Graph
-from pulsar_dask.engine.layer import IMAGE
 from pulsar_dask.engine.make import Executor, Watch
 from pulsar_dask.engine.memory import resident
 from pulsar_dask.engine.recipe import Recipe
@@ -30,6 +29,7 @@ from pulsar_dask.engine.threads import Threads
 from pulsar_dask.engine.worker import Job
 from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.formats.scan import scan_frames
+from pulsar_dask.frames.planes import IMAGE
 from pulsar_dask.inputs.find import find_inputs
 from pulsar_dask.kernels.tile import Grid
 from pulsar_dask.masters.dark import stack_product
@@ -55,7 +55,7 @@ def main() -> None:
     product = stack_product("median", None, frames, method("median"), rounds=False)
     recipe = Recipe([product])
     grid = cut(recipe.shape, tiles)
-    graph = Graph(recipe, grid, [(product.layer.name, Encode(product.dtype))])
+    graph = Graph(recipe, grid, [(product.layer.name, Encode(product.dtypes))])
     with Client(address, set_as_default=False) as client:
         cluster = Cluster(client)
         cluster.check_workers()

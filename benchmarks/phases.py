@@ -42,7 +42,7 @@ TILE_PARTS = {
     "other median": ("kernels.median", "median"),
     "round": ("output.fits_sink", "encode"),
     "write": ("files.atomic", "AtomicFile.write_at"),
-    "sum": ("output.fits", "FitsMaster.put"),
+    "sum": ("output.fits", "FitsFile.put"),
     "rest of a tile": ("engine.graph", "evaluate"),
 }
 
