@@ -9,12 +9,11 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-
 #: A parameter in a message, which a function has and a command line, where it is an option.
 _PARAMETER = re.compile("⟦([a-z_]+)⟧")
 
 
-class _Message:
+class _Message(Exception):
     """A text that names parameters: ``⟦memory⟧`` is ``memory`` in Python, and ``--memory`` on a
     command line."""
 
@@ -31,7 +30,7 @@ class _Message:
         return _PARAMETER.sub(lambda match: f"--{match[1].replace('_', '-')}", self.text)
 
 
-class PulsarError(_Message, Exception):
+class PulsarError(_Message):
     """A failure a user can cause or mend; its text names the file and the way out."""
 
 

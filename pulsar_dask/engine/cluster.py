@@ -31,11 +31,10 @@ from distributed.comm import CommClosedError
 
 from pulsar_dask._version import __version__
 from pulsar_dask.engine import memory
-from pulsar_dask.engine.cut import Plan
+from pulsar_dask.engine.cut import Plan, Resources
 from pulsar_dask.engine.graph import Graph
-from pulsar_dask.engine.make import Sink, Watch
-from pulsar_dask.engine.plan import Resources
 from pulsar_dask.engine.recipe import Recipe
+from pulsar_dask.engine.sink import Sink, Watch
 from pulsar_dask.engine.worker import Job, idle, prepare, survey
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.formats.ledger import Ledger

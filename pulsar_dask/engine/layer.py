@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.planes import IMAGE, Plane
 from pulsar_dask.kernels.loading import Kernel
+from pulsar_dask.kernels.tile import Tile
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,3 +63,10 @@ def token(value: Any) -> Any:
     if isinstance(value, tuple):
         return [token(v) for v in value]
     return getattr(value, "token", value)
+
+
+Index = tuple[int, ...]
+
+
+Taker = Callable[[Tile, Mapping[str, Any]], Any]
+"""What a sink does with the planes of a tile, where that was computed."""

@@ -17,7 +17,7 @@ from pulsar_dask.frames import stack
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.planes import planes_of
-from pulsar_dask.kernels import loading
+from pulsar_dask.kernels import loaded, loading
 from pulsar_dask.kernels.pixels import PixelType
 from pulsar_dask.kernels.tile import Tile
 
@@ -68,7 +68,7 @@ def stacked(
 def combining_holds(frames: Sequence[Frame], method: Combine, pixels: PixelType) -> Holds:
     """What combining a tile of frames holds, once it is read."""
     area = math.prod(frames[0].shape[-2:])
-    return method.holds(len(frames), pixels, area, compiled=loading.worth_compiling(frames))
+    return method.holds(len(frames), pixels, area, compiled=loaded.worth_compiling(frames))
 
 
 def combined(
@@ -86,7 +86,7 @@ def combined(
         stack.reshape(len(frames), -1),
         pixels,
         planes,
-        compiled=loading.worth_compiling(frames),
+        compiled=loaded.worth_compiling(frames),
     )
     found = {name: made[name].reshape(tile.shape) for name in planes if name in made}
     if "count" in planes and "count" not in found:  # nothing can be missing

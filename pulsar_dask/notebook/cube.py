@@ -13,12 +13,13 @@ import numpy as np
 import xarray as xr
 from dask.system import CPU_COUNT
 
+from pulsar_dask.engine.cut import Resources
 from pulsar_dask.engine.graph import Graph
 from pulsar_dask.engine.layer import Layer
-from pulsar_dask.engine.make import Executor
 from pulsar_dask.engine.memory import budget, process_bytes
-from pulsar_dask.engine.plan import Resources, make_plan
+from pulsar_dask.engine.plan import make_plan
 from pulsar_dask.engine.recipe import Recipe
+from pulsar_dask.engine.sink import Executor
 from pulsar_dask.engine.threads import Threads
 from pulsar_dask.formats.scan import scan_frames
 from pulsar_dask.frames import stack

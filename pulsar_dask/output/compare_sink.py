@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask.engine.cut import Plan
-from pulsar_dask.engine.graph import Index
-from pulsar_dask.engine.layer import Layer
-from pulsar_dask.engine.make import Run
+from pulsar_dask.engine.layer import Index, Layer
+from pulsar_dask.engine.sink import Run
 from pulsar_dask.formats.reading import read_values
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask.engine.cut import Plan
-from pulsar_dask.engine.graph import Index
-from pulsar_dask.engine.make import Run
+from pulsar_dask.engine.layer import Index
 from pulsar_dask.engine.recipe import Product
+from pulsar_dask.engine.sink import Run
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.kernels.tile import Tile
 from pulsar_dask.output.fits import FitsFile, FitsMaster, encode, encoding_bytes

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pulsar_dask.engine.cut import Plan
-from pulsar_dask.engine.graph import Index
-from pulsar_dask.engine.make import Run
+from pulsar_dask.engine.layer import Index
 from pulsar_dask.engine.recipe import Product
+from pulsar_dask.engine.sink import Run
 from pulsar_dask.formats.storeformat import MASTER
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.kernels.tile import Tile

@@ -33,7 +33,9 @@ def cube(spec: Sequence[str], output: str, *, options: Options) -> None:
             raise
         stays = f"{done} of {of} chunks are in it and stay, the same command takes it up again"
         if isinstance(error, PulsarError):
-            raise PulsarError(f"{error.text}\n{printable(output)} is not complete: {stays}") from error
+            raise PulsarError(
+                f"{error.text}\n{printable(output)} is not complete: {stays}"
+            ) from error
         warn(f"{printable(output)} is not complete: {stays}")
         if isinstance(error, KeyboardInterrupt):
             raise SystemExit(INTERRUPTED) from error

@@ -12,8 +12,7 @@ from pulsar_dask.inputs.words import FITS_NAME, is_store
 from pulsar_dask.kernels.highest import HOT_PIXELS
 from pulsar_dask.masters.stack import stacked
 from pulsar_dask.output.list_sink import ListSink
-from pulsar_dask.tools.makedark import hint_at_number
-from pulsar_dask.tools.masters import hottest
+from pulsar_dask.tools.masters import hint_at_number, hottest
 from pulsar_dask.tools.naming import check_name, check_order, is_store_name
 from pulsar_dask.tools.options import Options, make_files
 

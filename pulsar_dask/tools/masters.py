@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from pulsar_dask.cli.report import Report
-from pulsar_dask.engine.make import Executor, Run
 from pulsar_dask.engine.recipe import Product, Recipe
+from pulsar_dask.engine.sink import Executor, Run
 from pulsar_dask.errors import printable, warn
+from pulsar_dask.frames.frame import Frame
+from pulsar_dask.kernels.highest import HOT_PIXELS
 from pulsar_dask.masters.levels import FrameLevels
 from pulsar_dask.output.fits_sink import FitsSink
 from pulsar_dask.output.list_sink import ListSink
@@ -107,3 +110,18 @@ def warn_of_levels(path: str, product: Product, run: Run) -> None:
         warn(f"{printable(path)}: raw level down to {low:.0%} of full scale; its noise counts")
     if high > LEVELS[1]:
         warn(f"{printable(path)}: raw level up to {high:.0%} of full scale; it may be saturated")
+
+
+#: Share of a sensor's pixels beyond which those listed as hot are no longer few.
+HOT_SHARE = 0.01
+
+
+def hint_at_number(hot_pixels: int | None, frame: Frame) -> str | None:
+    """What to say where the usual number of hot pixels is too high for a sensor."""
+    share = HOT_PIXELS / math.prod(frame.shape[-2:])
+    if hot_pixels is not None or share <= HOT_SHARE:
+        return None
+    return (
+        f"{HOT_PIXELS} hot pixels are {min(share, 1):.0%} of this small sensor; "
+        "--hot-pixels N lists fewer"
+    )

@@ -16,8 +16,9 @@ from pulsar_dask._version import CREATOR
 from pulsar_dask.cli.report import Progress, Report
 from pulsar_dask.engine.cut import Plan
 from pulsar_dask.engine.layer import Layer
-from pulsar_dask.engine.make import Executor, Run, Watch, make
+from pulsar_dask.engine.make import make
 from pulsar_dask.engine.recipe import Recipe
+from pulsar_dask.engine.sink import Executor, Run, Watch
 from pulsar_dask.engine.threads import Threads
 from pulsar_dask.errors import PulsarError, printable, told
 from pulsar_dask.files.disk import failure
