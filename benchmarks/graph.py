@@ -22,9 +22,9 @@ from pulsar_dask.combine import method
 from pulsar_dask.engine.cluster import WINDOW, Cluster
 from pulsar_dask.engine.cut import Plan
 from pulsar_dask.engine.graph import Graph
-from pulsar_dask.engine.make import Executor, Watch
 from pulsar_dask.engine.memory import resident
 from pulsar_dask.engine.recipe import Recipe
+from pulsar_dask.engine.sink import Executor, Watch
 from pulsar_dask.engine.threads import Threads
 from pulsar_dask.engine.worker import Job
 from pulsar_dask.formats.ledger import Ledger
