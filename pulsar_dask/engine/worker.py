@@ -142,3 +142,24 @@ class Job:
             weakref.finalize(self, reading.close_files)
             expanded.expand(list(dict.fromkeys(self.frames)), self.threads)
             self._begun = True
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A worker process as it is before a run."""
+
+    address: str
+    host: str
+    threads: int
+    limit: int | None
+    """Bytes above which dask spills or pauses, well below what it kills the worker for."""
+    limit_words: str
+    held: int = 0
+    """Bytes resident, its libraries loaded."""
+    available: int = 0
+    """Bytes that it could come to hold were it alone on its machine."""
+
+
+def words_of(error: BaseException) -> str:
+    text = str(error).strip().split("\n")[0]
+    return f"{type(error).__name__}: {printable(text)}" if text else type(error).__name__

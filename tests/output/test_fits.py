@@ -26,7 +26,8 @@ from pulsar_dask.formats.scan import scan_frames
 from pulsar_dask.frames.provenance import Source, Trace, read_trace
 from pulsar_dask.kernels.checksum import encode_checksum
 from pulsar_dask.kernels.tile import Grid
-from pulsar_dask.output.fits import OUTPUT_TYPES, FitsMaster, to_dtype
+from pulsar_dask.output.encoding import OUTPUT_TYPES, to_dtype
+from pulsar_dask.output.fits import FitsMaster
 from pulsar_dask.output.header import master_header
 from pulsar_dask.output.ours import check_output, is_ours
 from pulsar_dask.output.zarrstore import ZarrMaster
