@@ -31,11 +31,10 @@ from distributed.comm import CommClosedError
 
 from pulsar_dask._version import __version__
 from pulsar_dask.engine import memory
-from pulsar_dask.engine.cut import Plan
+from pulsar_dask.engine.cut import Plan, Resources
 from pulsar_dask.engine.graph import Graph
-from pulsar_dask.engine.make import Sink, Watch
-from pulsar_dask.engine.plan import Resources
 from pulsar_dask.engine.recipe import Recipe
+from pulsar_dask.engine.sink import Sink, Watch
 from pulsar_dask.engine.worker import Job, idle, prepare, survey
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.formats.ledger import Ledger
@@ -120,7 +119,7 @@ class Cluster:
             budget = min(budget, worker.limit or budget)
         elif worker.limit and budget > worker.limit:
             raise PulsarError(
-                f"--memory {gigabytes:g} is more than {where} may take: "
+                f"⟦memory⟧ {gigabytes:g} is more than {where} may take: "
                 f"{worker.limit / GB:.3g} GB, {worker.limit_words}"
             )
         return Resources(

@@ -17,8 +17,8 @@ from distributed import get_worker
 
 from pulsar_dask._version import __version__
 from pulsar_dask.engine import memory
-from pulsar_dask.engine.graph import Taker, arguments, evaluate
-from pulsar_dask.engine.layer import Layer
+from pulsar_dask.engine.graph import arguments, evaluate
+from pulsar_dask.engine.layer import Layer, Taker
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.formats import buffers, expanded, reading
 from pulsar_dask.formats.ledger import Ledger
@@ -123,7 +123,9 @@ class Job:
             yield
         except PulsarError as error:
             if isinstance(error.__cause__, OSError):
-                raise PulsarError(f"worker {get_worker().address}: {error}") from error.__cause__
+                raise PulsarError(
+                    f"worker {get_worker().address}: {error.text}"
+                ) from error.__cause__
             raise
 
     def _begin(self) -> None:

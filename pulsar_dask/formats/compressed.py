@@ -14,7 +14,7 @@ from pulsar_dask.formats.buffers import thread_buffer
 from pulsar_dask.formats.decoding import check_expansion
 from pulsar_dask.formats.openfiles import check_status, open_limit, open_plain
 from pulsar_dask.frames.frame import Frame, RiceTable
-from pulsar_dask.kernels.loading import worth_compiling
+from pulsar_dask.kernels.loaded import worth_compiling
 from pulsar_dask.kernels.tile import Tile
 
 Array = np.ndarray[Any, Any]

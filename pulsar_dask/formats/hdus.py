@@ -43,7 +43,7 @@ class Hdu:
 
 #: What to do about a file that is damaged, and about a Zarr store.
 DAMAGED = "copy it again or remove it from the input"
-DAMAGED_STORE = "write this store again, with --overwrite"
+DAMAGED_STORE = "write this store again, with ⟦overwrite⟧"
 
 
 def refusal(path: str, what: str, way_out: str = DAMAGED) -> PulsarError:

@@ -24,7 +24,7 @@ from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.formats.openfiles import open_file, open_limit, open_plain
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.kernels.checksum import Sums, both_sums
-from pulsar_dask.kernels.loading import if_loaded
+from pulsar_dask.kernels.loaded import if_loaded
 from pulsar_dask.kernels.ordersum import WEIGHTS
 from pulsar_dask.kernels.pixels import PixelType
 from pulsar_dask.kernels.tile import Tile

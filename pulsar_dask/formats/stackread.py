@@ -14,7 +14,7 @@ from pulsar_dask.formats.reading import read_tile, read_values
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import MB, Holds
 from pulsar_dask.frames.stack import stack_type, stored_alike
-from pulsar_dask.kernels import loading
+from pulsar_dask.kernels import loaded
 from pulsar_dask.kernels.pixels import PixelType
 from pulsar_dask.kernels.tile import Tile
 
@@ -55,7 +55,7 @@ def stack_holds(frames: Sequence[Frame], *, spare: int = 0) -> Holds:
 
 def reading_holds(frames: Sequence[Frame], *, spare: int = 0) -> Holds:
     """What reading a tile of some frames holds beside its pixels; `spare` as for `stack_holds`."""
-    compiled = loading.worth_compiling(frames)
+    compiled = loaded.worth_compiling(frames)
     pixel = chunk_costs(frames)
     thread: dict[str, int] = {}
     process: dict[str, int] = {}

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from pulsar_dask.kernels.loading import if_loaded
+from pulsar_dask.kernels.loaded import if_loaded
 from pulsar_dask.kernels.ordersum import BLOCK_BYTES, PRIME, WEIGHTS, moved, sums_of_words
 
 Array = np.ndarray[Any, Any]

@@ -15,6 +15,7 @@ import numpy as np
 from pulsar_dask.combine import Combine
 from pulsar_dask.engine.layer import layer
 from pulsar_dask.engine.recipe import Product, Recipe
+from pulsar_dask.frames.planes import planes_of
 from pulsar_dask.frames.provenance import Trace
 from pulsar_dask.frames.step import Step
 from pulsar_dask.kernels import loading
@@ -24,7 +25,7 @@ from pulsar_dask.masters import calibrated
 from pulsar_dask.masters.calibrated import FlatGroup
 from pulsar_dask.masters.dark import key
 from pulsar_dask.masters.levels import FrameLevels, frame_levels, frame_scales, level_holds
-from pulsar_dask.masters.stack import PLANES, combining_holds
+from pulsar_dask.masters.stack import combining_holds
 
 Array = np.ndarray[Any, Any]
 #: Frames whose levels are found in one task: a dark is read once for all of them.
@@ -81,7 +82,7 @@ def flat_recipe(
             partial(calibrated.flat_tile, method=method, planes=tuple(planes)),
             group,
             scales,
-            planes=tuple(PLANES[name] for name in planes),
+            planes=planes_of(planes),
             reads=group.frames,
             also=group.reads[n:],
             holds=combining
