@@ -258,8 +258,9 @@ def test_the_installed_command(folder):
 def test_help_loads_nothing_heavy(folder):
     script = (
         "import sys; sys.argv = ['pulsar-dask', *sys.argv[1:]]\n"
-        "from pulsar_dask import cli, start\n"
-        "try: cli.tools.main(standalone_mode=False)\n"
+        "from pulsar_dask import start\n"
+        "from pulsar_dask.tools import commands\n"
+        "try: commands.tools.main(standalone_mode=False)\n"
         "finally: print(*sys.modules, file=sys.stderr)"
     )
     for words in (["--help"], ["med", "--help"], ["verify", "--help"], ["--version"]):

@@ -359,7 +359,7 @@ def test_headers_of_a_thousand_big_frames_are_all_that_is_read(tmp_path, place):
             file.write(header)
             file.truncate(len(header) + 2 * pixels)  # sparse: takes no space
     script = (
-        "import sys, os; from pulsar_dask.scan import scan_frames\n"
+        "import sys, os; from pulsar_dask.formats.scan import scan_frames\n"
         "def read():\n"
         "    return int(open('/proc/self/io').readline().split()[1])\n"
         "paths = [e.path for e in os.scandir(sys.argv[1])]\n"

@@ -17,7 +17,7 @@ from pulsar_dask.kernels.private import is_private
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows tells no permissions")
 
 CODE = """
-from pulsar_dask.tiny import more
+from pulsar_dask.kernels.tiny import more
 print(more(9), more.stats.cache_path)
 """
 TINY = """
@@ -33,9 +33,11 @@ def package(tmp_path_factory) -> Path:
     """A part of the package, and code to compile, where they can be tampered with."""
     folder = tmp_path_factory.mktemp("package") / "site" / "pulsar_dask"
     folder.mkdir(parents=True)
-    for name in ("__init__", "_version", "errors", "private", "codecache"):
-        shutil.copy(Path(pulsar_dask.__file__).with_name(f"{name}.py"), folder)
-    (folder / "tiny.py").write_text(TINY)
+    (folder / "kernels").mkdir()
+    kernels = ("kernels/__init__", "kernels/private", "kernels/codecache")
+    for name in ("__init__", "_version", "errors", *kernels):
+        shutil.copy(Path(pulsar_dask.__file__).parent / f"{name}.py", folder / f"{name}.py")
+    (folder / "kernels" / "tiny.py").write_text(TINY)
     return folder.parent
 
 
@@ -113,13 +115,13 @@ def test_a_cache_that_others_can_write_to_is_not_loaded(package, known, tmp_path
     total, found, said = load(package, NUMBA_CACHE_DIR=given)
     assert not (tmp_path / "sprung").exists()
     assert (total, said) == (10, "")
-    assert Path(found) == package / "pulsar_dask" / "__pycache__"  # the next safe place
+    assert Path(found) == package / "pulsar_dask" / "kernels" / "__pycache__"  # the next safe place
 
 
 def test_the_folder_of_the_program_is_open(package):
     """Then it is kept with the user; where that is open, too, it is compiled anew, and said."""
     load(package)
-    own = package / "pulsar_dask" / "__pycache__"
+    own = package / "pulsar_dask" / "kernels" / "__pycache__"
     home, sprung = package.parent / "home", package.parent / "sprung"
     own.chmod(0o777)
     assert set_traps(own, sprung)
@@ -141,7 +143,7 @@ def test_all_that_is_compiled_is_asked(tmp_path):
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)
     code = (
-        "from pulsar_dask import compiled, rice\n"
+        "from pulsar_dask.kernels import compiled, rice\n"
         "functions = [*vars(compiled).values(), *vars(rice).values()]\n"
         "places = {f.stats.cache_path for f in functions if hasattr(f, 'stats')}\n"
         "print(len(places), *places)"

@@ -386,9 +386,9 @@ def test_a_folder_put_in_the_place_of_ours_is_not_emptied(tmp_path):
 def test_pixels_that_are_expanded_have_no_name(tmp_path):
     code = (
         "import os, tempfile\n"
-        "from pulsar_dask.reading import _SCRATCH, _File\n"
-        "from pulsar_dask.scan import scan_frame\n"
-        "file, _ = _SCRATCH.place(scan_frame('b.fit.gz'))\n"
+        "from pulsar_dask.formats.expanded import SCRATCH\n"
+        "from pulsar_dask.formats.scan import scan_frame\n"
+        "file, _ = SCRATCH.place(scan_frame('b.fit.gz'))\n"
         "status = os.fstat(file.number)\n"
         "print(status.st_nlink, oct(status.st_mode & 0o777), os.listdir(tempfile.gettempdir()))\n"
     )

@@ -62,7 +62,7 @@ def code(request, monkeypatch) -> str:
 
     assert pulsar_dask.kernels.sumcode
     if request.param == "numpy":
-        for module in ("checksum", "reading"):
+        for module in ("kernels.checksum", "formats.reading"):
             monkeypatch.setattr(f"pulsar_dask.{module}.if_loaded", lambda *names: None)
     return str(request.param)
 

@@ -98,12 +98,12 @@ def test_sums_taken_by_compiled_code_in_narrow_tiles(tmp_path):
     paths = write_stack(tmp_path, "f", frames, "Flat Frame", 1.0, "L")
     # a plan of narrow tiles, as a wide image and a small budget give one
     patched = (
-        "import pulsar_dask.kernels.compiled; from pulsar_dask import cli, run, tiles; "
-        "grid = tiles.plan_tiles; "
+        "import pulsar_dask.kernels.compiled; from pulsar_dask.engine import cut, plan; "
+        "from pulsar_dask.tools import commands; grid = cut.plan_tiles; "
         "from dataclasses import replace; "
-        "run.plan_tiles = lambda shape, *a, **k: "
-        "replace(grid(shape, *a, **k), grid=tiles.Grid(shape, 3, 1237)); "
-        "cli.tools.run()"
+        "plan.plan_tiles = lambda shape, *a, **k: "
+        "replace(grid(shape, *a, **k), grid=cut.Grid(shape, 3, 1237)); "
+        "commands.tools.run()"
     )
     for command in (["med", *paths, "m.fit"], ["makeflat", *paths, "--dark", "0"]):
         subprocess.run(
