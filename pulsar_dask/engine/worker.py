@@ -23,7 +23,7 @@ from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.formats import buffers, expanded, reading
 from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.kernels import loading
+from pulsar_dask.kernels import loaded, loading
 from pulsar_dask.kernels.tile import Grid, Tile
 
 
@@ -47,14 +47,14 @@ def survey() -> Callable[..., Any]:
 
 
 async def prepare(
-    files: Sequence[tuple[str, int, int]], needed: Sequence[loading.Kernel], load: Sequence[str]
+    files: Sequence[tuple[str, int, int]], needed: Sequence[loaded.Kernel], load: Sequence[str]
 ) -> tuple[int, int]:
     """Load what a worker needs and look for the frames; bytes resident, bytes available."""
     return await asyncio.to_thread(_prepare_here, files, needed, load)
 
 
 def _prepare_here(
-    files: Sequence[tuple[str, int, int]], needed: Sequence[loading.Kernel], load: Sequence[str]
+    files: Sequence[tuple[str, int, int]], needed: Sequence[loaded.Kernel], load: Sequence[str]
 ) -> tuple[int, int]:
     for path, size, mtime_ns in files:
         try:
