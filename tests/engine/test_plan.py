@@ -165,13 +165,13 @@ def test_a_small_stack_is_shared_among_the_threads(frames):
 
 def test_the_refusal_names_the_option():
     cost = Costs(per_pixel={"frames": 4000}, stored=4000, frames=2000)
-    with pytest.raises(PulsarError, match=r"^--memory 0\.3 is too little: this needs at least"):
+    with pytest.raises(PulsarError, match=r"^`memory` 0\.3 is too little: this needs at least"):
         plan_tiles((4000, 6000), cost, budget=300 * MB, threads=8, process=290 * MB)
 
 
 @pytest.mark.parametrize("wrong", [0, -1, float("nan"), float("inf"), 1e400])
 def test_a_budget_that_is_none_is_refused(wrong):
-    with pytest.raises(PulsarError, match="--memory"):
+    with pytest.raises(PulsarError, match="`memory`"):
         budget(wrong)
 
 

@@ -519,7 +519,7 @@ def test_outputs_that_may_be_written(stack, output, overwrite):
 
 @pytest.mark.parametrize("output", ["other.fit", "mine.lst"])
 def test_files_of_others_need_overwrite(stack, output):
-    with pytest.raises(PulsarError, match=f"^{output} exists .*--overwrite"):
+    with pytest.raises(PulsarError, match=f"^{output} exists .*`overwrite`"):
         check_output(output, stack, overwrite=False)
     check_output(output, stack, overwrite=True)
 
@@ -602,7 +602,7 @@ def test_a_master_that_was_changed_is_theirs_who_changed_it(tmp_path, edit):
     check_output(str(path), [], overwrite=False)
     edit(path)
     assert not is_ours(str(path))
-    with pytest.raises(PulsarError, match=r"m.fit .* --overwrite") as told:
+    with pytest.raises(PulsarError, match=r"m.fit .* `overwrite`") as told:
         check_output(str(path), [], overwrite=False)
     assert ("was changed after" in str(told.value)) is (edit is not edit_with_checksum)
     check_output(str(path), [], overwrite=True)
@@ -633,7 +633,7 @@ WORK = """
 import sys, time
 import numpy as np
 from astropy.io import fits
-from pulsar_dask.tools.commands import program
+from pulsar_dask.cli import program
 from pulsar_dask.output.fits import FitsMaster
 from pulsar_dask.kernels.tile import Tile
 
