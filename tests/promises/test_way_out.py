@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from harm import snapshot
 from helpers import names, run, same, write_old_master
-from many import refused, run_many, snapshot
+from many import refused, run_many
 from night import noted, pixels, stack, write, write_stack
 
 import pulsar_dask

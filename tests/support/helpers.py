@@ -116,6 +116,10 @@ def write_old_master(path: Path) -> bytes:
     return path.read_bytes()
 
 
+#: DATASUM counts in ones' complement.
+MODULO = 0xFFFFFFFF
+
+
 def datasum(stored: np.ndarray) -> int:
     """DATASUM of pixels as a FITS file holds them, as FITS standard 4.0, appendix J has it."""
     data = padded(stored.astype(stored.dtype.newbyteorder(">")).tobytes())
