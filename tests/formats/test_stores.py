@@ -408,12 +408,3 @@ def test_the_engine_names_the_way_to_open_a_cube(made):
         xr.open_dataset(str(made / "cube.zarr"), engine="pulsar")
     same(xr.open_dataset(str(made / "med.zarr"), engine="pulsar").image,
          np.median(truth(made), 0).astype("f4"))  # fmt: skip
-
-
-# --- complete or not opened --------------------------------------------------------------------
-
-
-# --- what a run takes over ---------------------------------------------------------------------
-
-
-# --- sums of the inputs ------------------------------------------------------------------------

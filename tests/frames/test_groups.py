@@ -130,6 +130,3 @@ def test_what_is_passed_over_is_counted_by_reason(frame):
     chosen, passed = choose(frames, "dark", assume_type=True)
     assert chosen == [*frames[:2], frames[5]]
     assert "without IMAGETYP" not in passed
-
-
-# --- warnings ------------------------------------------------------------------------------

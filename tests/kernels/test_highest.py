@@ -13,8 +13,6 @@ from night import hottest
 from pulsar_dask.kernels.highest import HotPixels
 from pulsar_dask.kernels.tile import Grid
 
-# --- the highest pixels --------------------------------------------------------------------
-
 shapes = st.one_of(
     st.tuples(st.integers(1, 9), st.integers(1, 12)),
     st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 6)),
@@ -93,12 +91,3 @@ def test_a_large_image_is_not_held():
         assert 0 < sum(array.size for array in kept) <= 2 * 2 * 10_000
     x, y = hot.positions()
     assert list(zip(x.tolist(), y.tolist(), strict=True)) == hottest(image, 10_000)
-
-
-# --- writing lists -------------------------------------------------------------------------
-
-
-# --- reading lists -------------------------------------------------------------------------
-
-
-# --- the commands --------------------------------------------------------------------------
