@@ -178,7 +178,7 @@ def _show_warning(message: Any, category: Any, *args: Any, **kwargs: Any) -> Non
 
 
 def _what_was_written() -> str:
-    done = getattr(sys.modules.get("pulsar_dask.tools.options"), "DONE", [])
+    done = getattr(sys.modules.get("pulsar_dask.files.transaction"), "DONE", [])
     names = ", ".join(map(printable, done))
     return f"whole and in place: {names}" if done else "nothing was written"
 

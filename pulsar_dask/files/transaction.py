@@ -21,6 +21,9 @@ from pulsar_dask.files.part import Part
 Check = Callable[[], None]
 """Raises PulsarError if a name may not be taken."""
 
+#: Outputs of this process that have their names, for the message of an interrupt.
+DONE: list[str] = []
+
 
 class Sealed(Protocol):
     """An output that waits for its name: a master, a list, a store."""

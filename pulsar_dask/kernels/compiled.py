@@ -2,6 +2,9 @@
 
 Importing Numba and loading what it compiled takes half a second, so this module is only
 imported for stacks that repay it.
+
+Long: Numba's cache of a function does not see that a file has changed which the function calls
+into, so what is compiled into one another lies in one file.
 """
 
 from __future__ import annotations
@@ -10,8 +13,7 @@ import sys
 from typing import Any
 
 import numpy as np
-from numba import njit
-from numba.core import types
+from numba import njit, types
 from numba.extending import intrinsic
 
 from pulsar_dask.kernels import vectors

@@ -16,8 +16,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba.core import cgutils, types
+from numba import types
 from numba.extending import intrinsic
 
 from pulsar_dask.kernels.compiled import SWAP, byteswap, jit, part
@@ -61,7 +60,7 @@ def decode_rice(
 @intrinsic
 def _leading_zeros(typingctx: Any, x: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.ctlz(args[0], cgutils.false_bit)
+        return builder.ctlz(args[0], context.get_constant(types.boolean, False))
 
     return x(x), codegen
 
@@ -71,7 +70,7 @@ def _load64(typingctx: Any, address: Any) -> Any:
     """Eight bytes as a big-endian number."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        word = ir.IntType(64)
+        word = context.get_value_type(types.uint64)
         value = builder.load(builder.inttoptr(args[0], word.as_pointer()), align=1)
         return builder.bswap(value) if SWAP else value
 

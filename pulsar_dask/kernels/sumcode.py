@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 import numpy as np
-from numba.core import types
+from numba import types
 
 from pulsar_dask.kernels import ordersum
 from pulsar_dask.kernels.compiled import jit, part

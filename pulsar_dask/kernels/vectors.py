@@ -6,7 +6,12 @@ network took ten times as long as its loads and stores. So the kernels of `compi
 they mean. A vector has 64 bytes, one register of AVX-512; the compiler splits it where registers
 are smaller (AVX2, SSE, NEON).
 
+`llvmlite` is Numba's own way to its compiler and private, but nothing public says "a vector of
+these": it is used here alone.
+
 Numba's cache does not see that this file has changed: touch those that use it (`compiled`).
+
+Long: a lexicon; each instruction takes the lines in which Numba is told of one.
 """
 
 from __future__ import annotations
@@ -15,13 +20,13 @@ import operator
 from typing import Any
 
 from llvmlite import ir
-from numba.core import types
+from numba import types
 from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
 BYTES = 64
 
 
-class Vector(types.Type):
+class Vector(types.Type):  # type: ignore[misc]
     """`BYTES` bytes of signed integers."""
 
     def __init__(self, dtype: Any) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pulsar_dask.cli.signals import INTERRUPTED
 from pulsar_dask.errors import PulsarError, count, printable, warn
 from pulsar_dask.formats.scan import scan_frames
+from pulsar_dask.output.cuberesume import OtherPixels
 from pulsar_dask.output.cubestore import CubeStore, write
 from pulsar_dask.tools.naming import check_order
 from pulsar_dask.tools.options import Options, telling, watching
@@ -28,6 +29,8 @@ def cube(spec: Sequence[str], output: str, *, options: Options) -> None:
     try:
         with options.executor() as executor, watching(report, options) as watch:
             write(store, executor, memory=options.memory, threads=options.used, watch=watch)
+    except OtherPixels:
+        raise
     except BaseException as error:
         done, of = store.progress() if store.grid else (0, 0)
         if not done:

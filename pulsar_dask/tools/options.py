@@ -24,15 +24,12 @@ from pulsar_dask.errors import PulsarError, printable, told
 from pulsar_dask.files.disk import failure
 from pulsar_dask.files.interrupts import uninterrupted
 from pulsar_dask.files.leftovers import remove_stale
-from pulsar_dask.files.transaction import commit_all
+from pulsar_dask.files.transaction import DONE, commit_all
 from pulsar_dask.inputs.words import as_texts, is_list, list_path
 from pulsar_dask.kernels.tile import Tile
 from pulsar_dask.masters.search import Search
 from pulsar_dask.output.ours import check_output, is_ours
 from pulsar_dask.output.ownlists import file_crc, kept
-
-#: Outputs of this process that have their names, for the message of an interrupt.
-DONE: list[str] = []
 
 
 @dataclass(frozen=True)

@@ -265,7 +265,7 @@ def test_errors_name_the_thing(here, spec, message):
 
 def test_a_folder_of_folders_points_to_recursive(here):
     touch(here, "night/sub/a.fit")
-    with pytest.raises(PulsarError, match="--recursive"):
+    with pytest.raises(PulsarError, match="`recursive`"):
         find_inputs("night")
 
 

@@ -15,15 +15,19 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from astropy.io import fits
 from clusters import cluster_in, ended, under_way, until
 from distributed import Client
 from helpers import command, names, one_line, run, same, write_frame
+from masters import DTYPES, as_type
 from night import Night, noted, pixels
 from stores import begun, replaced, truth, with_datasum, write_frames
 
 import pulsar_dask
 from pulsar_dask.errors import PulsarError
+from pulsar_dask.kernels.tile import Grid
 from pulsar_dask.output.ours import is_ours
+from pulsar_dask.output.zarrstore import ZarrMaster
 
 
 @pytest.fixture(scope="module")
@@ -369,3 +373,24 @@ def test_an_interrupted_master_leaves_nothing(cluster, slow, tmp_path):
         process.send_signal(signal.SIGINT)
         ended(process, -signal.SIGINT)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(9, 11), (2, 9, 11)])
+def test_zarr(tmp_path, dtype, shape):
+    values = np.random.default_rng(0).normal(100, 300, shape)
+    values.flat[3] = np.nan
+    grid = Grid(shape, 4, 5)
+    header = fits.Header({"CREATOR": "pulsar-dask 0", "OBJECT": "x"})
+    with ZarrMaster(str(tmp_path / "m.zarr"), grid, dtype, header) as master:
+        for _, t in grid:
+            plane = values[t.plane] if len(shape) == 3 else values
+            master.write(t, plane[t.y : t.y + t.height, t.x : t.x + t.width])
+        master.commit()
+    assert master.missing == 1
+    dataset = xr.open_zarr(tmp_path / "m.zarr")
+    assert dataset.master.dims == ("plane", "y", "x")[-len(shape) :]
+    same(dataset.master.values, as_type(values, dtype))
+    assert dataset.master.dtype == np.dtype(dtype)
+    assert "OBJECT" in dataset.master.attrs["header"]
+    assert is_ours(str(tmp_path / "m.zarr"))

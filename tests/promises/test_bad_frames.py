@@ -6,12 +6,12 @@ from __future__ import annotations
 import gzip
 import os
 import re
-import stat
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from astropy.io import fits
+from harm import snapshot
 from helpers import (
     BLOCK,
     exact_median,
@@ -58,19 +58,6 @@ def tool():
     return one
 
 
-def content(folder):
-    """Everything in a folder, hidden files too: what it is, and its bytes."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        status = path.lstat()
-        what = stat.S_IFMT(status.st_mode)
-        if stat.S_ISLNK(status.st_mode):
-            found[str(path)] = what, os.readlink(path)
-        else:
-            found[str(path)] = what, path.read_bytes() if stat.S_ISREG(status.st_mode) else None
-    return found
-
-
 WAY_OUT = (
     "copy it again|remove it from the input|expand it|write the exposure|add its name|rename|TMPDIR"
 )
@@ -79,7 +66,7 @@ WAY_OUT = (
 def refused(tool, folder, *args, names, says, **kwargs):
     """Run a tool that must fail: one line, which names the file and says what to do; nothing
     in the folder changes."""
-    before = content(folder)
+    before = snapshot(folder)
     done = tool(*args, cwd=folder, **kwargs)
     assert done.status == 1, (done.status, done.stdout, done.stderr)
     error = done.stderr.removesuffix("\n").split("\n")[-1]
@@ -93,7 +80,7 @@ def refused(tool, folder, *args, names, says, **kwargs):
     assert names in error
     assert re.search(says, error), error
     assert re.search(WAY_OUT, error), error
-    assert content(folder) == before
+    assert snapshot(folder) == before
     return done
 
 
@@ -380,14 +367,14 @@ def test_what_is_no_file(tool, tmp_path, what):
     odd_file(tmp_path / "bad.fit", what)
     says = "no such file|no FITS file|not a regular file|Too many levels|No such file"
     for args in (["bad.fit"], ["a.fit", "bad.fit", "z.fit"], ["."]):
-        before = content(tmp_path)
+        before = snapshot(tmp_path)
         done = tool("med", *args, "m.fit", cwd=tmp_path)
         if done.status == 0:  # a folder among the files is no frame, whatever its name
             assert "folder" in what
             (tmp_path / "m.fit").unlink()
         else:
             assert re.fullmatch(rf".*error: .*bad\.fit.*({says}).*\n", done.stderr), done.stderr
-        assert content(tmp_path) == before
+        assert snapshot(tmp_path) == before
 
 
 def test_unreadable(tool, tmp_path):
@@ -498,14 +485,14 @@ def test_filters_stay_in_the_folder(tool, tmp_path, name):
     here.mkdir(parents=True)
     for i in range(3):
         write_frame(here / f"f{i}.fit", IMAGE + i, cards=FLAT | {"FILTER": b"FILTER  = " + value})
-    before = content(tmp_path)
+    before = snapshot(tmp_path)
     done = tool("makeflat", ".", "--dark", 0, cwd=here)
     assert done.status == 0, done.stderr
     assert (done.stdout + done.stderr).replace("\n", "").isprintable()
-    after = content(tmp_path)
+    after = snapshot(tmp_path)
     (made,) = after.keys() - before.keys()
     assert {k: v for k, v in after.items() if k != made} == before
-    made = os.path.relpath(made, here)
+    made = os.path.relpath(tmp_path / made, here)
     assert re.fullmatch(r"flat_[a-z0-9._-]+\.fit", made)
     assert made == (master or made)
     truth = [(IMAGE + i) * 5000.0 / np.median(IMAGE + i) for i in range(3)]
@@ -557,12 +544,12 @@ def test_odd_cards_do_no_harm(tool, tmp_path, fitsverify, name):
     for i in range(2):
         write_frame(tmp_path / f"a{i}.fit", IMAGE + i, bzero=5, cards=DARK | odd)
     write_frame(tmp_path / "a2.fit", IMAGE + 2, bzero=5, cards=DARK)
-    before = content(tmp_path)
+    before = snapshot(tmp_path)
     for args in (["med", "a*.fit", "m.fit"], ["makedark", "a*.fit"]):
         done = tool(*args, cwd=tmp_path)
         assert done.status == 0, done.stderr
         assert (done.stdout + done.stderr).replace("\n", "").isprintable()
-    assert {k: v for k, v in content(tmp_path).items() if k in before} == before
+    assert {k: v for k, v in snapshot(tmp_path).items() if k in before} == before
     for master in ("m.fit", "dark2s.fit"):
         same(fits.getdata(tmp_path / master), (IMAGE + 6.0).astype("f4"))
         fitsverify_clean(tmp_path / master)
@@ -587,14 +574,14 @@ def test_mixed_shapes(tool, tmp_path):
     for i, other in enumerate([IMAGE.T.copy(), IMAGE[None], np.stack([IMAGE] * 3), IMAGE[:, :79]]):
         write_frame(tmp_path / "b.fit", other, cards=DARK)
         for args in (["med", "*.fit", "m.fit"], ["makedark", "."]):
-            before = content(tmp_path)
+            before = snapshot(tmp_path)
             done = tool(*args, cwd=tmp_path)
             assert done.status == 1
             shape = " x ".join(map(str, reversed(other.shape)))
             assert re.fullmatch(
                 rf".*one shape: .*a\.fit is 80 x 40, .*b\.fit is {shape}; remove .*\n", done.stderr
             ), (i, done.stderr)
-            assert content(tmp_path) == before
+            assert snapshot(tmp_path) == before
 
 
 @pytest.mark.parametrize("compiled", [False, True])

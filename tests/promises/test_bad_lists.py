@@ -10,10 +10,11 @@ import sys
 
 import numpy as np
 import pytest
+from harm import snapshot
 from helpers import run, same
 from hypothesis import example, given
 from hypothesis import strategies as st
-from many import refused, run_many, snapshot
+from many import refused, run_many
 from night import flat64, pixels, stack, write_stack
 
 from pulsar_dask.errors import PulsarError

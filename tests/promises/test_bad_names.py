@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from harm import snapshot
 from helpers import names, run, same
-from many import quiet_terminal, refused, run_many, snapshot
+from many import quiet_terminal, refused, run_many
 from night import noted, pixels, stack, write, write_stack
 
 from pulsar_dask.errors import PulsarError

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from harm import snapshot
 from helpers import same
-from many import refused, run_many, snapshot
+from many import refused, run_many
 from night import pixels, stack, write_stack
 
 from pulsar_dask.errors import PulsarError

@@ -373,7 +373,7 @@ def test_a_limit_of_the_size_of_files(scene, share):
     process = scene.start(place, preexec_fn=limit(resource.RLIMIT_FSIZE, int(largest * share)))
     _, errors = process.communicate(timeout=100)
     assert process.returncode == 1
-    assert one_line(errors)
+    assert ": error: " in one_line(errors)
     assert os.strerror(errno.EFBIG) in errors
     assert scene.states(place)["new"] == 0
     assert scene.left(place) == []
@@ -407,7 +407,7 @@ def test_a_full_disk(tmp_path, output):
         write_old_master(place / "m.fit")
         old = (place / "m.fit").read_bytes()
         done = run("med", tmp_path, f"out/{output}", cwd=tmp_path, status=1)
-        assert one_line(done.stderr)
+        assert ": error: " in one_line(done.stderr)
         assert os.strerror(errno.ENOSPC) in done.stderr
         assert names(place) == ["m.fit"]
         assert (place / "m.fit").read_bytes() == old
@@ -421,7 +421,7 @@ def test_a_folder_of_scratch_files_that_is_full(tmp_path):
     with mounted(place, "-o", "size=300k"):
         environment = os.environ | {"TMPDIR": str(place)}
         done = run("med", "b*.fit.gz", "m.fit", cwd=tmp_path, status=1, env=environment)
-        assert one_line(done.stderr)
+        assert ": error: " in one_line(done.stderr)
         assert "TMPDIR" in done.stderr
         assert names(place) == []
     assert "m.fit" not in names(tmp_path)
@@ -434,7 +434,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, output):
     place.mkdir()
     with mounted(place, "-o", "ro"):
         done = run("med", tmp_path, f"out/{output}", cwd=tmp_path, status=1)
-        assert one_line(done.stderr)
+        assert ": error: " in one_line(done.stderr)
         assert os.strerror(errno.EROFS) in done.stderr
 
 
@@ -471,7 +471,7 @@ def test_a_folder_that_goes_away(slow, tmp_path, output):
     shutil.rmtree(place)
     _, errors = process.communicate(timeout=100)
     assert process.returncode == 1
-    assert one_line(errors)
+    assert ": error: " in one_line(errors)
     assert "out" in errors
     assert names(tmp_path) == []
 
@@ -486,7 +486,7 @@ def test_an_input_that_changes(slow, tmp_path, how):
     disturb(tmp_path / "f30.fit", how)
     _, errors = process.communicate(timeout=100)
     assert process.returncode == 1
-    assert one_line(errors)
+    assert ": error: " in one_line(errors)
     assert "f30.fit" in errors
     assert "m.fit" not in names(tmp_path)
 
@@ -505,7 +505,7 @@ def test_a_calibration_frame_that_changes(slow, tmp_path, what):
     disturb(other, "replaced")
     _, errors = process.communicate(timeout=100)
     assert process.returncode == 1, errors
-    assert one_line(errors)
+    assert ": error: " in one_line(errors)
     assert "c0001.fit" in errors
     assert len(names(tmp_path)) == 13
 
@@ -552,7 +552,7 @@ def test_little_memory_of_the_system(scene, megabytes):
         assert found["old"] == 0
     else:
         assert process.returncode == 1
-        assert one_line(errors), errors
+        assert ": error: " in one_line(errors), errors
         assert "ulimit -v" in errors
         assert found["new"] == 0
 

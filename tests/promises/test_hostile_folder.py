@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from harm import POSIX
 from helpers import command, names, run
 from night import stack, write_stack
 
@@ -21,7 +22,6 @@ from pulsar_dask.files import held
 from pulsar_dask.files.leftovers import remove_stale
 from pulsar_dask.files.part import is_temporary
 
-POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
 TOKEN = "0123456789ab"
 PART = f".m.fit.pulsar-{TOKEN}.part"
 RECORD = {"made by": "pulsar-dask", "as": TOKEN, "names": {"m.fit": None, "frame.fit": None}}

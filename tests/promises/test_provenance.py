@@ -1,14 +1,12 @@
-"""The trace of a master: sums of its inputs, checksums that do not match, ``verify``."""
+"""A master can be traced: sums of its inputs, checksums that do not match, ``verify``."""
 
 from __future__ import annotations
 
 import contextlib
 import gzip
-import itertools
 import os
 import re
 import shutil
-import string
 import subprocess
 import sys
 from dataclasses import replace
@@ -23,19 +21,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from night import Night, noted, stack, tool, verify, write_stack
 
-from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.formats.scan import scan_frame
 from pulsar_dask.formats.sums import data_sum, pixel_sum
-from pulsar_dask.frames.provenance import Source, Trace, history_cards, read_trace
-from pulsar_dask.frames.step import number_text
-from pulsar_dask.kernels.checksum import fold, word_sum
+from pulsar_dask.frames.provenance import read_trace
 from pulsar_dask.tools.makedark import makedark
 from pulsar_dask.tools.makeflat import makeflat
 from pulsar_dask.tools.med import med
 from pulsar_dask.tools.options import Options
 
 QUIET = Options(quiet=True, threads=2)
-MODULO = 0xFFFFFFFF
 
 
 def sums(master: Path) -> dict[str, int]:
@@ -46,30 +40,6 @@ def sums(master: Path) -> dict[str, int]:
 
 
 # --- sums ------------------------------------------------------------------------------------
-
-
-@given(st.binary(max_size=50), st.lists(st.integers(0, 50), max_size=5), st.booleans())
-def test_a_sum_is_that_of_its_parts(data, cuts, loaded):
-    if loaded:
-        import pulsar_dask.kernels.sumcode  # noqa: F401
-    places = sorted({0, len(data), *(min(c, len(data)) for c in cuts)})
-    parts = [word_sum(np.frombuffer(data[a:b], np.uint8), a) for a, b in itertools.pairwise(places)]
-    words = data + bytes(-len(data) % 4)
-    whole = sum(int.from_bytes(words[i : i + 4], "big") for i in range(0, len(words), 4))
-    assert (fold(sum(parts)) - whole) % MODULO == 0
-    assert (fold(sum(parts)) == 0) == (whole == 0)  # 0 and -0 are told apart
-
-
-def test_a_ledger_knows_what_it_has_seen_once():
-    ledger, other = Ledger(), Ledger()
-    ledger.add("a", 5, 8)
-    assert ledger.sum("a", 16) is None
-    other.add("a", MODULO, 8)
-    other.add("b", 7, 4)
-    ledger.unpack(["b", "a"], other.pack(["b", "a"]))
-    assert (ledger.sum("a", 16), ledger.sum("b", 4), ledger.sum("c", 4)) == (5, 7, None)
-    ledger.add("a", 1, 8)
-    assert ledger.sum("a", 16) is None
 
 
 @given(st.data())
@@ -215,40 +185,6 @@ def test_the_dark_of_a_flat_is_checked_too(tmp_path):
 
 
 # --- the trace -------------------------------------------------------------------------------
-
-NAMES = st.text(
-    st.characters(exclude_characters="/\0", exclude_categories=[]), min_size=1, max_size=200
-)
-
-
-@given(
-    st.lists(st.tuples(NAMES, st.integers(0, MODULO)), min_size=1, max_size=5),
-    st.lists(st.text(string.ascii_letters + " .&'\\", min_size=1).map(str.strip), max_size=3),
-    NAMES,
-)
-def test_a_trace_reads_back(files, steps, folder):
-    home = os.path.abspath(os.sep + "home")
-    if folder in (".", ".."):
-        folder = "x"
-    sources = tuple(
-        Source("input", os.path.join(home, folder, name), sum=total)
-        for name, total in files
-        if name not in (".", "..")
-    )
-    trace = Trace(sources, tuple(steps))
-    texts = trace.texts(home, {})
-    assert all(len(text) <= 72 and text.isascii() and text.isprintable() for text in texts)
-    cards = history_cards(
-        ["pulsar-dask 0 made this of", "input lie.fit DATASUM 0000000001", *texts]
-    )
-    assert len(cards) % 80 == 0
-    back = read_trace([cards[i + 8 : i + 80].rstrip() for i in range(0, len(cards), 80)], home)
-    assert [(s.path, s.sum) for s in back.sources] == [(s.path, s.sum) for s in sources]
-
-
-@given(st.floats(allow_nan=False, allow_infinity=False))
-def test_a_number_in_a_trace_is_exact(number):
-    assert float(number_text(number)) == number
 
 
 def test_frames_in_a_store_are_traced(tmp_path):

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from many import quiet_terminal, refused, run_many, snapshot
+from harm import snapshot
+from many import quiet_terminal, refused, run_many
 from night import stack, write
 
 import pulsar_dask

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from harm import snapshot
 from helpers import names, run, same, write_old_master
-from many import refused, run_many, snapshot
+from many import refused, run_many
 from night import noted, pixels, stack, write, write_stack
 
 import pulsar_dask
@@ -183,7 +184,7 @@ def test_exposures_that_are_nearly_the_same(tmp_path):
         assert len(gather_darks(tmp_path).groups) == 3
     [note] = [n for n in notes if "tolerance" in n]
     assert "darks of 59.98, 60, 60.01 s are made one by one; --exposure-tolerance 0.02" in note
-    with pytest.raises(PulsarError, match=r"^Inconsistent exposures .*--exposure-tolerance 0\.02"):
+    with pytest.raises(PulsarError, match=r"^Inconsistent exposures .*`exposure_tolerance` 0\.02"):
         gather_flats(tmp_path, dark=0)
     search = pulsar_dask.Search(tolerance=0.02)
     with noted() as notes:

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, bytes | str | None]]:
+    """Everything in a folder, hidden files too: what it is, what files hold, where links lead."""
+    found: dict[str, tuple[int, bytes | str | None]] = {}
+    for path in sorted(folder.rglob("*")):
+        name, mode = os.path.relpath(path, folder), path.lstat().st_mode
+        if stat.S_ISLNK(mode):
+            found[name] = stat.S_IFMT(mode), os.readlink(path)
+        else:
+            found[name] = stat.S_IFMT(mode), path.read_bytes() if stat.S_ISREG(mode) else None
+    return found
 
 
 def flip(path: Path, byte: int, bit: int = 1) -> None:
@@ -17,6 +30,7 @@ def flip(path: Path, byte: int, bit: int = 1) -> None:
     path.write_bytes(data)
 
 
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
 LINUX_ROOT = sys.platform == "linux" and os.geteuid() == 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,15 +42,3 @@ def refused(done: Done, *says: str, status: int = 1) -> None:
 def quiet_terminal(text: str) -> bool:
     """Whether a text holds no control character but the ends of lines."""
     return text.replace("\n", "").isprintable()
-
-
-def snapshot(folder: Path) -> dict[str, bytes | str]:
-    """Everything in a folder: what files hold, where links lead."""
-    found: dict[str, bytes | str] = {}
-    for path in sorted(folder.rglob("*")):
-        name = os.path.relpath(path, folder)
-        if path.is_symlink():
-            found[name] = os.readlink(path)
-        else:
-            found[name] = path.read_bytes() if path.is_file() else "no file"
-    return found

@@ -66,3 +66,28 @@ def with_datasum(folder: Path) -> None:
     for path in folder.glob("f?.fit"):
         with fits.open(path, mode="update", do_not_scale_image_data=True) as hdus:
             hdus[0].add_checksum()
+
+
+def chunks(store: Path, variable: str) -> list[Path]:
+    return sorted(path for path in (store / variable / "c").rglob("*") if path.is_file())
+
+
+def swap(store: Path, variable: str) -> None:
+    a, b = chunks(store, variable)[:2]
+    a.rename(store / "x")
+    b.rename(a)
+    (store / "x").rename(b)
+
+
+def link(store: Path, variable: str) -> None:
+    """A chunk becomes a link to what it was."""
+    path = chunks(store, variable)[0]
+    place = path.rename(store.parent / "elsewhere")
+    path.symlink_to(place)
+
+
+def flip_chunk(store: Path, variable: str) -> None:
+    path = chunks(store, variable)[1]
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)

@@ -1,11 +1,11 @@
-"""The memory plan, a pure function."""
+"""How an image is cut into tiles: a pure function of what it costs and a budget."""
 
 from __future__ import annotations
 
 import re
 
-import numpy as np
 import pytest
+from helpers import shapes
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -13,10 +13,6 @@ from pulsar_dask.engine.cut import Costs, plan_tiles
 from pulsar_dask.engine.memory import budget
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.frames.holds import GB, MB
-from pulsar_dask.kernels.tile import Grid
-
-lengths = st.one_of(st.integers(1, 40), st.integers(1, 12_000))
-shapes = st.one_of(st.tuples(lengths, lengths), st.tuples(st.integers(1, 4), lengths, lengths))
 
 
 @st.composite
@@ -45,32 +41,6 @@ def plans(draw: st.DrawFn) -> dict:
 
 
 budgets = st.integers(1 * MB, 20 * GB)
-
-
-@given(st.tuples(st.integers(1, 30), st.integers(1, 30)), st.integers(1, 40), st.integers(1, 40),
-       st.integers(0, 3))  # fmt: skip
-def test_a_grid_covers_each_pixel_once(shape, height, width, planes):
-    shape = (planes, *shape) if planes else shape
-    grid = Grid(shape, height, width)
-    seen = np.zeros(shape, int).reshape(-1, *shape[-2:])
-    indices = []
-    for index, tile in grid:
-        part = seen[tile.plane, tile.y : tile.y + tile.height, tile.x : tile.x + tile.width]
-        assert part.shape == tile.shape
-        part += 1
-        indices.append(index)
-    assert (seen == 1).all()
-    assert len(set(indices)) == len(indices) == len(grid)
-
-
-@given(st.tuples(st.integers(1, 30), st.integers(1, 30)), st.integers(1, 40), st.integers(1, 40),
-       st.integers(0, 3))  # fmt: skip
-def test_chunks_are_the_lengths_of_the_tiles(shape, height, width, planes):
-    shape = (planes, *shape) if planes else shape
-    grid = Grid(shape, height, width)
-    assert tuple(sum(c) for c in grid.chunks) == shape
-    for index, tile in grid:
-        assert tuple(c[i] for c, i in zip(grid.chunks, index, strict=True))[-2:] == tile.shape
 
 
 @given(plans(), budgets)
@@ -165,16 +135,5 @@ def test_a_small_stack_is_shared_among_the_threads(frames):
 
 def test_the_refusal_names_the_option():
     cost = Costs(per_pixel={"frames": 4000}, stored=4000, frames=2000)
-    with pytest.raises(PulsarError, match=r"^--memory 0\.3 is too little: this needs at least"):
+    with pytest.raises(PulsarError, match=r"^`memory` 0\.3 is too little: this needs at least"):
         plan_tiles((4000, 6000), cost, budget=300 * MB, threads=8, process=290 * MB)
-
-
-@pytest.mark.parametrize("wrong", [0, -1, float("nan"), float("inf"), 1e400])
-def test_a_budget_that_is_none_is_refused(wrong):
-    with pytest.raises(PulsarError, match="--memory"):
-        budget(wrong)
-
-
-def test_budget():
-    assert budget(0.5) == 500_000_000
-    assert 0 < budget(None) <= 16 * GB
