@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ from dask.tokenize import tokenize
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.planes import IMAGE, Plane
-from pulsar_dask.kernels.loading import Kernel
+from pulsar_dask.kernels.loaded import Kernel
 from pulsar_dask.kernels.tile import Tile
 
 
@@ -70,3 +70,8 @@ Index = tuple[int, ...]
 
 Taker = Callable[[Tile, Mapping[str, Any]], Any]
 """What a sink does with the planes of a tile, where that was computed."""
+
+
+def files_token(frames: Sequence[Frame]) -> str:
+    """A name for the very files that frames are in."""
+    return str(tokenize([(f.inode, f.ctime_ns) for f in frames]))

@@ -10,8 +10,7 @@ from pulsar_dask.engine.layer import Layer
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.provenance import Source, Trace
 from pulsar_dask.frames.step import Step
-from pulsar_dask.kernels.loaded import worth_compiling
-from pulsar_dask.kernels.loading import Kernel
+from pulsar_dask.kernels.loaded import Kernel, worth_compiling
 
 
 @dataclass(frozen=True, eq=False)

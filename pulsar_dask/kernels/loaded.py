@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from pulsar_dask.kernels.pixels import PixelType
 
@@ -44,3 +44,20 @@ def is_loaded() -> bool:
 def if_loaded(function: str, module: str) -> Any:
     """A function of a module of compiled code, or None where that is not loaded."""
     return getattr(sys.modules.get(f"pulsar_dask.kernels.{module}"), function, None)
+
+
+class Kernel(NamedTuple):
+    """Compiled code that a stack needs."""
+
+    frames: int
+    pixels: PixelType
+    method: Any = None
+    """What combines them (see `combine.Combine`), if anything does."""
+    rice: tuple[str, ...] = ()
+    """Types of stored pixels that are Rice-coded."""
+
+    @staticmethod
+    def of(frames: Sequence[Frame], pixels: PixelType, method: Any = None) -> Kernel:
+        """What reading frames, and combining them as pixels of some type, needs."""
+        rice = {f.pixels.stored.str for f in frames if f.rice}
+        return Kernel(len(frames), pixels, method, tuple(sorted(rice)))

@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
-from pulsar_dask.kernels.loaded import Frame
-from pulsar_dask.kernels.pixels import PixelType
+from pulsar_dask.kernels.loaded import Kernel
 
 Array = np.ndarray[Any, Any]
-
-
-class Kernel(NamedTuple):
-    """Compiled code that a stack needs."""
-
-    frames: int
-    pixels: PixelType
-    method: Any = None
-    """What combines them (see `combine.Combine`), if anything does."""
-    rice: tuple[str, ...] = ()
-    """Types of stored pixels that are Rice-coded."""
-
-    @staticmethod
-    def of(frames: Sequence[Frame], pixels: PixelType, method: Any = None) -> Kernel:
-        """What reading frames, and combining them as pixels of some type, needs."""
-        rice = {f.pixels.stored.str for f in frames if f.rice}
-        return Kernel(len(frames), pixels, method, tuple(sorted(rice)))
 
 
 def warm_up(kernels: Iterable[Kernel]) -> None:

@@ -14,8 +14,7 @@ from pulsar_dask.formats.reading import read_values
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.planes import Plane
-from pulsar_dask.kernels.loaded import worth_compiling
-from pulsar_dask.kernels.loading import Kernel
+from pulsar_dask.kernels.loaded import Kernel, worth_compiling
 from pulsar_dask.kernels.tile import Tile
 
 Array = np.ndarray[Any, Any]

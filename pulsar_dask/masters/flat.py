@@ -18,7 +18,7 @@ from pulsar_dask.engine.recipe import Product, Recipe
 from pulsar_dask.frames.planes import planes_of
 from pulsar_dask.frames.provenance import Trace
 from pulsar_dask.frames.step import Step
-from pulsar_dask.kernels import loading
+from pulsar_dask.kernels import loaded
 from pulsar_dask.kernels.pixels import PixelType
 from pulsar_dask.kernels.tile import Grid
 from pulsar_dask.masters import calibrated
@@ -114,8 +114,8 @@ def level_frames(n: int, threads: int) -> int:
     return max(1, min(LEVEL_FRAMES, -(-n // max(1, threads))))
 
 
-def _kernel(group: FlatGroup, method: Combine) -> loading.Kernel | None:
-    return loading.Kernel.of(group.frames, _FLOAT64, method)
+def _kernel(group: FlatGroup, method: Combine) -> loaded.Kernel | None:
+    return loaded.Kernel.of(group.frames, _FLOAT64, method)
 
 
 def _levels(grid: Grid, group: FlatGroup, first: int, last: int) -> FrameLevels:

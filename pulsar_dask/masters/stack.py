@@ -17,7 +17,7 @@ from pulsar_dask.frames import stack
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.planes import planes_of
-from pulsar_dask.kernels import loaded, loading
+from pulsar_dask.kernels import loaded
 from pulsar_dask.kernels.pixels import PixelType
 from pulsar_dask.kernels.tile import Tile
 
@@ -61,7 +61,7 @@ def stacked(
         planes=planes_of(planes),
         reads=tuple(frames),
         holds=combining + stackread.stack_holds(frames, spare=sum(combining.pixel.values())),
-        kernel=loading.Kernel.of(frames, pixels, method),
+        kernel=loaded.Kernel.of(frames, pixels, method),
     )
 
 

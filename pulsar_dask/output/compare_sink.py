@@ -17,7 +17,7 @@ from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.kernels.tile import Grid, Tile
 from pulsar_dask.masters.cube import FRAMES, cube_tile
-from pulsar_dask.output.fits import to_dtype
+from pulsar_dask.output.encoding import to_dtype
 
 Array = np.ndarray[Any, Any]
 

@@ -23,7 +23,6 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
-from dask.tokenize import tokenize
 
 from pulsar_dask.engine.cut import Plan
 from pulsar_dask.engine.layer import Index, Layer, layer
@@ -47,11 +46,6 @@ _SAME, _UNREADABLE = -1, -2
 
 class OtherPixels(PulsarError):
     """A store holds other pixels than the frames; to go on is of no use."""
-
-
-def files_token(frames: Sequence[Frame]) -> str:
-    """A name for the very files that frames are in."""
-    return str(tokenize([(f.inode, f.ctime_ns) for f in frames]))
 
 
 class Store(Protocol):

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from dask.tokenize import tokenize
 
+from pulsar_dask.engine import layer
 from pulsar_dask.engine.cut import Plan
 from pulsar_dask.engine.layer import Index, token
 from pulsar_dask.engine.make import make
@@ -108,7 +109,7 @@ class CubeStore:
                 "name another output or add ⟦overwrite⟧"
             )
         self.grid, self._array = Grid(self.shape, *array.chunks[-2:]), array
-        self.same_files = known.get("files") == cuberesume.files_token(self.frames)
+        self.same_files = known.get("files") == layer.files_token(self.frames)
         done, of = self.progress()
         self.complete = bool(known.get("complete")) and done == of and self.same_files
         self._new = False
@@ -162,7 +163,7 @@ class CubeStore:
         description["zarr_format"] = 3
         description["attributes"] |= {
             "complete": True,
-            "files": cuberesume.files_token(self.frames),
+            "files": layer.files_token(self.frames),
         }
         try:
             write_whole(

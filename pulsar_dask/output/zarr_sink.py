@@ -14,7 +14,7 @@ from pulsar_dask.engine.sink import Run
 from pulsar_dask.formats.storeformat import MASTER
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.kernels.tile import Tile
-from pulsar_dask.output.fits import encoding_bytes
+from pulsar_dask.output.encoding import encoding_bytes
 from pulsar_dask.output.header import master_header
 from pulsar_dask.output.zarrstore import MasterChunk, Written, ZarrMaster
 

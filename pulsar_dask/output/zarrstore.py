@@ -24,7 +24,7 @@ from pulsar_dask.frames.provenance import Trace
 from pulsar_dask.kernels.checksum import Sums
 from pulsar_dask.kernels.tile import Grid, Tile
 from pulsar_dask.output.chunks import ChunkWriter, write_whole
-from pulsar_dask.output.fits import OUTPUT_TYPES, to_dtype
+from pulsar_dask.output.encoding import OUTPUT_TYPES, to_dtype
 
 
 @dataclass(frozen=True)

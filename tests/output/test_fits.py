@@ -17,7 +17,8 @@ from hypothesis.extra import numpy as hnp
 from masters import DTYPES, as_type, read, write_master
 
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.output.fits import OUTPUT_TYPES, FitsMaster, to_dtype
+from pulsar_dask.output.encoding import OUTPUT_TYPES, to_dtype
+from pulsar_dask.output.fits import FitsMaster
 
 sizes = st.one_of(
     st.tuples(st.integers(1, 12), st.integers(1, 19)),
