@@ -10,7 +10,8 @@ from helpers import halfway
 
 from pulsar_dask.frames.provenance import Trace
 from pulsar_dask.kernels.tile import Grid
-from pulsar_dask.output.fits import OUTPUT_TYPES, FitsMaster
+from pulsar_dask.output.encoding import OUTPUT_TYPES
+from pulsar_dask.output.fits import FitsMaster
 
 
 def read(path):

@@ -408,7 +408,7 @@ def test_output_dir_and_overwrite(flats, here):
     make(["flats"], dark="0", output_dir="cal")
     mine = write(here / "cal" / "flat_l.fit", flats[0], "Flat", 1.0, "L")
     before = mine.read_bytes()
-    with pytest.raises(PulsarError, match="`overwrite`"):
+    with pytest.raises(PulsarError, match="--overwrite"):
         make(["flats"], dark="0", output_dir="cal")
     assert mine.read_bytes() == before
     make(["flats"], dark="0", output_dir="cal", overwrite=True)

@@ -170,7 +170,7 @@ def test_of_inputs_of_one_name_the_right_one_is_taken(masters):
 def test_a_master_of_ours_in_a_folder_that_cannot_be_read(masters, how):
     path = masters / "dark120s.fit"
     if how == "cut":
-        path.write_bytes(path.read_bytes()[:5000])
+        path.write_bytes(path.read_bytes()[:-2880])
     elif how == "packed":
         with fits.open(path) as hdus:
             header, image = hdus[0].header, hdus[0].data
