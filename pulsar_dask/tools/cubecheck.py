@@ -10,7 +10,6 @@ from pulsar_dask.engine.make import make
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.errors import printable
 from pulsar_dask.formats import stackread
-from pulsar_dask.formats.storeread import files_of
 from pulsar_dask.frames import stack
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
@@ -26,7 +25,9 @@ def check_cube(
     frames: Sequence[Frame], folders: Sequence[str], options: Options, findings: Findings
 ) -> None:
     """Compare all pixels of a cube with those of the files that it was made of."""
-    sources = [Source("input", path, in_store(path)) for path in files_of(frames)]
+    sources = [
+        Source("input", path, in_store(path)) for path in (f.stored.origin(f) for f in frames)
+    ]
     origins = find_origins(sources, folders, lambda frames: options.threads or CPU_COUNT)
     say_problems(origins, findings)
     pairs = [
