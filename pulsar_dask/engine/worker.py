@@ -23,7 +23,7 @@ from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.formats import buffers, expanded, reading
 from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.kernels import loading
+from pulsar_dask.kernels import loading, warmup
 from pulsar_dask.kernels.tile import Grid, Tile
 
 
@@ -71,7 +71,7 @@ def _prepare_here(
     for module in load:
         importlib.import_module(module)
     if needed:
-        loading.warm_up(needed)
+        warmup.warm_up(needed)
     buffers.drop_buffers()
     return memory.resident(), memory.available()
 

@@ -105,16 +105,3 @@ def read_expanded(frames: Sequence[Frame], tile: Tile, out: Array) -> None:
     for frame, image in zip(frames, out, strict=True):
         file, offset = _SCRATCH.place(frame)
         read_window(file, offset, frame, tile, image)
-
-
-def expanding_bytes(frames: Sequence[Frame], compiled: bool) -> int:
-    """What expanding those of some frames that have to be holds in each thread. What one frees,
-    the system's allocator keeps for that thread, also where one decodes at a time."""
-    each = (f.stored.expanding_bytes(f, compiled=compiled) for f in frames if f.stored.expanded)
-    return max(each, default=0)
-
-
-def most_expanders(frames: Sequence[Frame]) -> int | None:
-    """Threads of which more expand nothing faster; None: each helps."""
-    most = (f.stored.expanders for f in frames if f.stored.expanded)
-    return min((n for n in most if n is not None), default=None)

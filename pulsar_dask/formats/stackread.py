@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import functools
-import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from pulsar_dask.formats.buffers import thread_buffer
+from pulsar_dask.formats.holding import reading_holds
 from pulsar_dask.formats.reading import read_tile, read_values
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.stack import stack_type, stored_alike
-from pulsar_dask.kernels import loading
 from pulsar_dask.kernels.pixels import PixelType
 from pulsar_dask.kernels.tile import Tile
 
 Array = np.ndarray[Any, Any]
-#: Bytes for each frame once the plan is made: its place in the graph, in the trace, in sums.
-FRAME_BYTES = 2_000
 
 
 def read_stack(tile: Tile, frames: Sequence[Frame]) -> tuple[Array, PixelType]:
@@ -49,13 +45,3 @@ def stack_holds(frames: Sequence[Frame], *, spare: int = 0) -> Holds:
     if not stored_alike(frames):
         pixel["conversion"] = 3 * 8
     return Holds(pixel) + reading_holds(frames, spare=spare)
-
-
-def reading_holds(frames: Sequence[Frame], *, spare: int = 0) -> Holds:
-    """What reading a tile of some frames holds beside its pixels; `spare` as for `stack_holds`."""
-    compiled = loading.worth_compiling(frames)
-    formats: dict[type, list[Frame]] = {}
-    for frame in frames:
-        formats.setdefault(type(frame.stored), []).append(frame)
-    each = (some[0].stored.holds(some, compiled=compiled, spare=spare) for some in formats.values())
-    return functools.reduce(operator.add, each, Holds())

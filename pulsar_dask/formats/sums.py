@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask.errors import printable
-from pulsar_dask.formats.expanded import expanding_bytes
 from pulsar_dask.formats.guard import guarded
 from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.formats.openfiles import open_plain
@@ -73,12 +72,6 @@ def _unit_sum(frame: Frame, start: int, length: int) -> int:
         file.read_into(part, place)
         total += both_sums(part, place - start)
     return total.words
-
-
-def sum_bytes(frames: Sequence[Frame], compiled: bool) -> int:
-    """What reading some frames for their sums alone holds in each thread."""
-    each = (f.stored.sum_bytes(f, STRETCH, compiled=compiled) for f in frames)
-    return max(expanding_bytes(frames, compiled), 2 * STRETCH, *each)
 
 
 def check_sums(

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
-
-import numpy as np
 
 from pulsar_dask.kernels.pixels import PixelType
 
-Array = np.ndarray[Any, Any]
 #: Bytes of stored pixels in a stack below which loading compiled code is not worth its time, and
 #: of Rice-coded ones, which astropy decodes on one thread at a time (4 MB: 1.1 s either way;
 #: 100 MB: 4.6 s without, 1.3 s with it). It takes as long to open a file as to decode so many.
@@ -71,20 +68,3 @@ class Kernel(NamedTuple):
         """What reading frames, and combining them as pixels of some type, needs."""
         rice = {f.pixels.stored.str for f in frames if f.stored.rice}
         return Kernel(len(frames), pixels, method, tuple(sorted(rice)))
-
-
-def warm_up(kernels: Iterable[Kernel]) -> None:
-    """Load (or, the first time, compile) what stacks will need."""
-    from pulsar_dask.kernels import sumcode
-
-    sumcode.warm_up()
-    for kernel in dict.fromkeys(kernels):
-        if kernel.method is not None:
-            stack = np.zeros((kernel.frames, 1), kernel.pixels.stored)
-            kernel.method.block(stack, kernel.pixels, ("image",), compiled=True)
-        if kernel.rice:
-            from pulsar_dask.kernels import rice
-
-            data, none = np.empty(0, np.uint8), np.empty(0, np.int64)
-            for stored in kernel.rice:
-                rice.decode_rice(data, none, none, np.empty((0, 0), stored), block=1, bytepix=1)

@@ -12,8 +12,8 @@ import numpy as np
 from pulsar_dask.combine import Combine
 from pulsar_dask.engine.layer import token
 from pulsar_dask.formats.buffers import thread_buffer
+from pulsar_dask.formats.holding import reading_holds
 from pulsar_dask.formats.reading import read_tile, read_values
-from pulsar_dask.formats.stackread import reading_holds
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.stack import stored_alike

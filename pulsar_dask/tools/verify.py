@@ -14,7 +14,7 @@ from pulsar_dask._version import CREATOR
 from pulsar_dask.cli.report import Report
 from pulsar_dask.engine import memory
 from pulsar_dask.errors import PulsarError, count, printable, reason, terminal_text
-from pulsar_dask.formats import reading, sums
+from pulsar_dask.formats import holding, reading, sums
 from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.formats.reading import read_header
 from pulsar_dask.formats.scan import scan_frames
@@ -254,7 +254,7 @@ def threads_for(frames: Sequence[Frame], options: Options) -> int:
     if not frames:
         return threads
     compiled = loading.worth_compiling(frames)
-    each = sums.sum_bytes(frames, compiled)
+    each = holding.sum_bytes(frames, compiled, sums.STRETCH)
     room = max(memory.room(options.memory), SOME_BYTES)
     if each > room:
         raise memory.too_little(options.memory, each, "a look at its inputs")
