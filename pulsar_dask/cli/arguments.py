@@ -9,8 +9,10 @@ from typing import Any
 
 import click
 
+from pulsar_dask import combine
 from pulsar_dask._version import __version__
 from pulsar_dask.cli.program import Running, reword
+from pulsar_dask.frames.planes import PLANES
 
 #: Before an argument that begins as an option and is none; no argument can hold it.
 _MARK = "\0"
@@ -124,6 +126,33 @@ input_options = options(
         help="Take one numbered file alone, not as the first of its sequence.",
     ),
     click.option("--recursive", is_flag=True, help="Enter the folders in a folder."),
+)
+
+
+def _planes(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
+    wanted = tuple(dict.fromkeys((value or "").replace(" ", "").split(","))) if value else ()
+    if unknown := [name for name in wanted if name not in (*PLANES, "all")]:
+        known = ", ".join(PLANES)
+        raise click.BadParameter(f"{unknown[0]!r} is none of {known}; all takes each of them.")
+    return tuple(PLANES) if "all" in wanted else wanted
+
+
+combining = options(
+    click.option(
+        "--combine",
+        type=click.Choice(combine.names()),
+        default="median",
+        help="How the frames are combined. [default: median]",
+    ),
+    click.option(
+        "--planes",
+        metavar="NAME,…",
+        callback=_planes,
+        help="What else is written of each pixel, beside the master as NAME.planes.fit, or as "
+        "variables of a .zarr: "
+        + ", ".join(f"{plane.name} ({plane.words})" for plane in PLANES.values())
+        + "; all takes each of them.",
+    ),
 )
 
 

@@ -174,7 +174,7 @@ def _show_warning(message: Any, category: Any, *args: Any, **kwargs: Any) -> Non
     from pulsar_dask.cli.report import Progress
 
     Progress.clear()
-    _say(f"warning: {message}")
+    _say(f"warning: {getattr(message, 'on_command_line', message)}")
 
 
 def _what_was_written() -> str:
@@ -185,9 +185,9 @@ def _what_was_written() -> str:
 
 def _in_words(error: Exception) -> str:
     if isinstance(error, PulsarError):
-        return str(error)
+        return error.on_command_line
     if known := exhausted(error):
-        return known
+        return PulsarError(known).on_command_line
     if isinstance(error, OSError) and error.strerror:
         place = f"{printable(error.filename)}: " if error.filename else ""
         return f"{place}{reason(error)}"

@@ -20,7 +20,7 @@ import queue
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from operator import methodcaller
 from typing import Any
@@ -31,13 +31,12 @@ from distributed.comm import CommClosedError
 
 from pulsar_dask._version import __version__
 from pulsar_dask.engine import memory
-from pulsar_dask.engine.cut import Plan
+from pulsar_dask.engine.cut import Plan, Resources
 from pulsar_dask.engine.graph import Graph
-from pulsar_dask.engine.make import Sink, Watch
-from pulsar_dask.engine.plan import Resources
 from pulsar_dask.engine.recipe import Recipe
-from pulsar_dask.engine.worker import Job, idle, prepare, survey
-from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.engine.sink import Sink, Watch
+from pulsar_dask.engine.worker import Job, Worker, idle, prepare, survey, words_of
+from pulsar_dask.errors import PulsarError
 from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.frames.holds import GB, MB
 
@@ -52,22 +51,6 @@ WINDOW = 3
 TASK_BYTES, TASK_BYTES_A_THREAD = 64 * MB, 2 * MB
 #: Seconds between looks at whether the cluster is still there.
 _LOOK = 1.0
-
-
-@dataclass(frozen=True)
-class Worker:
-    """A worker process as it is before a run."""
-
-    address: str
-    host: str
-    threads: int
-    limit: int | None
-    """Bytes above which dask spills or pauses, well below what it kills the worker for."""
-    limit_words: str
-    held: int = 0
-    """Bytes resident, its libraries loaded."""
-    available: int = 0
-    """Bytes that it could come to hold were it alone on its machine."""
 
 
 class Cluster:
@@ -92,7 +75,7 @@ class Cluster:
         for address, found in self._ask(survey()).items():
             where = f"worker {address}"
             if isinstance(found, BaseException):
-                raise PulsarError(f"{where} does not answer as a dask worker: {_words(found)}")
+                raise PulsarError(f"{where} does not answer as a dask worker: {words_of(found)}")
             version, host, threads, limit, share = found
             if version != __version__:
                 has = f"has pulsar-dask {version}" if version else "has no pulsar-dask"
@@ -120,7 +103,7 @@ class Cluster:
             budget = min(budget, worker.limit or budget)
         elif worker.limit and budget > worker.limit:
             raise PulsarError(
-                f"--memory {gigabytes:g} is more than {where} may take: "
+                f"⟦memory⟧ {gigabytes:g} is more than {where} may take: "
                 f"{worker.limit / GB:.3g} GB, {worker.limit_words}"
             )
         return Resources(
@@ -145,7 +128,7 @@ class Cluster:
             if isinstance(answer, OSError):
                 continue  # it died meanwhile; the others do its work
             if isinstance(answer, BaseException):
-                raise PulsarError(f"worker {worker.address} failed: {_words(answer)}")
+                raise PulsarError(f"worker {worker.address} failed: {words_of(answer)}")
             held, available = answer
             ready.append(replace(worker, held=held, available=available))
         if not ready:
@@ -255,7 +238,7 @@ class Cluster:
             except (CancelledError, asyncio.CancelledError, CommClosedError) as error:
                 raise self._gone() from error
             except Exception as error:
-                raise PulsarError(f"a worker's task failed: {_words(error)}") from error
+                raise PulsarError(f"a worker's task failed: {words_of(error)}") from error
 
     def _look(self, *, seldom: bool = False) -> bool:
         """Whether there are workers; an error when that has not been so for too long."""
@@ -301,8 +284,3 @@ class Cluster:
             return
         with contextlib.suppress(Exception, CancelledError):
             self.client.sync(self.client._run, idle, callback_timeout=self.patience)
-
-
-def _words(error: BaseException) -> str:
-    text = str(error).strip().split("\n")[0]
-    return f"{type(error).__name__}: {printable(text)}" if text else type(error).__name__

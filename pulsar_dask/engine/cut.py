@@ -127,7 +127,7 @@ def plan_tiles(
         needed = base + max(expanding, after, each if slots is None else threads * each)
         where = "" if slots is None else f" in a process with {threads} threads"
         raise PulsarError(
-            f"--memory {budget / GB:.3g} is too little: "
+            f"⟦memory⟧ {budget / GB:.3g} is too little: "
             f"this needs at least {math.ceil(needed / GB * 100) / 100:.2f} GB{where}"
         )
     most = ((budget - base) // count - thread) // pixel
@@ -165,3 +165,22 @@ def plan_tiles(
     before |= {name: expanders * size for name, size in costs.expanding.items()}
     after_all = {"process": process, **costs.fixed, **costs.after}
     return Plan(grid, count, budget, parts, expanders=expanders, before=before, after=after_all)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a process that computes has and may take."""
+
+    budget: int
+    """Bytes, all in all."""
+    process: int
+    """Bytes that it holds already, its libraries loaded, and what they will still take."""
+    threads: int
+    slots: int | None = None
+    """Threads of all processes that share the tiles; None: this is the only one."""
+    target: int = TARGET
+    """Bytes of stored pixels that a tile should have."""
+    waiting: int = 0
+    """Results for each thread that wait to be sent."""
+    where: str = ""
+    """What it is called in an error."""

@@ -19,13 +19,9 @@ from typing import Any
 from dask._task_spec import DataNode, Task, TaskRef
 from dask.tokenize import tokenize
 
-from pulsar_dask.engine.layer import Layer
+from pulsar_dask.engine.layer import Index, Layer, Taker
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.kernels.tile import Grid, Tile
-
-Index = tuple[int, ...]
-Taker = Callable[[Tile, Mapping[str, Any]], Any]
-"""What a sink does with the planes of a tile, where that was computed."""
 
 
 def evaluate(

@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from dask.tokenize import tokenize
 
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
-from pulsar_dask.kernels.loading import Kernel
-
-
-@dataclass(frozen=True)
-class Plane:
-    """Values of one kind for each pixel of an image."""
-
-    name: str
-    dtype: str = "float64"
-    leading: tuple[int, ...] = ()
-    """Lengths of axes before those of the image: the frames of a cube."""
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes for each pixel of the image."""
-        return math.prod(self.leading) * np.dtype(self.dtype).itemsize
-
-
-#: What every layer has; and the number of values that were used, where some can be missing.
-IMAGE = Plane("image")
-COUNT = Plane("count", "int32")
+from pulsar_dask.frames.planes import IMAGE, Plane
+from pulsar_dask.kernels.loaded import Kernel
+from pulsar_dask.kernels.tile import Tile
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,3 +63,15 @@ def token(value: Any) -> Any:
     if isinstance(value, tuple):
         return [token(v) for v in value]
     return getattr(value, "token", value)
+
+
+Index = tuple[int, ...]
+
+
+Taker = Callable[[Tile, Mapping[str, Any]], Any]
+"""What a sink does with the planes of a tile, where that was computed."""
+
+
+def files_token(frames: Sequence[Frame]) -> str:
+    """A name for the very files that frames are in."""
+    return str(tokenize([(f.inode, f.ctime_ns) for f in frames]))

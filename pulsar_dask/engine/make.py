@@ -4,119 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
-from pulsar_dask.engine.cut import Plan
-from pulsar_dask.engine.graph import Graph, Index, Taker
-from pulsar_dask.engine.layer import Layer
-from pulsar_dask.engine.plan import Resources, make_plan
+from pulsar_dask.engine.graph import Graph
+from pulsar_dask.engine.plan import make_plan
 from pulsar_dask.engine.recipe import Recipe
+from pulsar_dask.engine.sink import Executor, Run, Sink, Watch
 from pulsar_dask.errors import warn
 from pulsar_dask.formats import openfiles, reading, sums
 from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.frames.holds import Holds
-from pulsar_dask.kernels.checksum import Sums
-from pulsar_dask.kernels.tile import Grid, Tile
-
-
-class Sink(Protocol):
-    """What becomes of a layer's tiles: a file, a list, a comparison.
-
-    It is the way to reduce over tiles: `taker` gives a small function that travels and runs
-    where a tile is, `here` folds what that returns. All sinks are sealed, then all committed.
-    """
-
-    layer: Layer
-
-    @property
-    def holds(self) -> Holds:
-        """What taking a tile holds there, and what the sink holds here."""
-
-    @property
-    def after(self) -> Holds:
-        """What is held once when all tiles have come."""
-
-    @property
-    def sends(self) -> int:
-        """Bytes for each pixel of a tile that go from `taker` to `here`."""
-
-    @property
-    def load(self) -> Sequence[str]:
-        """Modules that are loaded before the plan is made, so that they are counted."""
-
-    @property
-    def grid(self) -> Grid | None:
-        """Of a run before this one, which goes on."""
-
-    def begin(self, plan: Plan) -> frozenset[Index]:
-        """Get ready; the tiles that need not be made."""
-
-    def taker(self) -> Taker:
-        """What takes a tile: a small function, called from several threads."""
-
-    def here(self, tile: Tile, result: Any) -> None:
-        """Take what the taker returned, from several threads, in any order of tiles."""
-
-    def seal(self, run: Run) -> None:
-        """All tiles have come: bring everything to the disk, so that only names are missing."""
-
-    def files(self) -> Mapping[str, Any]:
-        """Sealed files by the path whose name they are to take."""
-
-
-class Executor(Protocol):
-    """Where tiles are computed: threads of this process, or workers of a cluster."""
-
-    @property
-    def slots(self) -> int:
-        """Threads, over all processes."""
-
-    def resources(
-        self, recipe: Recipe, load: Sequence[str], gigabytes: float | None
-    ) -> list[Resources]:
-        """What each process that computes has, once it has loaded what the recipe needs."""
-
-    def run(
-        self,
-        graph: Graph,
-        sinks: Sequence[Sink],
-        plan: Plan,
-        watch: Watch,
-        ledger: Ledger,
-    ) -> dict[str, Any]:
-        """Compute the tiles of a graph and hand them to sinks; the values of the layers that
-        are made once, by name."""
-
-
-class Watch:
-    """What wants to know how a run goes: nobody."""
-
-    def planned(self, recipe: Recipe, plan: Plan) -> None:
-        """Before the first pixel is read."""
-
-    def done_once(self, layer: Layer) -> None:
-        """A layer that is made once is there."""
-
-    def done_tile(self, tile: Tile) -> None:
-        """The sinks have taken a tile."""
-
-
-@dataclass
-class Run:
-    """All that there is to know about a run."""
-
-    recipe: Recipe
-    plan: Plan
-    values: Mapping[str, Any] = field(default_factory=dict)
-    """Values of the layers that are made once, by name."""
-    sums: Mapping[str, Sums] = field(default_factory=dict)
-    """Sums of the frames that were read, by path."""
-    written: dict[str, int] = field(default_factory=dict)
-    """CRC-32 of lists that are written, by path."""
-    warnings: list[str] = field(default_factory=list)
-    seconds: float = 0.0
 
 
 def make(
@@ -127,6 +24,7 @@ def make(
     memory: float | None = None,
     threads: int = 1,
     summed: Sequence[Frame] | None = None,
+    warnings: list[str] | None = None,
     commit: Callable[[Mapping[str, Any]], None] = lambda files: None,
     watch: Watch = Watch(),  # noqa: B008
 ) -> Run:
@@ -144,6 +42,8 @@ def make(
         Of this process, for sums of what was not read whole.
     summed : sequence of Frame, optional
         Frames whose sums are wanted; by default all that are read.
+    warnings : list of str, optional
+        What has been warned of before; what comes now is added by who warns (`errors.told`).
     commit : callable
         Gives the sealed files of all sinks their names.
     watch : Watch
@@ -166,7 +66,7 @@ def make(
         [(sink.layer.name, sink.taker()) for sink in sinks],
         frozenset.intersection(*done),
     )
-    run, ledger = Run(recipe, plan), Ledger()
+    run, ledger = Run(recipe, plan, warnings=warnings if warnings is not None else []), Ledger()
     try:
         try:
             run.values = executor.run(graph, sinks, plan, watch, ledger)
@@ -182,7 +82,7 @@ def make(
         reading.close_files()
     for remark in remarks:
         warn(remark)
-    run.warnings += remarks
+    watch.computed(run)
     for sink in sinks:
         sink.seal(run)
     commit({path: file for sink in sinks for path, file in sink.files().items()})

@@ -80,7 +80,7 @@ def budget(gigabytes: float | None) -> int:
     if gigabytes is None:
         return min(int(DEFAULT_GB * GB), available())
     if not 0 < gigabytes < 1e9:
-        raise PulsarError(f"--memory {gigabytes}: give gigabytes, such as 4 or 0.5")
+        raise PulsarError(f"⟦memory⟧ {gigabytes}: give gigabytes, such as 4 or 0.5")
     return int(gigabytes * GB)
 
 
@@ -93,7 +93,7 @@ def too_little(gigabytes: float | None, size: int, what: str) -> PulsarError:
     """The error for what takes so many bytes beside the process, more than there is `room` for."""
     needed = math.ceil((process_bytes() + size) / GB * 100) / 100
     return PulsarError(
-        f"--memory {budget(gigabytes) / GB:.3g} is too little: "
+        f"⟦memory⟧ {budget(gigabytes) / GB:.3g} is too little: "
         f"{what} needs at least {needed:.2f} GB"
     )
 

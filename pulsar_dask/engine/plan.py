@@ -9,17 +9,17 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
-from pulsar_dask.engine.cut import TARGET, Costs, Plan, plan_tiles
+from pulsar_dask.engine.cut import Costs, Plan, Resources, plan_tiles
 from pulsar_dask.engine.layer import Layer
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.formats import holding
 from pulsar_dask.frames import stack
 from pulsar_dask.frames.holds import Holds
-from pulsar_dask.kernels import loading
+from pulsar_dask.kernels import loaded
 from pulsar_dask.kernels.tile import Grid
 
 
@@ -37,25 +37,6 @@ class Holding(Protocol):
 
     @property
     def sends(self) -> int: ...
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What a process that computes has and may take."""
-
-    budget: int
-    """Bytes, all in all."""
-    process: int
-    """Bytes that it holds already, its libraries loaded, and what they will still take."""
-    threads: int
-    slots: int | None = None
-    """Threads of all processes that share the tiles; None: this is the only one."""
-    target: int = TARGET
-    """Bytes of stored pixels that a tile should have."""
-    waiting: int = 0
-    """Results for each thread that wait to be sent."""
-    where: str = ""
-    """What it is called in an error."""
 
 
 def needs(recipe: Recipe, sinks: Sequence[Holding]) -> Holds:
@@ -89,7 +70,7 @@ def costs_of(recipe: Recipe, sinks: Sequence[Holding]) -> Costs:
     earlier = [layer.holds for layer in recipe.layers if layer.once]
     first = functools.reduce(operator.or_, earlier, Holds())
     after = functools.reduce(operator.or_, (sink.after for sink in sinks), Holds())
-    each = holding.expanding_bytes(recipe.frames, loading.worth_compiling(recipe.frames))
+    each = holding.expanding_bytes(recipe.frames, loaded.worth_compiling(recipe.frames))
     # a tile is as large as what a product's own frames are read for, not as all that it reads
     largest = max(recipe.layers, key=lambda layer: layer.stored * layer.passes)
     return Costs(
@@ -153,4 +134,4 @@ def _plan_for(recipe: Recipe, costs: Costs, process: Resources, block: tuple[int
         )
     except PulsarError as error:
         where = f"{process.where}: " if process.where else ""
-        raise PulsarError(f"{where}{error}") from error
+        raise PulsarError(f"{where}{error.text}") from error

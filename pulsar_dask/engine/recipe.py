@@ -10,7 +10,7 @@ from pulsar_dask.engine.layer import Layer
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.provenance import Source, Trace
 from pulsar_dask.frames.step import Step
-from pulsar_dask.kernels.loading import Kernel, worth_compiling
+from pulsar_dask.kernels.loaded import Kernel, worth_compiling
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +18,7 @@ class Product:
     """One master."""
 
     name: str
-    """Name of the file without its ending."""
+    """Name of the file, without ".fit" if it is one of that."""
     kind: str | None
     """"bias", "dark", "flat", …; None where its frames are of several kinds."""
     layer: Layer
@@ -30,6 +30,11 @@ class Product:
     """What it is made of beside its frames."""
     levels: tuple[Layer, ...] = ()
     """Layers that find the levels of its frames."""
+
+    @property
+    def file(self) -> str:
+        """Name of its file."""
+        return self.name if "." in self.name else f"{self.name}.fit"
 
     @property
     def dtype(self) -> str:

@@ -73,7 +73,7 @@ def open_cluster(
             client = Client(address, timeout=min(10.0, wait), set_as_default=False)
         except (OSError, ValueError, TypeError, ImportError) as error:
             raise PulsarError(
-                f"--scheduler {printable(scheduler)}: no dask scheduler answers there; "
+                f"⟦scheduler⟧ {printable(scheduler)}: no dask scheduler answers there; "
                 "start one with `dask scheduler` and workers with `dask worker`"
             ) from error
         stack.callback(_close, client)
@@ -94,7 +94,7 @@ def _local_cluster(workers: int, threads: int) -> Iterator[LocalCluster]:
     if not is_private(scratch, shared=True):
         raise PulsarError(
             f"{printable(scratch)}: others can put their files in the place of those that the "
-            "processes of --scheduler local:N keep there; point TMPDIR to a folder of your own"
+            "processes of ⟦scheduler⟧ local:N keep there; point TMPDIR to a folder of your own"
         )
     remove_stale(scratch)  # what a kill has left; the workers died with it
     with (
@@ -132,8 +132,8 @@ def _only_us(folder: str) -> Security:
         made = Security.temporary()
     except ImportError as error:
         raise PulsarError(
-            "--scheduler local:N needs the package cryptography, so that nobody else reaches its "
-            "processes; `pip install cryptography`, or use --threads"
+            "⟦scheduler⟧ local:N needs the package cryptography, so that nobody else reaches its "
+            "processes; `pip install cryptography`, or use ⟦threads⟧"
         ) from error
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, "credentials.pem")
@@ -168,17 +168,17 @@ def _address_in(path: str) -> str:
                 raise ValueError(address)
             return str(address)
     except OSError as error:
-        raise PulsarError(f"--scheduler {printable(path)}: {error.strerror}") from error
+        raise PulsarError(f"⟦scheduler⟧ {printable(path)}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise PulsarError(
-            f"--scheduler {printable(path)}: not a scheduler file, as "
+            f"⟦scheduler⟧ {printable(path)}: not a scheduler file, as "
             "`dask scheduler --scheduler-file` writes it"
         ) from error
 
 
 def _check_address(scheduler: str, address: str) -> None:
     """Refuse what dask would make a client of that it cannot take apart again."""
-    name = f"--scheduler {printable(scheduler)}"
+    name = f"⟦scheduler⟧ {printable(scheduler)}"
     try:
         protocol, place = parse_address(address)
         backends[protocol]

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from pulsar_dask.engine import memory
-from pulsar_dask.engine.cut import Plan
+from pulsar_dask.engine.cut import Plan, Resources
 from pulsar_dask.engine.graph import Graph
-from pulsar_dask.engine.make import Sink, Watch
-from pulsar_dask.engine.plan import Resources
 from pulsar_dask.engine.recipe import Recipe
+from pulsar_dask.engine.sink import Sink, Watch
 from pulsar_dask.formats import expanded, reading
 from pulsar_dask.formats.ledger import Ledger
-from pulsar_dask.kernels import warmup
+from pulsar_dask.kernels import loading
 from pulsar_dask.kernels.tile import Tile
 
 
@@ -32,7 +31,7 @@ class Threads:
         for module in load:
             importlib.import_module(module)
         if recipe.kernels:
-            warmup.warm_up(recipe.kernels)
+            loading.warm_up(recipe.kernels)
         return [Resources(memory.budget(gigabytes), memory.process_bytes(), self.slots)]
 
     def run(

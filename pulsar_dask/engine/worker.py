@@ -17,13 +17,13 @@ from distributed import get_worker
 
 from pulsar_dask._version import __version__
 from pulsar_dask.engine import memory
-from pulsar_dask.engine.graph import Taker, arguments, evaluate
-from pulsar_dask.engine.layer import Layer
+from pulsar_dask.engine.graph import arguments, evaluate
+from pulsar_dask.engine.layer import Layer, Taker
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.formats import buffers, expanded, reading
 from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.kernels import loading, warmup
+from pulsar_dask.kernels import loaded, loading
 from pulsar_dask.kernels.tile import Grid, Tile
 
 
@@ -47,14 +47,14 @@ def survey() -> Callable[..., Any]:
 
 
 async def prepare(
-    files: Sequence[tuple[str, int, int]], needed: Sequence[loading.Kernel], load: Sequence[str]
+    files: Sequence[tuple[str, int, int]], needed: Sequence[loaded.Kernel], load: Sequence[str]
 ) -> tuple[int, int]:
     """Load what a worker needs and look for the frames; bytes resident, bytes available."""
     return await asyncio.to_thread(_prepare_here, files, needed, load)
 
 
 def _prepare_here(
-    files: Sequence[tuple[str, int, int]], needed: Sequence[loading.Kernel], load: Sequence[str]
+    files: Sequence[tuple[str, int, int]], needed: Sequence[loaded.Kernel], load: Sequence[str]
 ) -> tuple[int, int]:
     for path, size, mtime_ns in files:
         try:
@@ -71,7 +71,7 @@ def _prepare_here(
     for module in load:
         importlib.import_module(module)
     if needed:
-        warmup.warm_up(needed)
+        loading.warm_up(needed)
     buffers.drop_buffers()
     return memory.resident(), memory.available()
 
@@ -123,7 +123,9 @@ class Job:
             yield
         except PulsarError as error:
             if isinstance(error.__cause__, OSError):
-                raise PulsarError(f"worker {get_worker().address}: {error}") from error.__cause__
+                raise PulsarError(
+                    f"worker {get_worker().address}: {error.text}"
+                ) from error.__cause__
             raise
 
     def _begin(self) -> None:
@@ -140,3 +142,24 @@ class Job:
             weakref.finalize(self, reading.close_files)
             expanded.expand(list(dict.fromkeys(self.frames)), self.threads)
             self._begun = True
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A worker process as it is before a run."""
+
+    address: str
+    host: str
+    threads: int
+    limit: int | None
+    """Bytes above which dask spills or pauses, well below what it kills the worker for."""
+    limit_words: str
+    held: int = 0
+    """Bytes resident, its libraries loaded."""
+    available: int = 0
+    """Bytes that it could come to hold were it alone on its machine."""
+
+
+def words_of(error: BaseException) -> str:
+    text = str(error).strip().split("\n")[0]
+    return f"{type(error).__name__}: {printable(text)}" if text else type(error).__name__

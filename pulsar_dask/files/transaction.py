@@ -103,6 +103,7 @@ def _give_back(part: Part, error: BaseException) -> None:
         part.put_back()
     except OSError as worse:
         raise PulsarError(
-            f"{error}\nwhat was there before cannot be put back ({worse.strerror}): it is in "
-            f"{part.path}, and the next run in that folder tries again"
+            f"{getattr(error, 'text', error)}\n"
+            f"what was there before cannot be put back ({worse.strerror}): it is in {part.path}, "
+            "and the next run in that folder tries again"
         ) from error

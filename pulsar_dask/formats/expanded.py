@@ -74,8 +74,8 @@ class _Scratch:
             self._end = 0
 
 
-_SCRATCH = _Scratch()
-on_close(_SCRATCH.drop)
+SCRATCH = _Scratch()
+on_close(SCRATCH.drop)
 
 
 def expand(frames: Sequence[Frame], threads: int) -> None:
@@ -84,7 +84,7 @@ def expand(frames: Sequence[Frame], threads: int) -> None:
     if expanded:
         _check_room(expanded)
     with ThreadPoolExecutor(max(1, threads)) as pool:
-        for _ in pool.map(guarded(_SCRATCH.place), expanded):
+        for _ in pool.map(guarded(SCRATCH.place), expanded):
             pass
 
 
@@ -103,5 +103,5 @@ def _check_room(frames: Sequence[Frame]) -> None:
 def read_expanded(frames: Sequence[Frame], tile: Tile, out: Array) -> None:
     """`Stored.read` of frames that are expanded, now if they were not before."""
     for frame, image in zip(frames, out, strict=True):
-        file, offset = _SCRATCH.place(frame)
+        file, offset = SCRATCH.place(frame)
         read_window(file, offset, frame, tile, image)

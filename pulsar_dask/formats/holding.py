@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
-from pulsar_dask.kernels import loading
+from pulsar_dask.kernels import loaded
 
 #: Bytes for each frame once the plan is made: its place in the graph, in the trace, in sums.
 FRAME_BYTES = 2_000
@@ -16,7 +16,7 @@ FRAME_BYTES = 2_000
 
 def reading_holds(frames: Sequence[Frame], *, spare: int = 0) -> Holds:
     """What reading a tile of some frames holds beside its pixels; `spare` as for `Stored.holds`."""
-    compiled = loading.worth_compiling(frames)
+    compiled = loaded.worth_compiling(frames)
     formats: dict[type, list[Frame]] = {}
     for frame in frames:
         formats.setdefault(type(frame.stored), []).append(frame)

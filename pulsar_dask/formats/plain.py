@@ -17,7 +17,7 @@ from pulsar_dask.formats.fitsimage import FitsImage
 from pulsar_dask.formats.guard import guarded
 from pulsar_dask.formats.openfiles import open_limit, open_plain, read_window
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.kernels.loading import if_loaded
+from pulsar_dask.kernels.loaded import if_loaded
 from pulsar_dask.kernels.ordersum import WEIGHTS
 from pulsar_dask.kernels.tile import Tile
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.frames.keywords import shown
+from pulsar_dask.frames.planes import PLANES
 from pulsar_dask.kernels.pixels import PixelType
 
 #: Variable of a cube; of a master.
@@ -215,13 +216,14 @@ def _array_format(variable: str, found: Mapping[str, Any]) -> ArrayFormat:
     _need(isinstance(attributes, dict), "attributes that are none")
     codecs = _codecs(found.get("codecs"), text)
     shape: Any = found.get("shape")
-    axes = {FRAMES: (3, 4), MASTER: (2, 3)}.get(variable, (1,))
+    images = {MASTER, *PLANES}
+    axes = (3, 4) if variable == FRAMES else (2, 3) if variable in images else (1,)
     _need(_lengths(shape) and len(shape) in axes, f"the shape {shown(shape)}")
     chunks = _chunks(found.get("chunk_grid"), shape)
     if variable == FRAMES:  # a chunk is a tile of all frames
         right = chunks[0] == shape[0] and chunks[1:-2] == [1] * (len(shape) - 3)
         _need(right, f"chunks of {shown(chunks)} for the shape {shown(shape)}")
-    if variable != MASTER:
+    if variable not in images:
         _need(shape[0] <= _MOST_FRAMES, f"the shape {shown(shape)}")
     if not text:
         size = PIXELS[dtype].stored.itemsize

@@ -21,7 +21,7 @@ from pulsar_dask.formats.openfiles import check_unopened, on_close, open_limit, 
 from pulsar_dask.formats.tables import Coding, RiceTable
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
-from pulsar_dask.kernels.loading import worth_compiling
+from pulsar_dask.kernels.loaded import worth_compiling
 from pulsar_dask.kernels.tile import Grid, Tile
 
 Array = np.ndarray[Any, Any]

@@ -34,7 +34,7 @@ from pulsar_dask.kernels.tile import Tile
 
 Array = np.ndarray[Any, Any]
 #: What to do about a store that is damaged.
-DAMAGED_STORE = "write this store again, with --overwrite"
+DAMAGED_STORE = "write this store again, with ⟦overwrite⟧"
 #: What reading holds of a window of all frames of a store: it, the chunks that it comes from, and
 #: what they are made of.
 _CHUNK_COPIES = 3

@@ -82,16 +82,16 @@ def by_exposure(
 
 
 def tolerance_hint(exposures: Iterable[float]) -> str:
-    """The --exposure-tolerance that makes one of exposures that lie close together, if some do.
+    """The ⟦exposure_tolerance⟧ that makes one of exposures that lie close together, if some do.
 
     >>> tolerance_hint([59.98, 60, 60.01, 120])
-    '--exposure-tolerance 0.02 takes exposures so close together as one'
+    '⟦exposure_tolerance⟧ 0.02 takes exposures so close together as one'
     """
     gaps = [b - a for a, b in itertools.pairwise(sorted(exposures)) if b - a <= NEAR * b]
     if not gaps:
         return ""
     least = math.ceil(max(gaps) * 1000 - 1e-6) / 1000
-    return f"--exposure-tolerance {least:g} takes exposures so close together as one"
+    return f"⟦exposure_tolerance⟧ {least:g} takes exposures so close together as one"
 
 
 def by_filter(frames: Sequence[Frame]) -> dict[str, list[Frame]]:

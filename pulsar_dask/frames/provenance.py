@@ -26,6 +26,7 @@ _WIDTH = 72
 _RECORD = re.compile(r"(input|bias|dark|list) (.*) DATASUM (\d{10})", re.DOTALL)
 _WRITTEN = re.compile(r"wrote (.*) CRC32 (\d{10})", re.DOTALL)
 _FOLDER = "folder "
+_NOTE = "warning: "
 _ORDER = re.compile(r"order((?: [0-9a-f]{16})+)")
 _BEGIN = re.compile(r"pulsar-dask \S+ made this of")
 
@@ -71,9 +72,15 @@ class Trace:
     """What was done; in words, where that is not known here."""
     written: tuple[str, ...] = ()
     """Lists that are written beside it, for which it vouches."""
+    notes: tuple[str, ...] = ()
+    """Warnings about it."""
 
     def texts(
-        self, home: str, sums: Mapping[str, Sums], written: Mapping[str, int] = MappingProxyType({})
+        self,
+        home: str,
+        sums: Mapping[str, Sums],
+        written: Mapping[str, int] = MappingProxyType({}),
+        notes: Sequence[str] = (),
     ) -> list[str]:
         """Texts of HISTORY cards, up to 72 characters each.
 
@@ -85,6 +92,8 @@ class Trace:
             By path; those that are missing are 0 and take the same room.
         written : mapping
             CRC-32 of the lists that are written beside it, likewise.
+        notes : sequence of str
+            Further warnings.
         """
         records, last = [f"pulsar-dask {__version__} made this of"], None
         orders: list[str] = []
@@ -102,7 +111,8 @@ class Trace:
             records.append(" ".join(["order", *orders]))
         steps = map(_escape, map(str, self.steps))
         lists = [_written(path, written.get(path, 0)) for path in self.written]
-        return [part for text in (*records, *steps, *lists) for part in _split(text)]
+        told = [_NOTE + _escape(note) for note in (*self.notes, *notes)]
+        return [part for text in (*records, *steps, *lists, *told) for part in _split(text)]
 
 
 def _written(path: str, crc: int) -> str:
@@ -129,7 +139,7 @@ def _own(texts: list[str]) -> list[str]:
 def read_trace(history: Iterable[str], home: str) -> Trace:
     """The trace in the HISTORY of a master, whose folder is `home`."""
     sources: list[Source] = []
-    steps, written, orders, folder = [], [], [], home
+    steps, written, notes, orders, folder = [], [], [], [], home
     for text in _own(_join(history)):
         if match := _RECORD.fullmatch(text):
             path = os.path.join(folder, _unescape(match[2]))
@@ -140,11 +150,13 @@ def read_trace(history: Iterable[str], home: str) -> Trace:
             folder = os.path.normpath(os.path.join(home, _unescape(text[len(_FOLDER) :])))
         elif match := _WRITTEN.fullmatch(text):
             written.append(os.path.join(home, _unescape(match[1])))
+        elif text.startswith(_NOTE):
+            notes.append(_unescape(text.removeprefix(_NOTE)))
         else:
             steps.append(Step.read(text) or text)
     if len(orders) == len(sources):
         sources = [replace(s, order=order) for s, order in zip(sources, orders, strict=True)]
-    return Trace(tuple(sources), tuple(steps), tuple(written))
+    return Trace(tuple(sources), tuple(steps), tuple(written), tuple(notes))
 
 
 def in_store(path: str) -> bool:

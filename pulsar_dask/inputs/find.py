@@ -128,7 +128,7 @@ def _in_folder(folder: str, recursive: bool) -> list[str]:
         if not recursive:
             folders.clear()
     if not found:
-        more = "" if recursive else " (folders in it are entered with --recursive)"
+        more = "" if recursive else " (folders in it are entered with ⟦recursive⟧)"
         raise PulsarError(
             f"{printable(folder)}: no FITS file (.fit, .fits, .fts) in this folder{more}"
         )
@@ -172,7 +172,7 @@ def _sequence_from(path: str, remarks: list[str]) -> list[str]:
     except OSError as error:
         raise PulsarError(
             f"{printable(folder)}: {error.strerror}, so the sequence of {printable(path)} cannot "
-            "be looked for; --no-sequence takes this one file"
+            "be looked for; ⟦no_sequence⟧ takes this one file"
         ) from error
     for name in sorted(entries, key=lambda n: n.endswith(match["suffix"])):
         other = NUMBERED.match(name)

@@ -28,7 +28,7 @@ def in_list(path: str, *, among: bool = False) -> list[str]:
         if not among:
             raise
         raise PulsarError(
-            f"{error}. A .txt or .lst is read as a list of files; "
+            f"{error.text}. A .txt or .lst is read as a list of files; "
             "a folder's name or a quoted mask takes the FITS files only"
         ) from error
 

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
+import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from pulsar_dask.kernels.loading import if_loaded
+from pulsar_dask.kernels.loaded import if_loaded
 from pulsar_dask.kernels.ordersum import BLOCK_BYTES, PRIME, WEIGHTS, moved, sums_of_words
 
 Array = np.ndarray[Any, Any]
@@ -104,22 +107,40 @@ def file_sum(path: str) -> int:
 
 
 def is_as_written(path: str) -> bool:
-    """Whether the words of a FITS file with CHECKSUM, and nothing behind its one HDU, add up, and
+    """Whether the words of a FITS file with CHECKSUM, and nothing behind its HDUs, add up, and
     lie in the order that it states; a program that changes pixels may make CHECKSUM anew."""
     found = file_sums(path)
     if found.words != MINUS_ZERO:
         return False
+    stated, end = Sums(), os.path.getsize(path)
     with open(path, "rb") as file:
-        cards = iter(functools.partial(file.read, 80), b"")
-        head = list(itertools.takewhile(_END.__ne__, cards))
-        stated = next((c for c in head if c.startswith(ORDER_CARD.ljust(8).encode() + b"= '")), b"")
-        order = order_in(stated[11:38].decode("ascii", "replace"))
-        if order is None:  # of the first versions
-            return True
-        start = -(-80 * (len(head) + 1) // BLOCK_BYTES) * BLOCK_BYTES
-        file.seek(0)
-        text = np.frombuffer(file.read(start), np.uint8)
-    return found.order == (both_sums(text) + Sums(*order).later(start)).order
+        while (start := file.tell()) < end:
+            cards = iter(functools.partial(file.read, 80), b"")
+            head = {card[:8].rstrip(): card for card in itertools.takewhile(_END.__ne__, cards)}
+            data = -(-file.tell() // BLOCK_BYTES) * BLOCK_BYTES
+            file.seek(start)
+            stated += both_sums(np.frombuffer(file.read(data - start), np.uint8)).later(start)
+            if size := _data_bytes(head):
+                order = order_in(
+                    head.get(ORDER_CARD.encode(), b"")[11:38].decode("ascii", "replace")
+                )
+                if order is None:  # of the first versions
+                    return True
+                stated += Sums(*order).later(data)
+            file.seek(data + -(-size // BLOCK_BYTES) * BLOCK_BYTES)
+    return found.order == stated.order
+
+
+def _data_bytes(head: Mapping[bytes, bytes]) -> int:
+    """Bytes of the image whose header has these cards."""
+    axes = _number(head, b"NAXIS")
+    lengths = (_number(head, b"NAXIS%d" % i) for i in range(1, axes + 1))
+    return math.prod(lengths) * abs(_number(head, b"BITPIX")) // 8 if axes else 0
+
+
+def _number(head: Mapping[bytes, bytes], keyword: bytes) -> int:
+    text = head.get(keyword, b"")[10:30].strip()
+    return int(text) if text.lstrip(b"-").isdigit() else 0
 
 
 def fold(total: int) -> int:

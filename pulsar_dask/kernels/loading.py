@@ -2,69 +2,28 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterable
+from typing import Any
 
-from pulsar_dask.kernels.pixels import PixelType
+import numpy as np
 
-#: Bytes of stored pixels in a stack below which loading compiled code is not worth its time, and
-#: of Rice-coded ones, which astropy decodes on one thread at a time (4 MB: 1.1 s either way;
-#: 100 MB: 4.6 s without, 1.3 s with it). It takes as long to open a file as to decode so many.
-SMALL_STACK, SMALL_RICE, RICE_FILE = 150_000_000, 4_000_000, 300_000
+from pulsar_dask.kernels.loaded import Kernel
+
+Array = np.ndarray[Any, Any]
 
 
-class Stored(Protocol):
-    """How the pixels of a frame are stored, as far as it matters here."""
+def warm_up(kernels: Iterable[Kernel]) -> None:
+    """Load (or, the first time, compile) what stacks will need."""
+    from pulsar_dask.kernels import sumcode
 
-    @property
-    def rice(self) -> object | None: ...
+    sumcode.warm_up()
+    for kernel in dict.fromkeys(kernels):
+        if kernel.method is not None:
+            stack = np.zeros((kernel.frames, 1), kernel.pixels.stored)
+            kernel.method.block(stack, kernel.pixels, ("image",), compiled=True)
+        if kernel.rice:
+            from pulsar_dask.kernels import rice
 
-
-class Frame(Protocol):
-    """A frame, likewise."""
-
-    @property
-    def nbytes(self) -> int: ...
-
-    @property
-    def stored(self) -> Stored: ...
-
-    @property
-    def pixels(self) -> PixelType: ...
-
-
-def worth_compiling(frames: Sequence[Frame]) -> bool:
-    """Whether a stack repays loading the compiled code, or that is loaded."""
-    if is_loaded():
-        return True
-    rice = [f.nbytes for f in frames if f.stored.rice]
-    small = sum(rice) + RICE_FILE * len(rice) <= SMALL_RICE
-    return not small or sum(f.nbytes for f in frames) > SMALL_STACK
-
-
-def is_loaded() -> bool:
-    """Whether loading the compiled code costs nothing any more."""
-    return "numba" in sys.modules
-
-
-def if_loaded(function: str, module: str) -> Any:
-    """A function of a module of compiled code, or None where that is not loaded."""
-    return getattr(sys.modules.get(f"pulsar_dask.kernels.{module}"), function, None)
-
-
-class Kernel(NamedTuple):
-    """Compiled code that a stack needs."""
-
-    frames: int
-    pixels: PixelType
-    method: Any = None
-    """What combines them (see `combine.Combine`), if anything does."""
-    rice: tuple[str, ...] = ()
-    """Types of stored pixels that are Rice-coded."""
-
-    @staticmethod
-    def of(frames: Sequence[Frame], pixels: PixelType, method: Any = None) -> Kernel:
-        """What reading frames, and combining them as pixels of some type, needs."""
-        rice = {f.pixels.stored.str for f in frames if f.stored.rice}
-        return Kernel(len(frames), pixels, method, tuple(sorted(rice)))
+            data, none = np.empty(0, np.uint8), np.empty(0, np.int64)
+            for stored in kernel.rice:
+                rice.decode_rice(data, none, none, np.empty((0, 0), stored), block=1, bytepix=1)

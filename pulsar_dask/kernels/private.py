@@ -30,7 +30,8 @@ def is_private(folder: str, *, shared: bool = False) -> bool:
     if not hasattr(os, "geteuid"):
         if shared:
             return True
-        homes = (os.path.expanduser("~"), sys.prefix, os.path.dirname(os.path.dirname(__file__)))
+        program = os.path.abspath(os.path.join(__file__, "../../.."))
+        homes = (os.path.expanduser("~"), sys.prefix, program)
         return any(_inside(folder, home) for home in homes)
     while not os.path.lexists(folder) and folder != os.path.dirname(folder):
         folder, shared = os.path.dirname(folder), True

@@ -21,6 +21,7 @@ def recipe_again(
     sources: Mapping[str, Sequence[Any]],
     steps: Sequence[Step | str],
     *,
+    planes: Sequence[str] = ("image",),
     threads: int,
     gigabytes: float | None,
 ) -> Recipe:
@@ -31,6 +32,7 @@ def recipe_again(
     sources : mapping
         By role: frames as "input", "bias" and "dark", paths as "list".
     steps : sequence of Step or str
+    planes : sequence of str
     threads : int
         That will compute.
     gigabytes : float or None
@@ -65,9 +67,9 @@ def recipe_again(
         dark = sources["dark"][0] if sources["dark"] else constant
         group = FlatGroup(tuple(frames), dark, defects)
         (target,) = by_verb["scale"].args
-        return flat_recipe({"": group}, method, target=target, threads=threads)
+        return flat_recipe({"": group}, method, target=target, threads=threads, planes=planes)
     biases = tuple(sources["bias"])
     if not biases and not constant:
-        return Recipe([stack_product("", None, frames, method, rounds=False)])
+        return Recipe([stack_product("", None, frames, method, planes, rounds=False)])
     bias = Bias(biases, constant, combine="minus combined" in by_verb)
-    return dark_recipe({0.0: frames}, bias, method)
+    return dark_recipe({0.0: frames}, bias, method, planes)

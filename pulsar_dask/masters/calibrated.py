@@ -17,7 +17,7 @@ from pulsar_dask.formats.reading import read_tile, read_values
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.stack import stored_alike
-from pulsar_dask.kernels import flatmath, loading
+from pulsar_dask.kernels import flatmath, loaded
 from pulsar_dask.kernels.correct import CORRECTION_BYTES, DEFECT_BYTES, Defects, correct
 from pulsar_dask.kernels.medianfinder import most_kept
 from pulsar_dask.kernels.pixels import PixelType
@@ -116,7 +116,7 @@ def flat_tile(
         scaled.reshape(len(scaled), -1),
         _FLOAT64,
         planes,
-        compiled=loading.worth_compiling(group.frames),
+        compiled=loaded.worth_compiling(group.frames),
     )
     return {name: made[name].reshape(tile.shape) for name in planes}
 
@@ -142,7 +142,7 @@ def _minus_dark(
     if (
         pixels.bitpix not in (8, 16, 32)
         or not stored_alike(frames)
-        or not loading.worth_compiling(group.frames)
+        or not loaded.worth_compiling(group.frames)
     ):
         read_values(frames, window, np.dtype("f8"), out=values, counted=counted)
         values -= dark_values(window, group)

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from pulsar_dask.engine.layer import Layer, Plane, layer
+from pulsar_dask.engine.layer import Layer, layer
 from pulsar_dask.formats import stackread
 from pulsar_dask.formats.reading import read_values
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
-from pulsar_dask.kernels.loading import Kernel, worth_compiling
+from pulsar_dask.frames.planes import Plane
+from pulsar_dask.kernels.loaded import Kernel, worth_compiling
 from pulsar_dask.kernels.tile import Tile
 
 Array = np.ndarray[Any, Any]

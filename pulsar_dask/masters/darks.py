@@ -75,7 +75,7 @@ def gather_darks(spec: Spec, bias: Spec | float | None = None, search: Search = 
         constant, bias_args = number, []
     elif any(as_number(text) is not None for text in bias_args):
         raise PulsarError(
-            "the bias is either a number or files; say which with --bias NUMBER or --bias FILE"
+            "the bias is either a number or files; say which with ⟦bias⟧ NUMBER or ⟦bias⟧ FILE"
         )
 
     found = scan_frames(search.find(args).paths)
@@ -93,7 +93,7 @@ def gather_darks(spec: Spec, bias: Spec | float | None = None, search: Search = 
                 raise
             first = printable(args[0])
             raise PulsarError(
-                f"{error}. What follows the input, here {first}, is the bias; "
+                f"{error.text}. What follows the input, here {first}, is the bias; "
                 "further darks need a run of their own"
             ) from error
     else:
@@ -108,7 +108,7 @@ def gather_darks(spec: Spec, bias: Spec | float | None = None, search: Search = 
         warn(f"the darks of {near} s are made one by one; {hint}")
     names = [exposure_name(e) for e in groups]
     if len(set(names)) < len(names):
-        raise PulsarError("two exposures would have one name; raise --exposure-tolerance")
+        raise PulsarError("two exposures would have one name; raise ⟦exposure_tolerance⟧")
     for name, group in zip(names, groups.values(), strict=True):
         check_group(f"dark{name}.fit", group)
         if frames:
@@ -137,7 +137,7 @@ def _split_by_type(args: Sequence[str], search: Search) -> tuple[list[str], list
     elif not darks and unlabelled:
         raise PulsarError(
             "cannot tell dark frames from bias: none is labelled as a dark by its IMAGETYP; "
-            "name the bias with --bias and take unlabelled darks with --assume-type"
+            "name the bias with ⟦bias⟧ and take unlabelled darks with ⟦assume_type⟧"
         )
     else:
         bias += unlabelled

@@ -15,16 +15,17 @@ import numpy as np
 from pulsar_dask.combine import Combine
 from pulsar_dask.engine.layer import layer
 from pulsar_dask.engine.recipe import Product, Recipe
+from pulsar_dask.frames.planes import planes_of
 from pulsar_dask.frames.provenance import Trace
 from pulsar_dask.frames.step import Step
-from pulsar_dask.kernels import loading
+from pulsar_dask.kernels import loaded
 from pulsar_dask.kernels.pixels import PixelType
 from pulsar_dask.kernels.tile import Grid
 from pulsar_dask.masters import calibrated
 from pulsar_dask.masters.calibrated import FlatGroup
 from pulsar_dask.masters.dark import key
 from pulsar_dask.masters.levels import FrameLevels, frame_levels, frame_scales, level_holds
-from pulsar_dask.masters.stack import PLANES, combining_holds
+from pulsar_dask.masters.stack import combining_holds
 
 Array = np.ndarray[Any, Any]
 #: Frames whose levels are found in one task: a dark is read once for all of them.
@@ -81,7 +82,7 @@ def flat_recipe(
             partial(calibrated.flat_tile, method=method, planes=tuple(planes)),
             group,
             scales,
-            planes=tuple(PLANES[name] for name in planes),
+            planes=planes_of(planes),
             reads=group.frames,
             also=group.reads[n:],
             holds=combining
@@ -113,8 +114,8 @@ def level_frames(n: int, threads: int) -> int:
     return max(1, min(LEVEL_FRAMES, -(-n // max(1, threads))))
 
 
-def _kernel(group: FlatGroup, method: Combine) -> loading.Kernel | None:
-    return loading.Kernel.of(group.frames, _FLOAT64, method)
+def _kernel(group: FlatGroup, method: Combine) -> loaded.Kernel | None:
+    return loaded.Kernel.of(group.frames, _FLOAT64, method)
 
 
 def _levels(grid: Grid, group: FlatGroup, first: int, last: int) -> FrameLevels:

@@ -183,7 +183,7 @@ def _dark_for(
         where = " nor in ".join(printable(f) for f in folders)
         raise PulsarError(
             f"Dark not found for exposure {exposure:g} s ({name}): no {wanted} in {where}. "
-            "Make it with makedark, or give one with --dark FILE or --dark NUMBER "
+            "Make it with makedark, or give one with ⟦dark⟧ FILE or ⟦dark⟧ NUMBER "
             "(for short exposures a master bias will do)"
         )
     frame = scan_frame(path)
@@ -198,7 +198,7 @@ def _dark_for(
         says = "no EXPTIME" if frame.exposure is None else f"EXPTIME {frame.exposure:g}"
         raise PulsarError(
             f"{printable(path)} has {says} in its header, not the {exposure:g} s of its name "
-            "and the flats; make it again with makedark, or give one with --dark"
+            "and the flats; make it again with makedark, or give one with ⟦dark⟧"
         )
     return frame, Step("minus", (os.path.basename(path),))
 

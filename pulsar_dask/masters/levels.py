@@ -13,7 +13,7 @@ from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.formats.reading import read_values
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
-from pulsar_dask.kernels import loading
+from pulsar_dask.kernels import loaded
 from pulsar_dask.kernels.medianfinder import MOST_KEPT, MedianFinder, most_kept
 from pulsar_dask.kernels.tile import Grid, Tile
 from pulsar_dask.masters.calibrated import FlatGroup, calibrated, dark_values
@@ -56,7 +56,7 @@ def frame_levels(
     for plane in range(group.planes):
         low, high, raw[:, plane] = _sample(plane, group, frames)
         most = most_kept(math.prod(group.shape[-2:]))
-        compiled = loading.worth_compiling(group.frames)
+        compiled = loaded.worth_compiling(group.frames)
         finders = [
             MedianFinder(a, b, most, compiled=compiled) for a, b in zip(low, high, strict=True)
         ]

@@ -39,5 +39,5 @@ def none_found(kind: str, label: str, args: Sequence[str], passed: dict[str, int
         text += f" ({what})"
     text += f"; raw {kind} frames have IMAGETYP = '{label}'"
     if passed.get("without IMAGETYP"):
-        text += f", and --assume-type takes those without IMAGETYP for {kind} frames"
+        text += f", and ⟦assume_type⟧ takes those without IMAGETYP for {kind} frames"
     return text

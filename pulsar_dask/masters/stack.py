@@ -10,19 +10,18 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask.combine import Combine
-from pulsar_dask.engine.layer import COUNT, IMAGE, Layer, Plane, layer
+from pulsar_dask.engine.layer import Layer, layer
 from pulsar_dask.formats import stackread
 from pulsar_dask.formats.reading import read_values
 from pulsar_dask.frames import stack
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
-from pulsar_dask.kernels import loading
+from pulsar_dask.frames.planes import planes_of
+from pulsar_dask.kernels import loaded
 from pulsar_dask.kernels.pixels import PixelType
 from pulsar_dask.kernels.tile import Tile
 
 Array = np.ndarray[Any, Any]
-#: Planes by name that a combination can have.
-PLANES: Mapping[str, Plane] = {plane.name: plane for plane in (IMAGE, COUNT)}
 
 
 def stacked(
@@ -44,7 +43,7 @@ def stacked(
         Of one shape.
     method : Combine
     planes : sequence of str
-        Names out of `PLANES`, "image" first.
+        Names out of `planes.PLANES`, after "image".
     minus : Layer or float
         What is subtracted, in float64, from the combined values: combine(dark - bias) is
         combine(dark) - bias for what does not depend on where zero is.
@@ -59,17 +58,17 @@ def stacked(
         function,
         tuple(frames),
         minus,
-        planes=tuple(PLANES[name] for name in planes),
+        planes=planes_of(planes),
         reads=tuple(frames),
         holds=combining + stackread.stack_holds(frames, spare=sum(combining.pixel.values())),
-        kernel=loading.Kernel.of(frames, pixels, method),
+        kernel=loaded.Kernel.of(frames, pixels, method),
     )
 
 
 def combining_holds(frames: Sequence[Frame], method: Combine, pixels: PixelType) -> Holds:
     """What combining a tile of frames holds, once it is read."""
     area = math.prod(frames[0].shape[-2:])
-    return method.holds(len(frames), pixels, area, compiled=loading.worth_compiling(frames))
+    return method.holds(len(frames), pixels, area, compiled=loaded.worth_compiling(frames))
 
 
 def combined(
@@ -87,7 +86,7 @@ def combined(
         stack.reshape(len(frames), -1),
         pixels,
         planes,
-        compiled=loading.worth_compiling(frames),
+        compiled=loaded.worth_compiling(frames),
     )
     found = {name: made[name].reshape(tile.shape) for name in planes if name in made}
     if "count" in planes and "count" not in found:  # nothing can be missing

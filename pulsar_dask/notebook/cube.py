@@ -13,16 +13,18 @@ import numpy as np
 import xarray as xr
 from dask.system import CPU_COUNT
 
+from pulsar_dask.engine.cut import Resources
 from pulsar_dask.engine.graph import Graph
-from pulsar_dask.engine.layer import Layer, Plane
-from pulsar_dask.engine.make import Executor
+from pulsar_dask.engine.layer import Layer
 from pulsar_dask.engine.memory import budget, process_bytes
-from pulsar_dask.engine.plan import Resources, make_plan
+from pulsar_dask.engine.plan import make_plan
 from pulsar_dask.engine.recipe import Recipe
+from pulsar_dask.engine.sink import Executor
 from pulsar_dask.engine.threads import Threads
 from pulsar_dask.formats.scan import scan_frames
 from pulsar_dask.frames import stack
 from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.planes import Plane
 from pulsar_dask.inputs.find import find_inputs
 from pulsar_dask.inputs.words import at_home
 from pulsar_dask.masters.cube import cube_layer

@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask.engine.cut import Plan
-from pulsar_dask.engine.graph import Index
-from pulsar_dask.engine.layer import Layer
-from pulsar_dask.engine.make import Run
+from pulsar_dask.engine.layer import Index, Layer
+from pulsar_dask.engine.sink import Run
 from pulsar_dask.formats.reading import read_values
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.kernels.tile import Grid, Tile
 from pulsar_dask.masters.cube import FRAMES, cube_tile
-from pulsar_dask.output.fits import to_dtype
+from pulsar_dask.output.encoding import to_dtype
 
 Array = np.ndarray[Any, Any]
 
@@ -28,10 +27,11 @@ class DifferingPixels:
     """How many pixels of a tile are others than in a master; and how many there are."""
 
     master: Frame
+    plane: str = "image"
 
     def __call__(self, tile: Tile, planes: Mapping[str, Array]) -> Array:
         dtype = str(self.master.pixels.native)
-        again = to_dtype(np.asarray(planes["image"], np.float64), dtype)[0].astype(np.float64)
+        again = to_dtype(np.asarray(planes[self.plane], np.float64), dtype)[0].astype(np.float64)
         there = read_values([self.master], tile, np.dtype("f8"), counted=None)[0]
         # an infinite value is one that did not fit; read back, it counts as missing
         again[np.isinf(again)] = np.nan

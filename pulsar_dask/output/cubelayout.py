@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask._version import CREATOR, __version__
+from pulsar_dask.engine.layer import files_token
 from pulsar_dask.formats.storeformat import FRAMES, INCOMPLETE, read_description, read_json
 from pulsar_dask.formats.storeseal import sealed_text
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.kernels.tile import Grid
 from pulsar_dask.output.chunks import write_whole
-from pulsar_dask.output.cuberesume import files_token
 from pulsar_dask.output.header import clean_header
 
 

@@ -23,13 +23,12 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
-from dask.tokenize import tokenize
 
 from pulsar_dask.engine.cut import Plan
-from pulsar_dask.engine.graph import Index
-from pulsar_dask.engine.layer import Layer, layer
-from pulsar_dask.engine.make import Executor, Run, make
+from pulsar_dask.engine.layer import Index, Layer, layer
+from pulsar_dask.engine.make import make
 from pulsar_dask.engine.recipe import Recipe
+from pulsar_dask.engine.sink import Executor, Run
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.formats import stackread
 from pulsar_dask.formats.reading import read_values
@@ -47,11 +46,6 @@ _SAME, _UNREADABLE = -1, -2
 
 class OtherPixels(PulsarError):
     """A store holds other pixels than the frames; to go on is of no use."""
-
-
-def files_token(frames: Sequence[Frame]) -> str:
-    """A name for the very files that frames are in."""
-    return str(tokenize([(f.inode, f.ctime_ns) for f in frames]))
 
 
 class Store(Protocol):
@@ -121,7 +115,7 @@ class _Found:
             raise OtherPixels(
                 f"{printable(self.store.path)} holds other pixels than "
                 f"{printable(self.store.frames[state].path)}: one of them was changed or replaced "
-                "since; name another output or add --overwrite"
+                "since; name another output or add ⟦overwrite⟧"
             )
         if state == _SAME:
             with self._lock:

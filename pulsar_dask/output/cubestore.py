@@ -22,11 +22,12 @@ from typing import Any
 import numpy as np
 from dask.tokenize import tokenize
 
+from pulsar_dask.engine import layer
 from pulsar_dask.engine.cut import Plan
-from pulsar_dask.engine.graph import Index
-from pulsar_dask.engine.layer import token
-from pulsar_dask.engine.make import Executor, Run, make
+from pulsar_dask.engine.layer import Index, token
+from pulsar_dask.engine.make import make
 from pulsar_dask.engine.recipe import Recipe
+from pulsar_dask.engine.sink import Executor, Run
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.files.atomicfolder import AtomicFolder
 from pulsar_dask.files.disk import failure
@@ -105,10 +106,10 @@ class CubeStore:
         if array is None or (array.shape, array.dtype) != wanted:
             raise PulsarError(
                 f"{name} exists and holds other frames, or these as they were before; "
-                "name another output or add --overwrite"
+                "name another output or add ⟦overwrite⟧"
             )
         self.grid, self._array = Grid(self.shape, *array.chunks[-2:]), array
-        self.same_files = known.get("files") == cuberesume.files_token(self.frames)
+        self.same_files = known.get("files") == layer.files_token(self.frames)
         done, of = self.progress()
         self.complete = bool(known.get("complete")) and done == of and self.same_files
         self._new = False
@@ -162,7 +163,7 @@ class CubeStore:
         description["zarr_format"] = 3
         description["attributes"] |= {
             "complete": True,
-            "files": cuberesume.files_token(self.frames),
+            "files": layer.files_token(self.frames),
         }
         try:
             write_whole(

@@ -1,12 +1,13 @@
-"""A master frame's header and file: tiles go to their place in it as they come."""
+"""FITS files of masters: tiles go to their place in them as they come."""
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 from astropy.io import fits
@@ -17,72 +18,83 @@ from pulsar_dask.formats.hdus import BLOCK
 from pulsar_dask.frames.provenance import Trace, history_cards
 from pulsar_dask.kernels.checksum import MINUS_ZERO, ORDER_CARD, Sums, both_sums, encode_checksum
 from pulsar_dask.kernels.tile import Tile
+from pulsar_dask.output.encoding import OUTPUT_TYPES, encode
 
 Array = np.ndarray[Any, Any]
-#: dtype of an output: BITPIX, BZERO (FITS standard 4.0, table 11).
-OUTPUT_TYPES = {
-    "uint8": (8, 0),
-    "int16": (16, 0),
-    "uint16": (16, 32768),
-    "int32": (32, 0),
-    "uint32": (32, 2147483648),
-    "float32": (-32, 0),
-    "float64": (-64, 0),
-}
-
-
-def to_dtype(values: Array, dtype: str) -> tuple[Array, int, int]:
-    """float64 values as an output type.
-
-    Integers are rounded half to even and clipped; a missing value (NaN) becomes 0 there.
-
-    Returns
-    -------
-    data : ndarray of `dtype`
-    clipped : int
-        Values outside the range of an integer type.
-    missing : int
-        Values that are NaN.
-    """
-    gone = np.isnan(values)
-    missing = int(np.count_nonzero(gone))
-    if np.dtype(dtype).kind == "f":
-        with np.errstate(over="ignore"):
-            return values.astype(dtype), 0, missing
-    info = np.iinfo(dtype)
-    rounded = np.rint(np.where(gone, 0.0, values) if missing else values)
-    clipped = int(np.count_nonzero((rounded < info.min) | (rounded > info.max)))
-    return np.clip(rounded, info.min, info.max, out=rounded).astype(dtype), clipped, missing
-
-
-def encode(values: Array, dtype: str) -> tuple[Array, int, int]:
-    """Values as they lie in a file of a type, big-endian; how many were clipped, how many are
-    missing (see `to_dtype`)."""
-    native, clipped, missing = to_dtype(values, dtype)
-    if OUTPUT_TYPES[dtype][1]:
-        native = native.view(f"i{native.itemsize}") ^ np.iinfo(f"i{native.itemsize}").min
-    return native.astype(native.dtype.newbyteorder(">")), clipped, missing
-
-
-#: Bytes for each pixel that `encode` holds beside values and result: the rounded value, and what
-#: tells those apart that do not fit or are missing.
-ENCODING_BYTES = 8 + 2
-
-
-def encoding_bytes(dtype: str) -> int:
-    """Bytes for each pixel that `encode` holds beside its values."""
-    rounding = 0 if np.dtype(dtype).kind == "f" else 4  # of float64 values, half a value twice
-    return ENCODING_BYTES + 2 * np.dtype(dtype).itemsize + rounding
 
 
 #: Bytes of a file that are brought to the disk and read back while others are computed.
 _PART = 8 << 20
+#: Cards kept free for warnings that come when pixels have been seen.
+_SPARE_CARDS = 24
 
 
-class FitsMaster:
-    """A FITS file with one primary image, written tile by tile, in any order.
+class _Hdu:
+    """An image, or none, in a FITS file: its header, where it lies, the sums of its data."""
 
-    Memory does not grow with the image. `write` may be called from several threads. Used as
+    def __init__(self, cards: fits.Header, start: int, texts: Texts, spare: int = 0) -> None:
+        self.cards, self.start = cards, start
+        self._texts = texts
+        self.sums = Sums()
+        self._length = len(self._written({}, {}, (), spare))
+        self.data_start = start + self._length
+
+    def _written(
+        self,
+        sums: Mapping[str, Sums],
+        written: Mapping[str, int],
+        notes: Sequence[str],
+        spare: int = 0,
+    ) -> str:
+        text: str = self.cards.tostring(endcard=False, padding=False)
+        text += history_cards(self._texts(sums, written, notes))
+        return (text + "END".ljust(80)).ljust(_whole(len(text) + 80 * (1 + spare)))
+
+    def seal(
+        self, sums: Mapping[str, Sums], written: Mapping[str, int], notes: Sequence[str]
+    ) -> Array:
+        """The header as it is in the file, its checksums put in."""
+        if "DATASUM" in self.cards:
+            self.cards["DATASUM"] = str(self.sums.words).ljust(10)
+        if ORDER_CARD in self.cards:
+            self.cards[ORDER_CARD] = self.sums.text
+        left = list(notes)
+        while left and len(self._written(sums, written, left)) > self._length:
+            left.pop()  # there is room for all that the tools say
+        # cards that are blank fill the block that was kept free, before END
+        more = (self._length - len(self._written(sums, written, left))) // 80
+        text = self._with_blanks(sums, written, left, more)
+        total = both_sums(_ascii(text)) + self.sums
+        self.cards["CHECKSUM"] = encode_checksum(~total.words & MINUS_ZERO)
+        return _ascii(self._with_blanks(sums, written, left, more))
+
+    def _with_blanks(
+        self,
+        sums: Mapping[str, Sums],
+        written: Mapping[str, int],
+        notes: Sequence[str],
+        blanks: int,
+    ) -> str:
+        text = self._written(sums, written, notes).rstrip()
+        assert text.endswith("END")
+        return (text[:-3] + " " * (80 * blanks) + "END").ljust(self._length)
+
+
+Texts = Callable[[Mapping[str, Sums], Mapping[str, int], Sequence[str]], list[str]]
+
+
+def _whole(length: int) -> int:
+    return -(-length // BLOCK) * BLOCK
+
+
+def _ascii(text: str) -> Array:
+    return np.frombuffer(text.encode("ascii"), np.uint8)
+
+
+class FitsFile:
+    """A FITS file whose images are written tile by tile, in any order.
+
+    Memory does not grow with the images. `put` may be called from several threads. Used as
     a context manager: `commit` makes the file appear, else nothing is left of it. With `verify`
     it is read back from the disk before.
     """
@@ -91,73 +103,87 @@ class FitsMaster:
         self,
         path: str,
         shape: tuple[int, ...],
-        dtype: str,
+        dtypes: Mapping[str, str],
         header: fits.Header,
         trace: Trace = Trace(),  # noqa: B008
         *,
         verify: bool = True,
     ) -> None:
-        if dtype not in OUTPUT_TYPES:
-            raise PulsarError(f"--dtype {dtype}: not one of {', '.join(OUTPUT_TYPES)}")
-        self.shape, self.dtype = shape, dtype
-        self.bitpix, self.bzero = OUTPUT_TYPES[dtype]
+        """`dtypes` are the types of the images by plane: "image" is the primary one, others are
+        extensions of their names, in upper case."""
+        self.shape, self.dtypes = shape, dict(dtypes)
+        for dtype in self.dtypes.values():
+            if dtype not in OUTPUT_TYPES:
+                raise PulsarError(f"dtype {dtype}: not one of {', '.join(OUTPUT_TYPES)}")
         self.clipped = 0
         """Pixels that did not fit an integer type."""
         self.missing = 0
         """Pixels without any value."""
-        self._header = self._complete(header)
-        self._trace, self._home = trace, os.path.dirname(os.path.abspath(path))
-        self._data_start = len(self._bytes({}, {}))
-        self._size = int(np.prod(shape, dtype=object)) * abs(self.bitpix) // 8
-        self._sums = Sums()
+        home = os.path.dirname(os.path.abspath(path))
+        self._hdus: dict[str, _Hdu] = {}
+        self._end = 0
+        primary = "image" if "image" in self.dtypes else ""
+        self._add(primary, header, functools.partial(trace.texts, home), _SPARE_CARDS)
+        for name in self.dtypes:
+            if name != primary:
+                self._add(name, fits.Header(), lambda *known: [])
         self._written: Counter[int] = Counter()  # bytes of each part of the file
         self._verify = verify
         self._sealed = False
         self._lock = threading.Lock()
-        padded = -(-self._size // BLOCK) * BLOCK
-        self.file = self._file = AtomicFile(path, self._data_start + padded)
+        self.file = AtomicFile(path, self._end)
 
-    def _complete(self, cards: fits.Header) -> fits.Header:
+    def _add(self, name: str, cards: fits.Header, texts: Texts, spare: int = 0) -> None:
+        size = 0
+        if name:
+            pixel = abs(OUTPUT_TYPES[self.dtypes[name]][0]) // 8
+            size = int(np.prod(self.shape, dtype=object)) * pixel
+        hdu = _Hdu(self._complete(name, cards), self._end, texts, spare)
+        self._hdus[name] = hdu
+        self._end = hdu.data_start + _whole(size)
+
+    def _complete(self, name: str, cards: fits.Header) -> fits.Header:
         header = fits.Header()
-        header["SIMPLE"] = (True, "conforms to FITS standard")
-        header["BITPIX"] = (self.bitpix, "array data type")
-        header["NAXIS"] = (len(self.shape), "number of array dimensions")
-        for i, length in enumerate(reversed(self.shape), 1):
+        bitpix, bzero = OUTPUT_TYPES[self.dtypes[name]] if name else (8, 0)
+        if not self._hdus:
+            header["SIMPLE"] = (True, "conforms to FITS standard")
+        else:
+            header["XTENSION"] = ("IMAGE", "image extension")
+        header["BITPIX"] = (bitpix, "array data type")
+        header["NAXIS"] = (len(self.shape) if name else 0, "number of array dimensions")
+        for i, length in enumerate(reversed(self.shape) if name else (), 1):
             header[f"NAXIS{i}"] = length
-        if self.bzero:
+        if self._hdus:
+            header["PCOUNT"], header["GCOUNT"] = 0, 1
+            header["EXTNAME"] = (name.upper(), "name of the plane")
+        elif len(self.dtypes) > 1 or not name:
+            header["EXTEND"] = True
+        if bzero:
             header["BSCALE"] = 1
-            header["BZERO"] = (self.bzero, "offset of unsigned integers")
+            header["BZERO"] = (bzero, "offset of unsigned integers")
         header["CHECKSUM"] = ("0" * 16, "checksum of this HDU")
         header["DATASUM"] = ("0".ljust(10), "checksum of the data")
-        header[ORDER_CARD] = (Sums().text, "DATASUM, sum that sees order")
+        if name:
+            header[ORDER_CARD] = (Sums().text, "DATASUM, sum that sees order")
         header.extend(cards.cards, unique=False, update=False, end=True)
         return header
 
-    def _bytes(self, sums: Mapping[str, Sums], written: Mapping[str, int]) -> Array:
-        """The whole header."""
-        text: str = self._header.tostring(endcard=False, padding=False)
-        text += history_cards(self._trace.texts(self._home, sums, written)) + "END".ljust(80)
-        return np.frombuffer(text.ljust(-(-len(text) // BLOCK) * BLOCK).encode("ascii"), np.uint8)
-
-    def write(self, tile: Tile, values: Array) -> None:
-        """Write the float64 values of a tile, shape (height, width), rounded once."""
-        self.put(tile, *encode(values, self.dtype))
-
-    def put(self, tile: Tile, data: Array, clipped: int, missing: int) -> None:
+    def put(self, plane: str, tile: Tile, data: Array, clipped: int, missing: int) -> None:
         """Write what `encode` has made of a tile."""
         rows, columns = self.shape[-2:]
+        hdu = self._hdus[plane]
         first = (tile.plane * rows + tile.y) * columns + tile.x
         pieces = data.reshape(1, -1) if tile.width == columns else data
         pieces = pieces.view(np.uint8)
         offset, step = first * data.itemsize, columns * data.itemsize
         for i, piece in enumerate(pieces):
-            place = self._data_start + offset + i * step
-            self._file.write_at(piece, place)
+            place = hdu.data_start + offset + i * step
+            self.file.write_at(piece, place)
             if self._verify:
                 self._settle(place, piece.nbytes)
         sums = both_sums(pieces, offset, step=step)
         with self._lock:
-            self._sums += sums
+            hdu.sums += sums
             self.clipped += clipped
             self.missing += missing
 
@@ -170,9 +196,14 @@ class FitsMaster:
                 self._written[part] += inside
                 full = self._written[part] == _PART
             if full:
-                self._file.settle(part * _PART, (part + 1) * _PART)
+                self.file.settle(part * _PART, (part + 1) * _PART)
 
-    def seal(self, sums: Mapping[str, Sums] = {}, written: Mapping[str, int] = {}) -> None:
+    def seal(
+        self,
+        sums: Mapping[str, Sums] = {},
+        written: Mapping[str, int] = {},
+        notes: Sequence[str] = (),
+    ) -> None:
         """Put in the checksums and bring the file to the disk.
 
         Parameters
@@ -181,30 +212,51 @@ class FitsMaster:
             Those of the inputs by path, for the trace.
         written : mapping
             CRC-32 of lists that are written beside it, by path.
+        notes : sequence of str
+            Warnings about it that have come since it was made.
         """
-        self._header["DATASUM"] = str(self._sums.words).ljust(10)
-        self._header[ORDER_CARD] = self._sums.text
-        data = self._sums.later(self._data_start)
-        total = both_sums(self._bytes(sums, written)) + data
-        self._header["CHECKSUM"] = encode_checksum(~total.words & MINUS_ZERO)
-        text = self._bytes(sums, written)
-        if len(text) != self._data_start:
-            raise AssertionError("the header changed its size")
-        self._file.write_at(text, 0)
+        whole = Sums()
+        for hdu in self._hdus.values():
+            text = hdu.seal(sums, written, notes)
+            if len(text) != hdu.data_start - hdu.start:
+                raise AssertionError("the header changed its size")
+            self.file.write_at(text, hdu.start)
+            whole += both_sums(text).later(hdu.start) + hdu.sums.later(hdu.data_start)
         if self._verify:
-            self._file.seal(MINUS_ZERO, (both_sums(text) + data).order)
+            self.file.seal(MINUS_ZERO, whole.order)
         else:
-            self._file.seal()
+            self.file.seal()
         self._sealed = True
 
     def commit(self, check: Callable[[], None] | None = None, *, wait: bool = True) -> None:
         """Give the file its name, after `seal`; see `atomic.AtomicFile.commit`."""
         if not self._sealed:
             self.seal()
-        self._file.commit(check, wait=wait)
+        self.file.commit(check, wait=wait)
 
-    def __enter__(self) -> FitsMaster:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: Any) -> None:
-        self._file.close()
+        self.file.close()
+
+
+class FitsMaster(FitsFile):
+    """A `FitsFile` with one primary image."""
+
+    def __init__(
+        self,
+        path: str,
+        shape: tuple[int, ...],
+        dtype: str,
+        header: fits.Header,
+        trace: Trace = Trace(),  # noqa: B008
+        *,
+        verify: bool = True,
+    ) -> None:
+        super().__init__(path, shape, {"image": dtype}, header, trace, verify=verify)
+        self.dtype = dtype
+
+    def write(self, tile: Tile, values: Array) -> None:
+        """Write the float64 values of a tile, shape (height, width), rounded once."""
+        self.put("image", tile, *encode(values, self.dtype))

@@ -1,7 +1,8 @@
-"""A product as a FITS file: the sink of most masters."""
+"""A product as FITS files: the image, and its other planes in a file beside it."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,25 +10,37 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask.engine.cut import Plan
-from pulsar_dask.engine.graph import Index
-from pulsar_dask.engine.make import Run
+from pulsar_dask.engine.layer import Index
 from pulsar_dask.engine.recipe import Product
+from pulsar_dask.engine.sink import Run
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.kernels.tile import Tile
-from pulsar_dask.output.fits import FitsMaster, encode, encoding_bytes
+from pulsar_dask.output.encoding import encode, encoding_bytes
+from pulsar_dask.output.fits import FitsFile, FitsMaster
 from pulsar_dask.output.header import master_header
 
 Array = np.ndarray[Any, Any]
+Encoded = dict[str, tuple[Array, int, int]]
 
 
 @dataclass(frozen=True)
 class Encode:
-    """Makes of a tile what lies in the file; see `master.encode`."""
+    """Makes of each plane of a tile what lies in a file; see `fits.encode`."""
 
-    dtype: str
+    dtypes: Mapping[str, str]
 
-    def __call__(self, tile: Tile, planes: Mapping[str, Array]) -> tuple[Array, int, int]:
-        return encode(planes["image"], self.dtype)
+    def __call__(self, tile: Tile, planes: Mapping[str, Array]) -> Encoded:
+        return {name: encode(planes[name], dtype) for name, dtype in self.dtypes.items()}
+
+
+def planes_path(path: str) -> str:
+    """Where the planes of a master lie that are not its image.
+
+    >>> planes_path("dark120s.fit")
+    'dark120s.planes.fit'
+    """
+    root, ending = os.path.splitext(path)
+    return f"{root}.planes{ending}"
 
 
 class FitsSink:
@@ -49,36 +62,44 @@ class FitsSink:
     ) -> None:
         """`beside` are lists that are written with it, for which it vouches."""
         self.product, self.path, self.layer = product, path, product.layer
-        self.dtype = product.dtypes["image"]
+        self.dtype = product.dtype
+        self.paths = [path] + [planes_path(path)] * (len(product.dtypes) > 1)
+        self._files: dict[str, FitsFile] = {}
         self._tolerance, self._verify, self._beside = tolerance, verify, tuple(beside)
-        size = np.dtype(self.dtype).itemsize
-        self.sends = size
-        self.holds = Holds(pixel={"work": encoding_bytes(self.dtype)})
+        self.sends = sum(np.dtype(dtype).itemsize for dtype in product.dtypes.values())
+        self.holds = Holds(pixel={"work": encoding_bytes(self.dtype), "encoded": self.sends})
 
     def begin(self, plan: Plan) -> frozenset[Index]:
+        product = self.product
         header = master_header(
-            self.product.frames,
-            kind=self.product.kind,
-            method=self.product.method,
-            tolerance=self._tolerance,
+            product.frames, kind=product.kind, method=product.method, tolerance=self._tolerance
         )
-        shape = self.product.frames[0].shape
-        trace = replace(self.product.trace, written=self._beside)
+        shape, others = product.frames[0].shape, dict(product.dtypes)
+        del others["image"]
+        trace = replace(product.trace, written=self._beside)
         self.file = FitsMaster(self.path, shape, self.dtype, header, trace, verify=self._verify)
+        self._files[self.path] = self.file
+        if others:
+            path = planes_path(self.path)
+            self._files[path] = FitsFile(path, shape, others, header, trace, verify=self._verify)
         return frozenset()
 
     def taker(self) -> Encode:
-        return Encode(self.dtype)
+        return Encode(self.product.dtypes)
 
-    def here(self, tile: Tile, result: tuple[Array, int, int]) -> None:
-        self.file.put(tile, *result)
+    def here(self, tile: Tile, result: Encoded) -> None:
+        image, *others = self._files.values()
+        for name, encoded in result.items():
+            (image if name == "image" else others[0]).put(name, tile, *encoded)
 
     def seal(self, run: Run) -> None:
-        self.file.seal(run.sums, run.written)
+        notes = run.notes(os.path.basename(self.path))
+        for file in self._files.values():
+            file.seal(run.sums, run.written, notes)
 
     def files(self) -> Mapping[str, Any]:
-        return {self.path: self.file}
+        return self._files
 
     def close(self) -> None:
-        if hasattr(self, "file"):
-            self.file.__exit__()
+        for file in self._files.values():
+            file.file.close()

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask.engine.cut import Plan
-from pulsar_dask.engine.graph import Index
-from pulsar_dask.engine.layer import Layer
-from pulsar_dask.engine.make import Run
+from pulsar_dask.engine.layer import Index, Layer
+from pulsar_dask.engine.sink import Run
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.kernels.highest import HOT_PIXELS, Candidates, HotPixels
 from pulsar_dask.kernels.tile import Tile
@@ -41,7 +40,7 @@ class ListSink:
         origin_top: bool = False,
         verify: bool = True,
     ) -> None:
-        self.layer, self.path = layer, path
+        self.layer, self.path, self.paths = layer, path, [path]
         self.hot = HotPixels(shape, count)
         self.lines = min(count, math.prod(shape[-2:]))
         """Pixels that it lists."""

@@ -72,9 +72,9 @@ def check_output(
             what = what_happened(path, CREATOR)
         elif ownlists.has_form(path, None):
             what += ", or changed since: no master beside it vouches for what it lists"
-        raise PulsarError(f"{name} {what}; name another output or add --overwrite")
+        raise PulsarError(f"{name} {what}; name another output or add ⟦overwrite⟧")
     if not (overwrite or resumes) and _is_read_only(path):
-        raise PulsarError(f"{name} is read-only; name another output or add --overwrite")
+        raise PulsarError(f"{name} is read-only; name another output or add ⟦overwrite⟧")
 
 
 def _is_read_only(path: str) -> bool:

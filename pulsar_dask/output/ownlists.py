@@ -116,7 +116,7 @@ def _keep(path: str, new: list[str]) -> str:
         return name
     raise PulsarError(
         f"{printable(path)}: it was to be kept, and {printable(path)}.bak to .bak{_MOST_KEPT - 1} "
-        "are there; remove some, or add --overwrite"
+        "are there; remove some, or add ⟦overwrite⟧"
     )
 
 

@@ -6,7 +6,7 @@ import os
 import threading
 import warnings
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,13 +18,13 @@ from pulsar_dask.errors import PulsarError
 from pulsar_dask.files.atomicfolder import AtomicFolder
 from pulsar_dask.files.disk import drop_cached, failure, unlike
 from pulsar_dask.formats.storechunks import slices
-from pulsar_dask.formats.storeformat import MASTER, read_array, read_description
+from pulsar_dask.formats.storeformat import MASTER, ArrayFormat, read_array, read_description
 from pulsar_dask.formats.storeseal import Piece, sealed_text
 from pulsar_dask.frames.provenance import Trace
 from pulsar_dask.kernels.checksum import Sums
 from pulsar_dask.kernels.tile import Grid, Tile
 from pulsar_dask.output.chunks import ChunkWriter, write_whole
-from pulsar_dask.output.fits import OUTPUT_TYPES, to_dtype
+from pulsar_dask.output.encoding import OUTPUT_TYPES, to_dtype
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def _crc(values: Any) -> int:
 
 
 class ZarrMaster:
-    """The variable ``master`` of a Zarr group, a tile a chunk; see `master.FitsMaster`."""
+    """The variable ``master`` of a Zarr group, a tile a chunk; see `fits.FitsMaster`."""
 
     def __init__(
         self,
@@ -59,37 +59,41 @@ class ZarrMaster:
         header: Any,
         trace: Trace = Trace(),  # noqa: B008
         *,
+        planes: Mapping[str, str] = {},
         verify: bool = True,
     ) -> None:
+        """`planes` are further variables, with their types."""
         if dtype not in OUTPUT_TYPES:
-            raise PulsarError(f"--dtype {dtype}: not one of {', '.join(OUTPUT_TYPES)}")
+            raise PulsarError(f"⟦dtype⟧ {dtype}: not one of {', '.join(OUTPUT_TYPES)}")
         self.path = os.path.abspath(path)
         self.dtype = dtype
         self._header, self._trace, self._verified = header, trace, verify
         self.clipped = 0
         self.missing = 0
         self._lock = threading.Lock()
-        self._sums: dict[Tile, tuple[int, str]] = {}
+        self._sums: dict[tuple[str, Tile], tuple[int, str]] = {}
+        self._arrays: dict[str, ArrayFormat] = {}
         self._pieces: dict[str, Piece] = {}
         self._sealed = False
         self._folder = AtomicFolder(self.path)
         self._store = self._folder.store
         dims = ("plane", "y", "x")[-len(grid.shape) :]
-        floating = np.dtype(dtype).kind == "f"
         try:
             group = zarr.open_group(self._store, mode="w-", zarr_format=3)
             group.attrs.update({"creator": header["CREATOR"], "complete": True})
-            group.create_array(
-                MASTER,
-                shape=grid.shape,
-                chunks=(*(1,) * (len(dims) - 2), grid.height, grid.width),
-                dtype=dtype,
-                compressors=[ZstdCodec(level=0), Crc32cCodec()],
-                fill_value=np.nan if floating else 0,
-                dimension_names=dims,
-                attributes={"units": str(header.get("BUNIT", "ADU"))},
-            )
-            self._array = read_array(self._store, MASTER)
+            for name, stored in {MASTER: dtype, **planes}.items():
+                unit = str(header.get("BUNIT", "ADU")) if name == MASTER else "1"
+                group.create_array(
+                    name,
+                    shape=grid.shape,
+                    chunks=(*(1,) * (len(dims) - 2), grid.height, grid.width),
+                    dtype=stored,
+                    compressors=[ZstdCodec(level=0), Crc32cCodec()],
+                    fill_value=np.nan if np.dtype(stored).kind == "f" else 0,
+                    dimension_names=dims,
+                    attributes={"units": unit},
+                )
+                self._arrays[name] = read_array(self._store, name)
         except BaseException as error:
             self._folder.close()
             if isinstance(error, OSError):
@@ -100,21 +104,22 @@ class ZarrMaster:
         """Write the float64 values of a tile, rounded once."""
         self.written(tile, self.far()(tile, values))
 
-    def far(self) -> MasterChunk:
-        """What writes a tile, in any process that sees the store."""
-        return MasterChunk(ChunkWriter(self._store, self._array), self.dtype)
+    def far(self, name: str = MASTER) -> MasterChunk:
+        """What writes a tile of a variable, in any process that sees the store."""
+        array = self._arrays[name]
+        return MasterChunk(ChunkWriter(self._store, array), array.dtype)
 
-    def written(self, tile: Tile, result: Written) -> None:
-        clipped, missing, checksum, name, piece = result
+    def written(self, tile: Tile, result: Written, name: str = MASTER) -> None:
+        clipped, missing, checksum, chunk, piece = result
         with self._lock:
             self.clipped += clipped
             self.missing += missing
-            self._sums[tile] = checksum, name
-            self._pieces[name] = piece
+            self._sums[name, tile] = checksum, chunk
+            self._pieces[chunk] = piece
 
-    def seal(self, sums: Mapping[str, Sums] = {}) -> None:
-        """Bring the store to the disk; see `master.FitsMaster.seal`."""
-        for text in self._trace.texts(os.path.dirname(self.path), sums):
+    def seal(self, sums: Mapping[str, Sums] = {}, notes: Sequence[str] = ()) -> None:
+        """Bring the store to the disk; see `fits.FitsFile.seal`."""
+        for text in self._trace.texts(os.path.dirname(self.path), sums, notes=notes):
             self._header.add_history(text)
         text = self._header.tostring(sep="\n", padding=False, endcard=False)
         try:
@@ -133,10 +138,11 @@ class ZarrMaster:
 
     def _verify(self) -> None:
         try:
-            array: Any = zarr.open_array(os.path.join(self._store, MASTER), mode="r")
-            for tile, (checksum, name) in self._sums.items():
+            arrays: Any = zarr.open_group(self._store, mode="r")
+            for (name, tile), (checksum, chunk) in self._sums.items():
+                array = arrays[name]
                 planes = (tile.plane,) if array.ndim == 3 else ()
-                with open(os.path.join(self._store, name), "rb") as file:
+                with open(os.path.join(self._store, chunk), "rb") as file:
                     drop_cached(file.fileno(), 0, os.fstat(file.fileno()).st_size)
                 if _crc(array[(*planes, *slices(tile))]) != checksum:
                     raise unlike(self.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from pulsar_dask.cli.arguments import (
     CONTEXT,
     Command,
     Tools,
+    combining,
     common_options,
     execution_options,
     exposures,
@@ -66,6 +68,11 @@ def _with_output(names: tuple[str, ...], example: str) -> tuple[list[str], str]:
     return input_spec, output
 
 
+def _tool(name: str) -> Any:
+    """What does a command's work. By its name, and only now: with it come the libraries."""
+    return getattr(importlib.import_module(f"pulsar_dask.tools.{name}"), name)
+
+
 def _settings(options: dict[str, Any]) -> Any:
     """What is left of the arguments when a tool has taken its own."""
     from pulsar_dask.frames.naming import EXPOSURE_TOLERANCE
@@ -90,21 +97,20 @@ def _settings(options: dict[str, Any]) -> Any:
     help="Type of the output's pixels. [default: float32; float64 for 32- and 64-bit integers "
     "and 64-bit floats]",
 )
+@combining
 @input_options
 @execution_options
 @no_verify
 @common_options
 def med(names: tuple[str, ...], dtype: str | None, **options: Any) -> None:
-    """Combine FITS images by their median, pixel by pixel.
+    """Combine FITS images pixel by pixel, by their median unless --combine says otherwise.
 
     INPUT_SPEC is a folder, a mask ("bias*.fit"), files, the first file of a numbered
     sequence (bias0001.fit) or a list (@list.txt). OUTPUT ending in .zarr is a Zarr store.
     """
     input_spec, output = _with_output(names, 'med "bias*.fit" master_bias.fit')
     _prefetch(input_spec, options)
-    from pulsar_dask.tools.med import med as work
-
-    work(input_spec, output, dtype=dtype, options=_settings(options))
+    _tool("med")(input_spec, output, dtype=dtype, options=_settings(options))
 
 
 @tools.command("makedark", cls=Command, context_settings=CONTEXT)
@@ -113,6 +119,7 @@ def med(names: tuple[str, ...], dtype: str | None, **options: Any) -> None:
     "--bias", metavar="SPEC", help="The bias: a file, a mask, a folder, a list or a number."
 )
 @how_many
+@combining
 @exposures
 @own_outputs
 @input_options
@@ -129,9 +136,7 @@ def makedark(
     Writes dark<exp>.fit and cosme<exp>.lst.
     """
     _prefetch([*input_spec, *([bias] if bias else [])], options)
-    from pulsar_dask.tools.makedark import makedark as work
-
-    work(input_spec, bias=bias, hot_pixels=hot_pixels, options=_settings(options))
+    _tool("makedark")(input_spec, bias=bias, hot_pixels=hot_pixels, options=_settings(options))
 
 
 @tools.command("makeflat", cls=Command, context_settings=CONTEXT)
@@ -148,6 +153,7 @@ def makedark(
     help="The list of hot pixels, instead of cosme<exp>.lst in the same places.",
 )
 @from_row
+@combining
 @exposures
 @own_outputs
 @input_options
@@ -167,9 +173,7 @@ def makeflat(
     INPUT_SPEC is a folder, a mask, files, a numbered file or a list. Writes flat_<filter>.fit.
     """
     _prefetch(input_spec, options)
-    from pulsar_dask.tools.makeflat import makeflat as work
-
-    work(
+    _tool("makeflat")(
         input_spec,
         target=None,
         dark=dark,
@@ -191,9 +195,7 @@ def make_cosme(
     image: str, output: str, hot_pixels: int | None, origin: str, **options: Any
 ) -> None:
     """List the hottest pixels of a FITS image, in IRIS's format (P X Y, from zero)."""
-    from pulsar_dask.tools.make_cosme import make_cosme as work
-
-    work(
+    _tool("make_cosme")(
         image,
         output,
         hot_pixels=hot_pixels,
@@ -218,9 +220,7 @@ def cube(names: tuple[str, ...], **options: Any) -> None:
     """
     input_spec, output = _with_output(names, "pulsar-dask cube darks/ darks.zarr")
     _prefetch(input_spec, options)
-    from pulsar_dask.tools.cube import cube as work
-
-    work(input_spec, output, options=_settings(options))
+    _tool("cube")(input_spec, output, options=_settings(options))
 
 
 @tools.command("verify", cls=Command, context_settings=CONTEXT)
@@ -261,8 +261,7 @@ def verify(
     Exit status 1 if anything is damaged, differs or cannot be judged; 3 if nothing is, as far as
     can be seen, but files that something was made of are not where they were.
     """
-    from pulsar_dask.tools.verify import verify as work
-
+    work = _tool("verify")
     status = work(
         masters,
         tiles=None if all_tiles else tiles,

@@ -9,9 +9,10 @@ from pulsar_dask.errors import PulsarError, count, printable, warn
 from pulsar_dask.formats.scan import scan_frames
 from pulsar_dask.output.cubestore import CubeStore, write
 from pulsar_dask.tools.naming import check_order
-from pulsar_dask.tools.options import Options, watching
+from pulsar_dask.tools.options import Options, telling, watching
 
 
+@telling
 def cube(spec: Sequence[str], output: str, *, options: Options) -> None:
     """Write frames as one store."""
     report = options.report()
@@ -33,7 +34,9 @@ def cube(spec: Sequence[str], output: str, *, options: Options) -> None:
             raise
         stays = f"{done} of {of} chunks are in it and stay, the same command takes it up again"
         if isinstance(error, PulsarError):
-            raise PulsarError(f"{error}\n{printable(output)} is not complete: {stays}") from error
+            raise PulsarError(
+                f"{error.text}\n{printable(output)} is not complete: {stays}"
+            ) from error
         warn(f"{printable(output)} is not complete: {stays}")
         if isinstance(error, KeyboardInterrupt):
             raise SystemExit(INTERRUPTED) from error

@@ -7,17 +7,19 @@ import os
 from pulsar_dask import combine
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.files.leftovers import remove_stale
 from pulsar_dask.formats.scan import scan_frames
 from pulsar_dask.inputs.words import FITS_NAME, is_store
 from pulsar_dask.kernels.highest import HOT_PIXELS
 from pulsar_dask.masters.stack import stacked
 from pulsar_dask.output.list_sink import ListSink
-from pulsar_dask.tools.makedark import hint_at_number
-from pulsar_dask.tools.masters import hottest
+from pulsar_dask.output.ours import check_output
+from pulsar_dask.tools.masters import hint_at_number, hottest
 from pulsar_dask.tools.naming import check_name, check_order, is_store_name
-from pulsar_dask.tools.options import Options, make_files
+from pulsar_dask.tools.options import Options, make_files, telling
 
 
+@telling
 def make_cosme(
     image: str, output: str, *, hot_pixels: int | None, origin_top: bool, options: Options
 ) -> None:
@@ -27,6 +29,8 @@ def make_cosme(
     if os.path.isdir(image) and not is_store(image):
         raise PulsarError(f"{printable(image)}: a folder; name one image, such as dark120s.fit")
     check_name(output)
+    remove_stale(os.path.dirname(os.path.abspath(output)))
+    check_output(output, [image], overwrite=options.overwrite)
     if FITS_NAME.search(output) or is_store_name(output):
         raise PulsarError(f"{printable(output)}: a list is no image; name it .lst")
     frames = scan_frames([image])

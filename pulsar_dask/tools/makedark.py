@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from pulsar_dask import combine
 from pulsar_dask.errors import count
-from pulsar_dask.frames.frame import Frame
 from pulsar_dask.inputs.words import as_texts
 from pulsar_dask.kernels.highest import HOT_PIXELS
 from pulsar_dask.masters.dark import dark_recipe
 from pulsar_dask.masters.darks import Darks, gather_darks
-from pulsar_dask.tools.masters import make_masters
-from pulsar_dask.tools.options import Options, lists_in
-
-#: Share of a sensor's pixels beyond which those listed as hot are no longer few.
-HOT_SHARE = 0.01
+from pulsar_dask.tools.masters import hint_at_number, make_masters
+from pulsar_dask.tools.options import Options, lists_in, telling
 
 
+@telling
 def makedark(
     spec: Sequence[str], *, bias: str | None, hot_pixels: int | None, options: Options
 ) -> None:
@@ -41,17 +37,6 @@ def makedark(
             what=_darks_and_bias(darks),
             hint=hint_at_number(hot_pixels, darks.frames[0]),
         )
-
-
-def hint_at_number(hot_pixels: int | None, frame: Frame) -> str | None:
-    """What to say where the usual number of hot pixels is too high for a sensor."""
-    share = HOT_PIXELS / math.prod(frame.shape[-2:])
-    if hot_pixels is not None or share <= HOT_SHARE:
-        return None
-    return (
-        f"{HOT_PIXELS} hot pixels are {min(share, 1):.0%} of this small sensor; "
-        "--hot-pixels N lists fewer"
-    )
 
 
 def _darks_and_bias(darks: Darks) -> str:

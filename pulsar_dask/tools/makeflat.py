@@ -11,9 +11,10 @@ from pulsar_dask.masters.calibrated import TARGET_MEDIAN
 from pulsar_dask.masters.flat import flat_recipe
 from pulsar_dask.masters.flats import gather_flats
 from pulsar_dask.tools.masters import make_masters
-from pulsar_dask.tools.options import Options, lists_in
+from pulsar_dask.tools.options import Options, lists_in, telling
 
 
+@telling
 def makeflat(
     spec: Sequence[str],
     *,

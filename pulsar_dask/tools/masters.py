@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from pulsar_dask.cli.report import Report
-from pulsar_dask.engine.make import Executor, Run
 from pulsar_dask.engine.recipe import Product, Recipe
+from pulsar_dask.engine.sink import Executor, Run
 from pulsar_dask.errors import printable, warn
+from pulsar_dask.frames.frame import Frame
+from pulsar_dask.kernels.highest import HOT_PIXELS
 from pulsar_dask.masters.levels import FrameLevels
 from pulsar_dask.output.fits_sink import FitsSink
 from pulsar_dask.output.list_sink import ListSink
@@ -55,12 +58,28 @@ def make_masters(
         if product.name in lists
     }
     sinks = [*hot.values(), *masters.values()]  # a master says what its list holds
-    run = make_files(recipe, sinks, executor, options, report, inputs=inputs, what=what, hint=hint)
+
+    def found(run: Run) -> None:
+        for product in recipe.products:
+            warn_of_pixels(masters[product.name])
+            warn_of_levels(masters[product.name].path, product, run)
+
+    run = make_files(
+        recipe,
+        sinks,
+        executor,
+        options,
+        report,
+        inputs=inputs,
+        what=what,
+        hint=hint,
+        found=found,
+    )
     for product in recipe.products:
         master = masters[product.name]
         report.made(master.path, f"{product.dtype}, " + ", ".join(map(str, product.steps)))
-        warn_of_pixels(master)
-        warn_of_levels(master.path, product, run)
+        for path in master.paths[1:]:
+            report.made(path, ", ".join(name for name in product.dtypes if name != "image"))
         if product.name in hot:
             report.made(hot[product.name].path, hottest(hot[product.name]))
     report.end()
@@ -107,3 +126,18 @@ def warn_of_levels(path: str, product: Product, run: Run) -> None:
         warn(f"{printable(path)}: raw level down to {low:.0%} of full scale; its noise counts")
     if high > LEVELS[1]:
         warn(f"{printable(path)}: raw level up to {high:.0%} of full scale; it may be saturated")
+
+
+#: Share of a sensor's pixels beyond which those listed as hot are no longer few.
+HOT_SHARE = 0.01
+
+
+def hint_at_number(hot_pixels: int | None, frame: Frame) -> str | None:
+    """What to say where the usual number of hot pixels is too high for a sensor."""
+    share = HOT_PIXELS / math.prod(frame.shape[-2:])
+    if hot_pixels is not None or share <= HOT_SHARE:
+        return None
+    return (
+        f"{HOT_PIXELS} hot pixels are {min(share, 1):.0%} of this small sensor; "
+        "--hot-pixels N lists fewer"
+    )

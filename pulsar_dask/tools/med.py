@@ -27,9 +27,10 @@ from pulsar_dask.output.header import common
 from pulsar_dask.output.ours import OUTPUT_LAST, check_output, is_ours
 from pulsar_dask.tools.masters import warn_of_pixels
 from pulsar_dask.tools.naming import check_name, check_order
-from pulsar_dask.tools.options import Options, lists_in, make_files
+from pulsar_dask.tools.options import Options, lists_in, make_files, telling
 
 
+@telling
 def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options) -> None:
     """Combine images."""
     report = options.report()
@@ -72,8 +73,17 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
     else:
         sink = FitsSink(product, output, tolerance=options.search.tolerance, verify=options.verify)
     with options.executor() as executor:
-        make_files(Recipe([product]), [sink], executor, options, report, inputs=read)
-    warn_of_pixels(sink)
+        make_files(
+            Recipe([product]),
+            [sink],
+            executor,
+            options,
+            report,
+            inputs=read,
+            found=lambda run: warn_of_pixels(sink),
+        )
+    for path in sink.paths[1:]:
+        report.made(path, ", ".join(options.planes))
     report.made(output, f"{product.dtype}, {method.name} of {count(len(frames), 'frame')}")
     report.end()
 

@@ -7,7 +7,7 @@ import functools
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dask.system import CPU_COUNT
@@ -16,10 +16,11 @@ from pulsar_dask._version import CREATOR
 from pulsar_dask.cli.report import Progress, Report
 from pulsar_dask.engine.cut import Plan
 from pulsar_dask.engine.layer import Layer
-from pulsar_dask.engine.make import Executor, Run, Watch, make
+from pulsar_dask.engine.make import make
 from pulsar_dask.engine.recipe import Recipe
+from pulsar_dask.engine.sink import Executor, Run, Watch
 from pulsar_dask.engine.threads import Threads
-from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.errors import PulsarError, printable, told
 from pulsar_dask.files.disk import failure
 from pulsar_dask.files.interrupts import uninterrupted
 from pulsar_dask.files.leftovers import remove_stale
@@ -51,6 +52,8 @@ class Options:
     quiet: bool = False
     verbose: bool = False
     debug: bool = False
+    warnings: list[str] = field(default_factory=list)
+    """What was warned of; see `telling`."""
 
     @contextlib.contextmanager
     def executor(self) -> Iterator[Executor]:
@@ -91,18 +94,20 @@ def make_files(
     inputs: Sequence[str],
     what: str | None = None,
     hint: str | None = None,
+    found: Callable[[Run], None] = lambda run: None,
 ) -> Run:
     """Make all sinks of a recipe side by side. Their files appear when all are done and on the
     disk, so that what is in the way of one leaves all as they were.
 
     `inputs` are files that no output may replace, `what` the frames in words, `hint` is said when
-    the plan is made.
+    the plan is made; `found` warns of what pixels show, before headers are finished.
     """
     checks = {
-        sink.path: functools.partial(
-            check_output, sink.path, inputs, overwrite=options.overwrite, lines=sink.lines
+        path: functools.partial(
+            check_output, path, inputs, overwrite=options.overwrite, lines=sink.lines
         )
         for sink in sinks
+        for path in sink.paths
     }
     for folder in {os.path.dirname(os.path.abspath(path)) for path in checks}:
         remove_stale(folder)
@@ -115,13 +120,14 @@ def make_files(
         commit = functools.partial(
             _commit, checks=checks, lists=lists, report=report, options=options
         )
-        watch = stack.enter_context(watching(report, options, what, hint))
+        watch = stack.enter_context(watching(report, options, what, hint, found))
         return make(
             recipe,
             sinks,
             executor,
             memory=options.memory,
             threads=options.used,
+            warnings=options.warnings,
             commit=commit,
             watch=watch,
         )
@@ -131,9 +137,15 @@ class _Watch(Watch):
     """Says the plan, and shows a bar by bytes of pixels that were read."""
 
     def __init__(
-        self, report: Report, options: Options, what: str | None, hint: str | None
+        self,
+        report: Report,
+        options: Options,
+        what: str | None,
+        hint: str | None,
+        found: Callable[[Run], None],
     ) -> None:
         self._report, self._options, self._what, self._hint = report, options, what, hint
+        self._found = found
         self._bars = contextlib.ExitStack()
 
     def __enter__(self) -> _Watch:
@@ -151,6 +163,9 @@ class _Watch(Watch):
         total = self._each * math.prod(recipe.shape) + sum(self._once.values())
         self._bar = self._bars.enter_context(Progress(total, quiet=self._options.quiet))
 
+    def computed(self, run: Run) -> None:
+        self._found(run)
+
     def done_once(self, layer: Layer) -> None:
         self._bar.update(self._once[layer.name])
 
@@ -159,10 +174,30 @@ class _Watch(Watch):
 
 
 def watching(
-    report: Report, options: Options, what: str | None = None, hint: str | None = None
+    report: Report,
+    options: Options,
+    what: str | None = None,
+    hint: str | None = None,
+    found: Callable[[Run], None] = lambda run: None,
 ) -> _Watch:
-    """What tells how a run goes; `what` are its frames in words, `hint` follows the plan."""
-    return _Watch(report, options, what, hint)
+    """What tells how a run goes; see `make_files`."""
+    return _Watch(report, options, what, hint, found)
+
+
+def telling(tool: Callable[..., None]) -> Callable[..., None]:
+    """A tool whose masters keep in their headers what was warned of, and whose errors name
+    options."""
+
+    @functools.wraps(tool)
+    def run(*args: Any, options: Options, **more: Any) -> None:
+        with told() as warnings:
+            try:
+                tool(*args, options=replace(options, warnings=warnings), **more)
+            except PulsarError as error:
+                error.args = (error.on_command_line,)
+                raise
+
+    return run
 
 
 def make_folder(folder: str) -> None:

@@ -85,7 +85,7 @@ def _look(source: Source, folders: Sequence[str], stored: Callable[[str], list[F
             if source.sum is not None and not source.store:
                 origin = _compare(origin, _sums(file))
         except PulsarError as error:
-            origin = Origin(source, None, Status.WRONG, f"{source.role} {error}")
+            origin = Origin(source, None, Status.WRONG, f"{source.role} {error.on_command_line}")
         if origin.status == Status.GOOD:
             return origin
         first = first or origin
@@ -147,7 +147,7 @@ def _compare_stored(origins: Sequence[Origin]) -> list[Origin]:
         try:
             _count(frames, ledger)
         except PulsarError as error:
-            problem = str(error)
+            problem = error.on_command_line
         for origin in some:
             if problem:
                 text = f"{origin.source.role} {problem}"

@@ -22,7 +22,7 @@ from pulsar_dask.formats.zarr import in_cube
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.provenance import read_trace
 from pulsar_dask.inputs.words import FITS_NAME
-from pulsar_dask.kernels import loading
+from pulsar_dask.kernels import loaded
 from pulsar_dask.output.ours import is_ours
 from pulsar_dask.tools.again import compare_again
 from pulsar_dask.tools.cubecheck import check_cube
@@ -106,7 +106,7 @@ def _judge(
 def _not_judged(error: PulsarError, options: Options) -> Status:
     if options.debug:
         raise error
-    click.echo(terminal_text(f"error: {error}"), err=True)
+    click.echo(terminal_text(f"error: {error.on_command_line}"), err=True)
     return Status.WRONG
 
 
@@ -253,7 +253,7 @@ def threads_for(frames: Sequence[Frame], options: Options) -> int:
     threads = options.threads or CPU_COUNT
     if not frames:
         return threads
-    compiled = loading.worth_compiling(frames)
+    compiled = loaded.worth_compiling(frames)
     each = holding.sum_bytes(frames, compiled, sums.STRETCH)
     room = max(memory.room(options.memory), SOME_BYTES)
     if each > room:
