@@ -80,6 +80,15 @@ def reason(error: OSError) -> str:
     return f"{error.strerror or error}" + (f"; {way_out}" if way_out else "")
 
 
+#: What to do about a file that is damaged.
+DAMAGED = "copy it again or remove it from the input"
+
+
+def refusal(path: str, what: str, way_out: str = DAMAGED) -> PulsarError:
+    """The error that refuses a file, for a reason in words; both are made fit for a terminal."""
+    return PulsarError(f"{printable(path)}: {printable(what)}; {way_out}")
+
+
 _TOLD: list[list[str]] = []
 
 

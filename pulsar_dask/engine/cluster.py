@@ -118,7 +118,7 @@ class Cluster:
 
     def _prepare(self, recipe: Recipe, load: Sequence[str]) -> None:
         """Load libraries in all workers, and make sure that all see the frames."""
-        files = list(dict.fromkeys((f.file, f.size, f.mtime_ns) for f in recipe.frames))
+        files = list(dict.fromkeys((f.file, f.size, f.mtime_ns) for f in recipe.frames if f.file))
         ready = []
         answers = self._ask(prepare, files, recipe.kernels, load)
         for worker in self.workers:

@@ -59,7 +59,7 @@ def layer(kind: str, function: Callable[..., Any], *inputs: Any, **more: Any) ->
 def token(value: Any) -> Any:
     """What a small value is known by: frames by their files as they are now."""
     if isinstance(value, Frame):
-        return value.path, value.size, value.mtime_ns, value.hdu
+        return value.path, value.size, value.mtime_ns, value.stored.token
     if isinstance(value, tuple):
         return [token(v) for v in value]
     return getattr(value, "token", value)

@@ -16,7 +16,7 @@ from pulsar_dask.engine.cut import Costs, Plan, Resources, plan_tiles
 from pulsar_dask.engine.layer import Layer
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.formats import decoding, stackread
+from pulsar_dask.formats import holding
 from pulsar_dask.frames import stack
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.kernels import loaded
@@ -59,7 +59,7 @@ def needs(recipe: Recipe, sinks: Sequence[Holding]) -> Holds:
         if layer.name in last:
             waiting[layer.name] = planes
     once = (Holds(process=sink.holds.process) for sink in sinks)
-    listed = Holds(process={"list of frames": stackread.FRAME_BYTES * len(recipe.frames)})
+    listed = Holds(process={"list of frames": holding.FRAME_BYTES * len(recipe.frames)})
     return functools.reduce(operator.add, once, most + listed)
 
 
@@ -70,7 +70,7 @@ def costs_of(recipe: Recipe, sinks: Sequence[Holding]) -> Costs:
     earlier = [layer.holds for layer in recipe.layers if layer.once]
     first = functools.reduce(operator.or_, earlier, Holds())
     after = functools.reduce(operator.or_, (sink.after for sink in sinks), Holds())
-    each = decoding.expanding_bytes(recipe.frames, loaded.worth_compiling(recipe.frames))
+    each = holding.expanding_bytes(recipe.frames, loaded.worth_compiling(recipe.frames))
     # a tile is as large as what a product's own frames are read for, not as all that it reads
     largest = max(recipe.layers, key=lambda layer: layer.stored * layer.passes)
     return Costs(
@@ -78,7 +78,7 @@ def costs_of(recipe: Recipe, sinks: Sequence[Holding]) -> Costs:
         per_thread=dict(holds.thread),
         earlier=dict(first.thread),
         expanding={"expanding": each} if each else {},
-        expanders=decoding.most_expanders(recipe.frames),
+        expanders=holding.most_expanders(recipe.frames),
         after=dict(after.process),
         fixed=dict(holds.process),
         stored=max(1, largest.stored * largest.passes),

@@ -14,6 +14,11 @@ from astropy.io import fits
 
 _LENGTH = 80
 COMMENTARY = frozenset(("COMMENT", "HISTORY", ""))
+#: Cards that describe a file's own bytes rather than the image.
+STRUCTURE = frozenset(
+    "SIMPLE XTENSION BITPIX NAXIS EXTEND PCOUNT GCOUNT GROUPS CHECKSUM DATASUM ZHECKSUM ZDATASUM "
+    "DATAORD EXTNAME EXTVER EXTLEVEL INHERIT BSCALE BZERO BLANK TFIELDS THEAP LONGSTRN END".split()
+)
 #: Characters of a continued text beyond which it is no word of a capture program; to break one of
 #: millions into cards would take astropy minutes.
 _LONGEST = 10_000
@@ -51,6 +56,21 @@ _WCS = re.compile(
 _WCS_LIKE = re.compile(r"(CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CROTA|CNAME|CD|PC|PV|PS)\d.*")
 _MATRIX = re.compile(r"(CD|PC)\d+_\d+[A-Z]?")
 _WCS_TEXT = re.compile(r"CTYPE|CUNIT|CNAME|WCSNAME|PS\d")
+
+
+def fill_up(header: fits.Header, primary: fits.Header) -> None:
+    """Append the cards of the primary header that an image header lacks. (`Header.extend` would
+    compare each comment with each, and mend damaged cards, or fail.)"""
+    known = set(header)
+    said = {(c.keyword, c.value) for c in header.cards if c.keyword in COMMENTARY}
+    for card in primary.cards:
+        keyword = card.keyword
+        if keyword in COMMENTARY:
+            missing = card.is_blank or (keyword, card.value) not in said
+        else:
+            missing = keyword not in known and keyword not in STRUCTURE
+        if missing:
+            header.append(card, end=True)
 
 
 def ascii_text(text: str) -> str:

@@ -3,38 +3,23 @@
 from __future__ import annotations
 
 import errno
-import gzip
-import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from pulsar_dask.errors import PulsarError, printable
-from pulsar_dask.formats.compressed import open_tiled, read_section
 from pulsar_dask.formats.guard import guarded
-from pulsar_dask.formats.hdus import most_expanded
-from pulsar_dask.formats.openfiles import OpenFile, check_status
+from pulsar_dask.formats.openfiles import OpenFile, check_unopened, on_close, read_window
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import GB
-from pulsar_dask.kernels.tile import Grid, Tile
+from pulsar_dask.kernels.tile import Tile
 
 Array = np.ndarray[Any, Any]
-
-
-def read_window(file: OpenFile, offset: int, frame: Frame, tile: Tile, image: Array) -> None:
-    rows, columns = frame.shape[-2:]
-    start = offset + ((tile.plane * rows + tile.y) * columns + tile.x) * image.itemsize
-    if tile.width == columns:
-        file.read_into(image, start)
-    else:
-        for row in image:
-            file.read_into(row, start)
-            start += columns * image.itemsize
 
 
 class _Scratch:
@@ -63,16 +48,15 @@ class _Scratch:
             position, lock, done = self._places[frame]
         with lock:
             if not done:
-                check_status(frame, os.stat(frame.path))
+                check_unopened(frame)
                 _check_room([frame])
                 self._fill(file, position, frame)
                 done.append(True)
         return file, position
 
     def _fill(self, file: OpenFile, position: int, frame: Frame) -> None:
-        parts = _gzip_parts(frame) if frame.storage == "gzip" else _tiled_parts(frame)
         try:
-            for part in parts:
+            for part in frame.stored.parts(frame):
                 file.write(part, position)
                 position += len(part)
         except OSError as error:
@@ -91,11 +75,12 @@ class _Scratch:
 
 
 SCRATCH = _Scratch()
+on_close(SCRATCH.drop)
 
 
 def expand(frames: Sequence[Frame], threads: int) -> None:
     """Expand those frames that have to be, several at a time."""
-    expanded = [f for f in frames if f.expanded]
+    expanded = [f for f in frames if f.stored.expanded]
     if expanded:
         _check_room(expanded)
     with ThreadPoolExecutor(max(1, threads)) as pool:
@@ -115,31 +100,8 @@ def _check_room(frames: Sequence[Frame]) -> None:
         )
 
 
-def _gzip_parts(frame: Frame) -> Iterator[bytes]:
-    left = frame.nbytes
-    with gzip.open(frame.path, "rb") as source:
-        source.seek(frame.offset)
-        while left:
-            part = source.read(min(left, 1 << 20))
-            if not part:
-                raise EOFError("truncated, its data end too early")
-            yield part
-            left -= len(part)
-        most = source.tell() + most_expanded(frame.size)
-        while source.read(1 << 20):  # to the end, where gzip compares its checksum
-            if source.tell() > most:
-                raise ValueError("it expands to much more than its image")
-
-
-def _tiled_parts(frame: Frame) -> Iterator[memoryview]:
-    columns = frame.shape[-1]
-    for tile in (t for _, t in Grid(frame.shape, frame.block[0], columns)):
-        part = np.empty(tile.shape, frame.pixels.stored)
-        read_section(frame, tile, part)
-        yield memoryview(cast(Any, part)).cast("B")
-    open_tiled.cache_clear()
-
-
-def read_expanded(frame: Frame, tile: Tile, image: Array) -> None:
-    file, offset = SCRATCH.place(frame)
-    read_window(file, offset, frame, tile, image)
+def read_expanded(frames: Sequence[Frame], tile: Tile, out: Array) -> None:
+    """`Stored.read` of frames that are expanded, now if they were not before."""
+    for frame, image in zip(frames, out, strict=True):
+        file, offset = SCRATCH.place(frame)
+        read_window(file, offset, frame, tile, image)

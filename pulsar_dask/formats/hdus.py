@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from astropy.io import fits
 
-from pulsar_dask.errors import PulsarError, printable, reason
+from pulsar_dask.errors import DAMAGED, PulsarError, printable, reason, refusal
 from pulsar_dask.frames.keywords import shown
 from pulsar_dask.inputs.words import FITS_NAME
 
@@ -39,16 +39,6 @@ class Hdu:
     """Bytes of data, padding not included."""
     text: bytes
     """The header as it is in the file, padding included."""
-
-
-#: What to do about a file that is damaged, and about a Zarr store.
-DAMAGED = "copy it again or remove it from the input"
-DAMAGED_STORE = "write this store again, with ⟦overwrite⟧"
-
-
-def refusal(path: str, what: str, way_out: str = DAMAGED) -> PulsarError:
-    """The error that refuses a file, for a reason in words; both are made fit for a terminal."""
-    return PulsarError(f"{printable(path)}: {printable(what)}; {way_out}")
 
 
 def most_expanded(size: int) -> int:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import numpy as np
 
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.frames.frame import Frame
+from pulsar_dask.kernels.tile import Tile
 
 Array = np.ndarray[Any, Any]
 
@@ -19,11 +20,13 @@ Array = np.ndarray[Any, Any]
 def check_unchanged(frames: Sequence[Frame]) -> None:
     """Raise PulsarError if a file is no longer the one that was scanned, by this process."""
     for frame in frames:
+        if frame.file is None:
+            continue
         try:
             status = os.stat(frame.file)
         except OSError as error:
             raise PulsarError(f"{printable(frame.path)}: {error.strerror}") from error
-        check_status(frame, status)
+        _check_status(frame, status)
         # Another file of that size and time. Each of the two alone changes without that: the
         # number in some network folders, the time with a further link or other permissions.
         if status.st_ino != frame.inode and status.st_ctime_ns != frame.ctime_ns:
@@ -85,13 +88,27 @@ def open_limit() -> int:
     return max(1, min(512, soft // 2 - 16)) if soft > 0 else 512
 
 
+_CLOSE: list[Callable[[], None]] = []
+
+
+def on_close(close: Callable[[], None]) -> None:
+    """Have a function called whenever the files that are kept open are closed."""
+    _CLOSE.append(close)
+
+
+def close_kept() -> None:
+    """Close the files kept open for reading, and drop the scratch file."""
+    for close in _CLOSE:
+        close()
+
+
 def open_plain(frame: Frame) -> OpenFile:
     # by three values: to hash a whole frame for each read would cost as much as the read
-    return open_file(frame.path, frame.size, frame.mtime_ns)
+    return _open_file(frame.path, frame.size, frame.mtime_ns)
 
 
 @functools.lru_cache(maxsize=open_limit())
-def open_file(path: str, size: int, mtime_ns: int) -> OpenFile:
+def _open_file(path: str, size: int, mtime_ns: int) -> OpenFile:
     file = OpenFile(open(path, "rb", buffering=0))  # noqa: SIM115
     status = file.stat()
     if (status.st_size, status.st_mtime_ns) != (size, mtime_ns):
@@ -99,7 +116,28 @@ def open_file(path: str, size: int, mtime_ns: int) -> OpenFile:
     return file
 
 
-def check_status(frame: Frame, status: os.stat_result) -> None:
+on_close(_open_file.cache_clear)
+
+
+def read_window(file: OpenFile, offset: int, frame: Frame, tile: Tile, image: Array) -> None:
+    """Fill an image with a tile of a frame whose pixels lie in a file from a byte on."""
+    rows, columns = frame.shape[-2:]
+    start = offset + ((tile.plane * rows + tile.y) * columns + tile.x) * image.itemsize
+    if tile.width == columns:
+        file.read_into(image, start)
+    else:
+        for row in image:
+            file.read_into(row, start)
+            start += columns * image.itemsize
+
+
+def check_unopened(frame: Frame) -> None:
+    """Raise PulsarError if a frame's file, which is opened next, is not the one of its headers."""
+    if frame.file is not None:
+        _check_status(frame, os.stat(frame.file))
+
+
+def _check_status(frame: Frame, status: os.stat_result) -> None:
     if (status.st_size, status.st_mtime_ns) != (frame.size, frame.mtime_ns):
         raise _changed(frame.path)
 

@@ -1,33 +1,30 @@
 """From frames to the pixels of a tile.
 
 `read_tile` is a function of small values (frames, tile): it opens what it needs, so it can
-run in any thread or process. Uncompressed pixels are read with positioned reads straight
-into the tile; a memory map would count the page cache against the process. Open files are
-kept, fewer than the system's limit, so that the system's read-ahead sees each file read
-in order.
+run in any thread or process. How pixels lie in a file is what a frame's `stored` knows; no
+format is known here. Open files are kept, fewer than the system's limit, so that the system's
+read-ahead sees each file read in order.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pulsar_dask.formats.compressed import open_tiled, read_section
-from pulsar_dask.formats.expanded import SCRATCH, read_expanded, read_window
+from pulsar_dask.formats import openfiles
 from pulsar_dask.formats.guard import guarded
 from pulsar_dask.formats.ledger import Ledger
-from pulsar_dask.formats.openfiles import open_file, open_limit, open_plain
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.kernels.checksum import Sums, both_sums
-from pulsar_dask.kernels.loaded import if_loaded
-from pulsar_dask.kernels.ordersum import WEIGHTS
 from pulsar_dask.kernels.pixels import PixelType
 from pulsar_dask.kernels.tile import Tile
+
+if TYPE_CHECKING:
+    from astropy.io import fits
 
 Array = np.ndarray[Any, Any]
 #: Of a tile, all of it.
@@ -57,51 +54,33 @@ def read_tile(
     """
     ledger = getattr(_COUNTING, "ledger", None) if counted is not None else None
     part = tile if counted is None or counted is WHOLE else counted
-    done = _read_at_once(frames, tile, out, ledger) if part == tile else 0
-    for frame, image in zip(frames[done:], out[done:], strict=True):
-        guarded(_READERS[frame.storage])(frame, tile, image)
-        if ledger is not None:
-            sums, count = sum_part(frame, tile, part, image)
-            ledger.add(frame.path, sums.words, count, sums.order)
+    done = 0
+    while done < len(frames):
+        run = _run(frames, done, whole=part == tile)
+        images = out[done : done + len(run)]
+        found = guarded(_read)(run[0], run, tile, images, ledger is not None and part == tile)
+        if ledger is not None and found is not None:
+            ledger.add_all([frame.path for frame in run], found.tolist(), images[0].nbytes)
+        elif ledger is not None:
+            for frame, image in zip(run, images, strict=True):
+                sums, count = sum_part(frame, tile, part, image)
+                ledger.add(frame.path, sums.words, count, sums.order)
+        done += len(run)
     return out
 
 
-def _read_at_once(frames: Sequence[Frame], tile: Tile, out: Array, ledger: Ledger | None) -> int:
-    """Read uncompressed frames in compiled code, where it is loaded: between two reads in Python
-    a thread waits for the others. How many were read and counted; the others are to be read
-    one by one, which tells what is wrong."""
-    read_rows = if_loaded("read_rows", "sumcode")
-    rows, columns = frames[0].shape[-2:]
-    if read_rows is None or not hasattr(os, "pread"):
-        return 0
-    first = ((tile.plane * rows + tile.y) * columns + tile.x) * out.itemsize
-    # a whole tile's width is one row of bytes
-    height = tile.height if tile.width < columns else 1
-    parts = out.view(np.uint8).reshape(len(frames), height, -1)
-    open_one = guarded(open_plain)
-    done = 0
-    while done < len(frames):
-        group = frames[done : done + _AT_ONCE]
-        if any(frame.storage != "plain" for frame in group):
-            return done
-        files = [open_one(frame) for frame in group]
-        sums = np.empty((len(group) if ledger is not None else 0, 2), np.uint64)
-        count: int = read_rows(
-            np.array([file.number for file in files]),
-            np.array([frame.offset + first for frame in group]),
-            columns * out.itemsize,
-            parts[done : done + len(group)],
-            first,
-            WEIGHTS,
-            sums,
-        )
-        if ledger is not None:
-            names = [frame.path for frame in group[:count]]
-            ledger.add_all(names, sums[:count].tolist(), parts[0].nbytes)
-        done += count
-        if count < len(group):
-            return done
-    return done
+def _run(frames: Sequence[Frame], start: int, *, whole: bool) -> Sequence[Frame]:
+    """The next frames that are read in one go, at least one; more if a whole tile is counted."""
+    stored = frames[start].stored
+    end = start + 1
+    last = min(len(frames), start + stored.at_once) if whole else end
+    while end < last and type(frames[end].stored) is type(stored):
+        end += 1
+    return frames[start:end]
+
+
+def _read(first: Frame, frames: Sequence[Frame], tile: Tile, out: Array, sums: bool) -> Any:
+    return first.stored.read(frames, tile, out, sums=sums)
 
 
 def sum_part(frame: Frame, tile: Tile, part: Tile, image: Array) -> tuple[Sums, int]:
@@ -185,32 +164,10 @@ def to_values(stored: Array, pixels: PixelType) -> Array:
 
 def close_files() -> None:
     """Close the files kept open for reading, and drop the scratch file."""
-    open_file.cache_clear()
-    open_tiled.cache_clear()
-    SCRATCH.drop()
+    openfiles.close_kept()
 
 
-def _read_plain(frame: Frame, tile: Tile, image: Array) -> None:
-    read_window(open_plain(frame), frame.offset, frame, tile, image)
-
-
-#: Files read in one go: a thread holds so many open beyond those that are kept.
-_AT_ONCE = max(1, min(16, open_limit() // 16))
-
-
-def _read_tiled(frame: Frame, tile: Tile, image: Array) -> None:
-    (read_expanded if frame.expanded else read_section)(frame, tile, image)
-
-
-def _read_zarr(frame: Frame, tile: Tile, image: Array) -> None:
-    from pulsar_dask.formats import storeread
-
-    storeread.read_window(frame, tile, image)
-
-
-_READERS = {
-    "plain": _read_plain,
-    "tiled": _read_tiled,
-    "gzip": read_expanded,
-    "zarr": _read_zarr,
-}
+def read_header(frame: Frame) -> fits.Header:
+    """The image header of a frame as it would be were it not compressed, with the cards
+    of the primary header that it lacks."""
+    return frame.stored.header(frame)

@@ -11,7 +11,6 @@ import numpy as np
 
 from pulsar_dask.errors import printable
 from pulsar_dask.formats.guard import guarded
-from pulsar_dask.formats.hdus import BLOCK
 from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.formats.openfiles import open_plain
 from pulsar_dask.formats.reading import read_tile, sum_part
@@ -20,6 +19,8 @@ from pulsar_dask.kernels.checksum import MINUS_ZERO, Sums, both_sums
 from pulsar_dask.kernels.tile import Grid
 
 Array = np.ndarray[Any, Any]
+#: Bytes of a block of FITS.
+BLOCK = 2880
 #: Bytes that are read at a time where a file is read for its sum alone.
 STRETCH = 4_000_000
 
@@ -33,7 +34,7 @@ def pixel_sums(frame: Frame) -> Sums:
         The file cannot be read, is damaged, or has changed since it was scanned.
     """
     rows = max(1, STRETCH // (frame.shape[-1] * frame.pixels.stored.itemsize))
-    block = 1 if frame.expanded else frame.block[0]
+    block = 1 if frame.stored.expanded else frame.stored.block[0]
     rows = -(-rows // block) * block
     total = Sums()
     for _, tile in Grid(frame.shape, min(rows, frame.shape[-2]), frame.shape[-1]):
@@ -57,19 +58,19 @@ def data_sum(frame: Frame) -> int:
     PulsarError
         As `pixel_sums`.
     """
-    if frame.storage not in ("plain", "tiled"):
+    if frame.stored.unit is None:
         return pixel_sum(frame)
-    return int(guarded(_data_sum)(frame))
+    return int(guarded(_unit_sum)(frame, *frame.stored.unit))
 
 
-def _data_sum(frame: Frame) -> int:
-    end = min(frame.size, frame.offset + -(-frame.length // BLOCK) * BLOCK)
+def _unit_sum(frame: Frame, start: int, length: int) -> int:
+    end = min(frame.size, start + -(-length // BLOCK) * BLOCK)
     file, total = open_plain(frame), Sums()
     part = np.empty(STRETCH, np.uint8)
-    for start in range(frame.offset, end, STRETCH):
-        part = part[: end - start]
-        file.read_into(part, start)
-        total += both_sums(part, start - frame.offset)
+    for place in range(start, end, STRETCH):
+        part = part[: end - place]
+        file.read_into(part, place)
+        total += both_sums(part, place - start)
     return total.words
 
 
@@ -131,7 +132,7 @@ def _mismatch(frame: Frame, sums: Sums) -> str | None:
         return None
     pixels = sums.words
     data_problem, header_problem, order_problem = _MISMATCHES
-    if frame.storage != "tiled":
+    if not frame.stored.coded:
         data = pixels
         if stated.data not in (None, data):  # what is in the padding counts, too
             data = data_sum(frame)

@@ -4,11 +4,53 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass
 
 from astropy.io import fits
 
-from pulsar_dask.formats.hdus import Hdu, Keywords, integer, refusal
-from pulsar_dask.frames.frame import Coding, RiceTable
+from pulsar_dask.errors import refusal
+from pulsar_dask.formats.hdus import Hdu, Keywords, integer
+
+
+@dataclass(frozen=True, slots=True)
+class RiceTable:
+    """Where the Rice-coded tiles of an image lie: rows of a binary table that point into its
+    heap (FITS standard 4.0, section 10.1)."""
+
+    rows: int
+    """Byte in the file at which the table begins."""
+    row_bytes: int
+    column: int
+    """Byte in a row at which (length, offset) of a tile stand."""
+    wide: bool
+    """Whether those are 64-bit numbers."""
+    heap: int
+    """Byte in the file at which the heap begins."""
+    block: int
+    """Pixels in a coding block."""
+    bytepix: int
+    """Bytes of a coded pixel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """How an image's tiles are compressed (FITS standard 4.0, section 10.1)."""
+
+    algorithm: str
+    depth: int
+    """Planes of a tile."""
+    quantised: bool
+    """Whether floats are coded as integers with a scale for each tile."""
+    mixed: bool
+    """Whether some tiles may be coded by another algorithm."""
+    rows: int
+    """Byte in the file at which the table of tiles begins."""
+    row_bytes: int
+    heap: int
+    """Byte in the file at which the heap begins."""
+    gzipped: tuple[tuple[int, bool], ...]
+    """Columns that point to gzipped tiles: byte in a row, whether the numbers are of 64 bits."""
+
 
 #: Neither do the algorithms for tiles, but for two that code a plain area as one number.
 _TILE_RATIO = 4096

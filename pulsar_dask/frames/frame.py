@@ -7,56 +7,133 @@ function of it, so it travels to any thread, process or machine.
 from __future__ import annotations
 
 import math
-import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+import numpy as np
+
+from pulsar_dask.errors import DAMAGED
+from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.keywords import kind_of
 from pulsar_dask.kernels.pixels import PixelType
+from pulsar_dask.kernels.tile import Tile
 
-Storage = Literal["plain", "tiled", "gzip", "zarr"]
-#: Rows of a compression tile up to which reading it again for each tile is worth while.
-MOST_BLOCK_ROWS = 64
+if TYPE_CHECKING:
+    from astropy.io import fits
 
-
-@dataclass(frozen=True, slots=True)
-class RiceTable:
-    """Where the Rice-coded tiles of an image lie: rows of a binary table that point into its
-    heap (FITS standard 4.0, section 10.1)."""
-
-    rows: int
-    """Byte in the file at which the table begins."""
-    row_bytes: int
-    column: int
-    """Byte in a row at which (length, offset) of a tile stand."""
-    wide: bool
-    """Whether those are 64-bit numbers."""
-    heap: int
-    """Byte in the file at which the heap begins."""
-    block: int
-    """Pixels in a coding block."""
-    bytepix: int
-    """Bytes of a coded pixel."""
+Array = np.ndarray[Any, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Coding:
-    """How an image's tiles are compressed (FITS standard 4.0, section 10.1)."""
+class Stored(Protocol):
+    """How the pixels of a frame are stored: the value of its format, small and frozen.
 
-    algorithm: str
-    depth: int
-    """Planes of a tile."""
-    quantised: bool
-    """Whether floats are coded as integers with a scale for each tile."""
-    mixed: bool
-    """Whether some tiles may be coded by another algorithm."""
-    rows: int
-    """Byte in the file at which the table of tiles begins."""
-    row_bytes: int
-    heap: int
-    """Byte in the file at which the heap begins."""
-    gzipped: tuple[tuple[int, bool], ...]
-    """Columns that point to gzipped tiles: byte in a row, whether the numbers are of 64 bits."""
+    All that reads pixels goes through it and knows no format. What is here holds for a format
+    that says nothing else; each has its own `header` and `read`. Methods are called on the value
+    of the frame, or of the first of the frames, that they are given.
+    """
+
+    way_out: ClassVar[str] = DAMAGED
+    """What to do about a damaged file."""
+    coded: ClassVar[bool] = False
+    """Whether the data unit that DATASUM is of holds other bytes than the pixels."""
+
+    @property
+    def token(self) -> int:
+        """Which image of its file it is."""
+        return 0
+
+    @property
+    def block(self) -> tuple[int, int]:
+        """Rows and columns of a compression tile or chunk; (1, 1) where pixels lie as they are."""
+        return 1, 1
+
+    @property
+    def rice(self) -> object | None:
+        """How to decode its pixels, where they are Rice-coded integers."""
+        return None
+
+    @property
+    def expanded(self) -> bool:
+        """Whether its pixels have to be expanded into a scratch file before a tile is read."""
+        return False
+
+    @property
+    def at_once(self) -> int:
+        """Frames of this format that are read in one go."""
+        return 1
+
+    @property
+    def unit(self) -> tuple[int, int] | None:
+        """Byte at which its data unit begins in its file, and its length without padding; None
+        where there is no such thing to read."""
+        return None
+
+    def place(self, path: str) -> str:
+        """What a user knows a frame of that path by: its file, or the store that it is in."""
+        return path
+
+    def file(self, path: str) -> str | None:
+        """The file whose size and time tell whether a frame of that path is as it was scanned;
+        None: nothing does."""
+        return path
+
+    def origin(self, frame: Frame) -> str:
+        """The file that its pixels came from."""
+        return frame.path
+
+    def header(self, frame: Frame) -> fits.Header:
+        """The header of its image, as it would be were it not compressed."""
+        raise NotImplementedError
+
+    def read(self, frames: Sequence[Frame], tile: Tile, out: Array, *, sums: bool) -> Array | None:
+        """Read a tile of up to `at_once` frames of this format, as their pixels are stored.
+
+        Parameters
+        ----------
+        frames : sequence of Frame
+        tile : Tile
+        out : ndarray, shape (frames, tile height, tile width), dtype of the stored pixels
+            To be filled.
+        sums : bool
+            Whether sums of the bytes that are read are wanted.
+
+        Returns
+        -------
+        ndarray of uint64, shape (frames, 2), or None
+            Both sums (see `checksum.Sums`), if they are wanted and are known here.
+        """
+        raise NotImplementedError
+
+    def parts(self, frame: Frame) -> Iterator[bytes | memoryview]:
+        """All pixels of a frame that is `expanded`, in order."""
+        return iter(())
+
+    def checks(self, frame: Frame) -> bool:
+        """Whether what is read is compared with checksums that are none of a header."""
+        return False
+
+    # --- what that holds in memory, known from headers before a pixel is read ------------------
+
+    @property
+    def expanders(self) -> int | None:
+        """Threads of which more expand nothing faster; None: each helps."""
+        return None
+
+    def holds(self, frames: Sequence[Frame], *, compiled: bool, spare: int) -> Holds:
+        """What reading a tile of frames of this format holds beside its pixels, those aside that
+        are expanded; `spare` are bytes for each pixel that are planned for what the thread does
+        when it does not read."""
+        return Holds()
+
+    def expanding_bytes(self, frame: Frame, *, compiled: bool) -> int:
+        """What expanding a frame holds in each thread."""
+        return 0
+
+    def sum_bytes(self, frame: Frame, stretch: int, *, compiled: bool) -> int:
+        """What reading a frame for its sums alone holds in each thread, in parts of so many bytes
+        or of whole compression tiles and chunks."""
+        return 2 * stretch
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +157,11 @@ class Frame:
 
     path: str
     """Absolute path."""
-    hdu: int
-    """Index of the HDU that holds the image."""
     shape: tuple[int, ...]
     """(y, x) or (plane, y, x), in pixels."""
     pixels: PixelType
-    storage: Storage
-    """"plain": pixels lie in the file as they are; "tiled": tile-compressed; "gzip": in a .gz;
-    "zarr": in a Zarr store."""
-    offset: int
-    """Byte at which the data of its HDU begin (in the expanded file for "gzip")."""
-    block: tuple[int, int]
-    """Rows and columns of a compression tile or chunk; (1, 1) where pixels lie as they are."""
-    rice: RiceTable | None
-    """How to decode the tiles, where they are Rice-coded integers."""
+    stored: Stored
+    """Where they lie in the file, and how they are read."""
     size: int
     """Bytes in the file when it was scanned."""
     mtime_ns: int
@@ -119,26 +187,20 @@ class Frame:
     """What is wrong with a keyword that a pipeline would need, in words."""
     inode: int = 0
     """Number of the file and time of its status, where it was scanned; see
-    `reading.check_unchanged`."""
+    `openfiles.check_unchanged`."""
     ctime_ns: int = 0
-    index: int = 0
-    """Place among the frames of a Zarr store."""
-    depth: int = 1
-    """Frames in its Zarr store, which are read together."""
-    length: int = 0
-    """Bytes of data in its HDU, without padding."""
     stated: Stated | None = None
     """Checksums in its header, where there are any."""
-    coding: Coding | None = None
-    """How its tiles are compressed, where they are."""
 
     @property
-    def file(self) -> str:
+    def file(self) -> str | None:
         """The file whose size and time tell whether the frame is as it was scanned."""
-        if self.storage != "zarr":
-            return self.path
-        # the path is store/place/name, so that each frame has its own
-        return os.path.join(os.path.dirname(os.path.dirname(self.path)), "zarr.json")
+        return self.stored.file(self.path)
+
+    @property
+    def place(self) -> str:
+        """What a user knows it by: its file, or the store that it is in."""
+        return self.stored.place(self.path)
 
     @property
     def kind(self) -> str | None:
@@ -148,14 +210,6 @@ class Frame:
     @property
     def is_master(self) -> bool:
         return kind_of(self.label)[1]
-
-    @property
-    def expanded(self) -> bool:
-        """Whether its pixels have to be expanded into a scratch file before a tile is read:
-        a .gz cannot be entered in the middle, nor can a compression tile of many rows."""
-        return self.storage == "gzip" or (
-            self.storage == "tiled" and self.block[0] > MOST_BLOCK_ROWS
-        )
 
     @property
     def nbytes(self) -> int:

@@ -47,7 +47,7 @@ class Source:
 
     @staticmethod
     def of(role: Role, source: Frame) -> Source:
-        return Source(role, source.path, source.storage == "zarr")
+        return Source(role, source.path, source.place != source.path)
 
     @staticmethod
     def of_list(path: str, sums: Sums) -> Source:

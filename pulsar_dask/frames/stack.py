@@ -50,7 +50,7 @@ def stored_alike(frames: Sequence[Frame]) -> bool:
 
 def stack_block(frames: Sequence[Frame]) -> tuple[int, int]:
     """Rows and columns that a tile should be a multiple of."""
-    blocks = [f.block for f in frames if not f.expanded]
+    blocks = [f.stored.block for f in frames if not f.stored.expanded]
     return max((b[0] for b in blocks), default=1), max((b[1] for b in blocks), default=1)
 
 

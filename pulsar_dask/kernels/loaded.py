@@ -14,14 +14,21 @@ from pulsar_dask.kernels.pixels import PixelType
 SMALL_STACK, SMALL_RICE, RICE_FILE = 150_000_000, 4_000_000, 300_000
 
 
+class Stored(Protocol):
+    """How the pixels of a frame are stored, as far as it matters here."""
+
+    @property
+    def rice(self) -> object | None: ...
+
+
 class Frame(Protocol):
-    """A frame, as far as it matters here."""
+    """A frame, likewise."""
 
     @property
     def nbytes(self) -> int: ...
 
     @property
-    def rice(self) -> Any: ...
+    def stored(self) -> Stored: ...
 
     @property
     def pixels(self) -> PixelType: ...
@@ -31,7 +38,7 @@ def worth_compiling(frames: Sequence[Frame]) -> bool:
     """Whether a stack repays loading the compiled code, or that is loaded."""
     if is_loaded():
         return True
-    rice = [f.nbytes for f in frames if f.rice]
+    rice = [f.nbytes for f in frames if f.stored.rice]
     small = sum(rice) + RICE_FILE * len(rice) <= SMALL_RICE
     return not small or sum(f.nbytes for f in frames) > SMALL_STACK
 
@@ -59,5 +66,5 @@ class Kernel(NamedTuple):
     @staticmethod
     def of(frames: Sequence[Frame], pixels: PixelType, method: Any = None) -> Kernel:
         """What reading frames, and combining them as pixels of some type, needs."""
-        rice = {f.pixels.stored.str for f in frames if f.rice}
+        rice = {f.pixels.stored.str for f in frames if f.stored.rice}
         return Kernel(len(frames), pixels, method, tuple(sorted(rice)))

@@ -12,8 +12,8 @@ import numpy as np
 from pulsar_dask.combine import Combine
 from pulsar_dask.engine.layer import token
 from pulsar_dask.formats.buffers import thread_buffer
+from pulsar_dask.formats.holding import reading_holds
 from pulsar_dask.formats.reading import read_tile, read_values
-from pulsar_dask.formats.stackread import reading_holds
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.stack import stored_alike
@@ -192,9 +192,13 @@ def flat_holds(group: FlatGroup, together: int, *, spare: int) -> Holds:
     reading = reading_holds(group.reads, spare=spare)
     size = max(f.pixels.stored.itemsize for f in group.frames)
     around = 2 * reach * columns
-    if any(f.block[1] < columns for f in group.reads if not f.expanded):  # a tile may be narrower
+    if any(
+        f.stored.block[1] < columns for f in group.reads if not f.stored.expanded
+    ):  # a tile may be narrower
         around += 2 * reach * (group.shape[-2] + 2 * reach)
-    blocks = max(f.block[0] * columns for f in group.reads) if around and reading.pixel else 0
+    blocks = (
+        max(f.stored.block[0] * columns for f in group.reads) if around and reading.pixel else 0
+    )
     rows = around * ((8 + size) * n + 32) + (around + 2 * blocks) * sum(reading.pixel.values())
     listed = len(group.defects.places) if group.defects is not None else 0
     return reading + Holds(

@@ -33,12 +33,12 @@ def cube_layer(frames: Sequence[Frame]) -> Layer:
         planes=(Plane(FRAMES, str(dtype), (len(frames),)),),
         reads=frames,
         holds=stackread.stack_holds(frames) + Holds(pixel={"conversion": 3 * 8}),
-        kernel=Kernel.of(frames, frames[0].pixels) if any(f.rice for f in frames) else None,
+        kernel=Kernel.of(frames, frames[0].pixels) if any(f.stored.rice for f in frames) else None,
     )
 
 
 def cube_tile(tile: Tile, frames: Sequence[Frame], dtype: str) -> dict[str, Array]:
     """One tile of all frames as values, shape (frames, tile height, tile width)."""
-    if worth_compiling(frames) and any(f.rice for f in frames):
+    if worth_compiling(frames) and any(f.stored.rice for f in frames):
         importlib.import_module("pulsar_dask.kernels.rice")  # loaded, it decodes on all threads
     return {FRAMES: read_values(frames, tile, np.dtype(dtype))}

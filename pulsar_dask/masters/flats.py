@@ -11,7 +11,8 @@ import numpy as np
 
 from pulsar_dask.engine.memory import room, too_little
 from pulsar_dask.errors import PulsarError, printable, warn
-from pulsar_dask.formats.scan import read_header, scan_frame, scan_frames
+from pulsar_dask.formats.reading import read_header
+from pulsar_dask.formats.scan import scan_frame, scan_frames
 from pulsar_dask.frames.alike import check_calibrator, check_group
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.groups import (

@@ -39,7 +39,7 @@ class PulsarBackend(BackendEntrypoint):
             )
         (frame,) = frames
         rows = max(1, TARGET // (frame.shape[-1] * frame.pixels.native.itemsize))
-        rows = -(-rows // frame.block[0]) * frame.block[0]
+        rows = -(-rows // frame.stored.block[0]) * frame.stored.block[0]
         dims = ("plane", "y", "x")[-len(frame.shape) :]
         chunks = dict(zip(dims, (1, rows, frame.shape[-1])[-len(dims) :], strict=True))
         image = xr.Variable(

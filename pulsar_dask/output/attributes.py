@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from pulsar_dask.formats.storeread import files_of
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.output.header import clean_header
 
@@ -29,7 +28,7 @@ def coordinates(frames: Sequence[Frame]) -> dict[str, Any]:
         return np.array([np.nan if v is None else v for v in values], "f8")
 
     return {
-        "file": ("frame", files_of(frames)),
+        "file": ("frame", [f.stored.origin(f) for f in frames]),
         "date": ("frame", np.array(list(dates()), "datetime64[ns]")),
         "exposure": ("frame", numbers(f.exposure for f in frames), {"units": "s"}),
         "filter": ("frame", [f.filter or "" for f in frames]),

@@ -255,4 +255,4 @@ def write(store: CubeStore, executor: Executor, **options: Any) -> None:
 
 
 def _stores(frames: Sequence[Frame]) -> list[str]:
-    return list({os.path.dirname(f.file) for f in frames if f.storage == "zarr"})
+    return list({f.place for f in frames if f.place != f.path})

@@ -15,8 +15,15 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
 from pulsar_dask._version import CREATOR, __version__
-from pulsar_dask.formats.cards import COMMENTARY, ascii_text, standard_card, standard_date, tidy
-from pulsar_dask.formats.scan import STRUCTURE, read_header
+from pulsar_dask.formats.cards import (
+    COMMENTARY,
+    STRUCTURE,
+    ascii_text,
+    standard_card,
+    standard_date,
+    tidy,
+)
+from pulsar_dask.formats.reading import read_header
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.keywords import EXPOSURE_KEYWORDS, TEMPERATURE_KEYWORDS
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from pulsar_dask.engine.make import make
 from pulsar_dask.errors import PulsarError, printable
-from pulsar_dask.formats import stackread
-from pulsar_dask.formats.scan import read_header
+from pulsar_dask.formats import holding
+from pulsar_dask.formats.reading import read_header
 from pulsar_dask.frames import stack
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
@@ -67,7 +67,7 @@ def compare_again(
         )
         # both as float64, rounded and read anew, and which are missing
         held = 5 * 8 + 3 + 2 * master.pixels.stored.itemsize
-        holds = Holds(pixel={"comparison": held}) + stackread.reading_holds([master])
+        holds = Holds(pixel={"comparison": held}) + holding.reading_holds([master])
         sink = CompareSink(recipe.products[-1].layer, DifferingPixels(master, plane), holds, tiles)
         make(recipe, [sink], executor, memory=options.memory, summed=())
     differing, compared = sink.total.tolist()

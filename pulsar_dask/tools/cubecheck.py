@@ -9,8 +9,7 @@ from dask.system import CPU_COUNT
 from pulsar_dask.engine.make import make
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.errors import printable
-from pulsar_dask.formats import stackread
-from pulsar_dask.formats.storeread import files_of
+from pulsar_dask.formats import holding
 from pulsar_dask.frames import stack
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
@@ -26,7 +25,9 @@ def check_cube(
     frames: Sequence[Frame], folders: Sequence[str], options: Options, findings: Findings
 ) -> None:
     """Compare all pixels of a cube with those of the files that it was made of."""
-    sources = [Source("input", path, in_store(path)) for path in files_of(frames)]
+    sources = [
+        Source("input", path, in_store(path)) for path in (f.stored.origin(f) for f in frames)
+    ]
     origins = find_origins(sources, folders, lambda frames: options.threads or CPU_COUNT)
     say_problems(origins, findings)
     pairs = [
@@ -54,7 +55,7 @@ def _differing_pixels(pairs: Sequence[tuple[Frame, Frame]], options: Options) ->
     size = cube[0].pixels.native.itemsize
     holds = Holds(pixel={"cube": len(cube) * size, "comparison": 3 * len(cube)})
     take = DifferingFrames(cube, str(cube[0].pixels.native))
-    sink = CompareSink(layer, take, holds + stackread.reading_holds(cube))
+    sink = CompareSink(layer, take, holds + holding.reading_holds(cube))
     with options.executor() as executor:
         make(Recipe((), (layer,)), [sink], executor, memory=options.memory, summed=())
     return [int(n) for n in sink.total]

@@ -161,13 +161,13 @@ def _compare_stored(origins: Sequence[Origin]) -> list[Origin]:
 
 
 def _store(origin: Origin) -> str:
-    return origin.file.file if isinstance(origin.file, Frame) else ""
+    return origin.file.place if isinstance(origin.file, Frame) else ""
 
 
 def _count(frames: Sequence[Frame], ledger: Ledger) -> None:
     first = frames[0]
     with reading.counting(ledger):
-        for _, tile in Grid(first.shape, *first.block):
+        for _, tile in Grid(first.shape, *first.stored.block):
             image = np.empty((1, *tile.shape), first.pixels.stored)
             for frame in frames:
                 reading.read_tile([frame], tile, image)

@@ -14,10 +14,11 @@ from pulsar_dask._version import CREATOR
 from pulsar_dask.cli.report import Report
 from pulsar_dask.engine import memory
 from pulsar_dask.errors import PulsarError, count, printable, reason, terminal_text
-from pulsar_dask.formats import decoding, reading, sums
+from pulsar_dask.formats import holding, reading, sums
 from pulsar_dask.formats.ledger import Ledger
-from pulsar_dask.formats.scan import read_header, scan_frames
-from pulsar_dask.formats.storeread import has_checksums, in_cube
+from pulsar_dask.formats.reading import read_header
+from pulsar_dask.formats.scan import scan_frames
+from pulsar_dask.formats.zarr import in_cube
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.provenance import read_trace
 from pulsar_dask.inputs.words import FITS_NAME
@@ -224,9 +225,8 @@ def _check_whole(master: Frame, threads: int, findings: Findings) -> None:
     found, remarks = sums.check_sums([master], Ledger(), threads)
     for remark in remarks:
         findings.say(remark.removeprefix(f"{printable(master.path)}: "), Status.WRONG)
-    if master.storage == "zarr":
-        if has_checksums(master):
-            findings.say("whole, the checksums of its chunks match")
+    if master.stored.checks(master):
+        findings.say("whole, the checksums of its chunks match")
     elif master.stated is not None and not remarks:
         findings.say("whole, its CHECKSUM and DATASUM match")
         order, pixels = master.stated.order, found[master.path].words
@@ -239,9 +239,7 @@ def _check_whole(master: Frame, threads: int, findings: Findings) -> None:
 
 
 def _home(master: Frame) -> str:
-    folder = os.path.dirname(master.path)
-    # of a Zarr store the path goes on with place and name
-    return os.path.dirname(os.path.dirname(folder)) if master.storage == "zarr" else folder
+    return os.path.dirname(master.place)
 
 
 def threads_for(frames: Sequence[Frame], options: Options) -> int:
@@ -256,7 +254,7 @@ def threads_for(frames: Sequence[Frame], options: Options) -> int:
     if not frames:
         return threads
     compiled = loaded.worth_compiling(frames)
-    each = decoding.sum_bytes(frames, compiled, sums.STRETCH)
+    each = holding.sum_bytes(frames, compiled, sums.STRETCH)
     room = max(memory.room(options.memory), SOME_BYTES)
     if each > room:
         raise memory.too_little(options.memory, each, "a look at its inputs")

@@ -15,7 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pulsar_dask.errors import PulsarError
+from pulsar_dask.formats.gzipped import Gzipped
+from pulsar_dask.formats.plain import Plain
 from pulsar_dask.formats.scan import scan_frame, scan_frames
+from pulsar_dask.formats.tiled import Tiled
 
 PLACES = ["primary", "extension", "tiled", "gzip"]
 
@@ -38,8 +41,8 @@ def test_shape_and_place(tmp_path, place, shape):
     frame = scan(path)
     assert frame.path == str(path)
     assert frame.shape == shape
-    assert frame.hdu == (1 if place in ("extension", "tiled") else 0)
-    assert frame.storage == {"tiled": "tiled", "gzip": "gzip"}.get(place, "plain")
+    assert frame.stored.hdu == (1 if place in ("extension", "tiled") else 0)
+    assert type(frame.stored) is {"tiled": Tiled, "gzip": Gzipped}.get(place, Plain)
     assert frame.nbytes == np.prod(shape) * 2
 
 
@@ -49,7 +52,7 @@ def test_pixels_lie_where_it_says(tmp_path, place):
     path = write_at(tmp_path, place, stored)
     frame = scan(path)
     content = gzip.decompress(path.read_bytes()) if place == "gzip" else path.read_bytes()
-    assert content[frame.offset :][: stored.nbytes] == stored.astype(">i2").tobytes()
+    assert content[frame.stored.offset :][: stored.nbytes] == stored.astype(">i2").tobytes()
 
 
 @pytest.mark.parametrize("bitpix", STORED)
@@ -106,7 +109,7 @@ def test_blank_outside_the_type_means_nothing(tmp_path):
 @pytest.mark.parametrize("tile", [(1, 20), (4, 5), (10, 20), (3, 20)])
 def test_compression_tile(tmp_path, tile):
     path = write_at(tmp_path, "tiled", np.zeros((10, 20), "i2"), tile=tile)
-    assert scan(path).block == tile
+    assert scan(path).stored.block == tile
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -147,7 +150,7 @@ def test_first_image_counts(tmp_path):
     image, other = fits.ImageHDU(np.zeros((3, 4), "i2")), fits.ImageHDU(np.zeros((5, 6), "i2"))
     fits.HDUList([fits.PrimaryHDU(), table, line, image, other]).writeto(tmp_path / "f.fit")
     frame = scan(tmp_path / "f.fit")
-    assert (frame.hdu, frame.shape) == (3, (3, 4))
+    assert (frame.stored.hdu, frame.shape) == (3, (3, 4))
 
 
 LABELS = {
@@ -299,8 +302,8 @@ def test_truncated_data_are_refused(tmp_path, place, how):
     path = write_at(tmp_path, place, stored, tile=(1, 36))
     frame = scan(path)
     with fits.open(path, disable_image_compression=True) as hdus:
-        info = hdus[frame.hdu].fileinfo()
-        start, size = info["datLoc"], hdus[frame.hdu].header
+        info = hdus[frame.stored.hdu].fileinfo()
+        start, size = info["datLoc"], hdus[frame.stored.hdu].header
         used = abs(size["BITPIX"]) // 8 * (size["NAXIS1"] * size["NAXIS2"]) + size.get("PCOUNT", 0)
     os.truncate(path, start + (used - 1 if how == "one byte" else used // 2))
     with pytest.raises(PulsarError, match="truncated") as caught:

@@ -46,7 +46,7 @@ def test_pixels_of_any_noise(tmp_path, data):
     tile = data.draw(st.sampled_from([(1, shape[1]), (1, 50), (4, 33)]))
     tile = tuple(map(min, tile, shape))
     path = write_frame(tmp_path / "f.fits.fz", stored, place="tiled", tile=tile)
-    assert scan_frame(str(path)).rice is not None
+    assert scan_frame(str(path)).stored.rice is not None
     same(read(path), stored)
     y, x = (data.draw(st.integers(0, n - 1)) for n in shape)
     same(read(path, y, x, shape[0] - y, shape[1] - x), stored[y:, x:])
@@ -58,7 +58,7 @@ def test_a_tile_that_ends_elsewhere_is_damaged(tmp_path, dtype, scale):
     """Its length is in the table, its last bit in its last byte: the two must agree."""
     stored = noise(dtype, (5, 90), scale, 10, 0)
     path = write_frame(tmp_path / "f.fits.fz", stored, place="tiled", tile=(1, 90))
-    table, whole = scan_frame(str(path)).rice, path.read_bytes()
+    table, whole = scan_frame(str(path)).stored.rice, path.read_bytes()
     at = table.rows + 3 * table.row_bytes + table.column
     length = int.from_bytes(whole[at : at + 4], "big")
     for wrong in (1, length // 2, length - 1, length + 1, length + 7):
@@ -74,7 +74,7 @@ def test_codes_without_an_end_stop_at_the_end_of_their_tile(tmp_path, fill):
     """Zeros to the end of the file are one code, of more bits than a pixel has."""
     stored = noise("i2", (3, 5000), 40, 0, 0)
     path = write_frame(tmp_path / "f.fits.fz", stored, place="tiled", tile=(1, 5000))
-    table, whole = scan_frame(str(path)).rice, bytearray(path.read_bytes())
+    table, whole = scan_frame(str(path)).stored.rice, bytearray(path.read_bytes())
     whole[table.heap + 3 :] = bytes([fill]) * len(whole[table.heap + 3 :])
     path.write_bytes(whole)
     with pytest.raises(PulsarError, match="compressed row 0 is damaged"):

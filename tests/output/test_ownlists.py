@@ -10,7 +10,8 @@ import pytest
 from helpers import names, run
 from night import stack, write, write_stack
 
-from pulsar_dask.formats.scan import read_header, scan_frame
+from pulsar_dask.formats.reading import read_header
+from pulsar_dask.formats.scan import scan_frame
 from pulsar_dask.frames.provenance import read_trace, read_written
 from pulsar_dask.output.ours import is_ours
 

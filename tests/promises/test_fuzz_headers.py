@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.formats.reading import close_files, read_values
-from pulsar_dask.formats.scan import read_header, scan_frames
+from pulsar_dask.formats.reading import close_files, read_header, read_values
+from pulsar_dask.formats.scan import scan_frames
 from pulsar_dask.frames.groups import by_exposure, by_filter
 from pulsar_dask.frames.naming import filter_code
 from pulsar_dask.kernels.tile import Tile

@@ -62,7 +62,7 @@ def code(request, monkeypatch) -> str:
 
     assert pulsar_dask.kernels.sumcode
     if request.param == "numpy":
-        for module in ("kernels.checksum", "formats.reading"):
+        for module in ("kernels.checksum", "formats.plain"):
             monkeypatch.setattr(f"pulsar_dask.{module}.if_loaded", lambda *names: None)
     return str(request.param)
 
@@ -261,7 +261,7 @@ def night(made, tmp_path) -> Path:
 def exchange(path: Path, a: int, b: int) -> None:
     """Two rows, or planes, of a frame change places in its file."""
     image = raw(path)
-    before, start = datasum(image), scan_frame(path).offset
+    before, start = datasum(image), scan_frame(path).stored.offset
     image[[a, b]] = image[[b, a]]
     assert datasum(image) == before
     data = bytearray(path.read_bytes())

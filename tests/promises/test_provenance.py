@@ -152,8 +152,8 @@ def test_data_that_do_not_match_are_warned_about(tmp_path):
 def test_a_compressed_tile_that_decodes_to_something_else_is_warned_about(tmp_path):
     path = checked(tmp_path / "a.fit", stack(1, 1, 900, shape=(31, 50))[0], compressed=True)
     frame = scan_frame(path)
-    assert frame.rice is not None
-    flip(path, frame.rice.heap + 20)
+    assert frame.stored.rice is not None
+    flip(path, frame.stored.rice.heap + 20)
     (said,) = med_says(tmp_path, "a.fit")
     assert "a.fit: the data do not match their DATASUM" in said
 

@@ -6,14 +6,15 @@ import functools
 import os
 import threading
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from astropy.io import fits
 
 from pulsar_dask._version import CREATOR
-from pulsar_dask.errors import PulsarError, count, printable
-from pulsar_dask.formats.hdus import DAMAGED_STORE, Keywords, refusal
+from pulsar_dask.errors import PulsarError, count, printable, refusal
+from pulsar_dask.formats.hdus import Keywords
 from pulsar_dask.formats.storechunks import check_chunks, chunks_of, read_texts, slices
 from pulsar_dask.formats.storeformat import (
     FILE,
@@ -26,14 +27,92 @@ from pulsar_dask.formats.storeformat import (
     read_array,
     read_description,
 )
-from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.frame import Frame, Stored
+from pulsar_dask.frames.holds import MB, Holds
 from pulsar_dask.frames.keywords import frame_keywords
 from pulsar_dask.kernels.tile import Tile
 
 Array = np.ndarray[Any, Any]
+#: What to do about a store that is damaged.
+DAMAGED_STORE = "write this store again, with ⟦overwrite⟧"
+#: What reading holds of a window of all frames of a store: it, the chunks that it comes from, and
+#: what they are made of.
+_CHUNK_COPIES = 3
+#: Bytes of the threads and codecs that read a store.
+_PROCESS_BYTES = 30 * MB
 
 
-def scan_store(path: str) -> list[Frame]:
+@dataclass(frozen=True, slots=True)
+class InStore(Stored):
+    """A frame of a cube, or the one that a master is."""
+
+    way_out: ClassVar[str] = DAMAGED_STORE
+
+    variable: str
+    """The array that it is in."""
+    index: int
+    """Place among the frames of the store."""
+    depth: int
+    """Frames in the store, which are read together."""
+    block: tuple[int, int] = (1, 1)
+
+    def place(self, path: str) -> str:
+        # the path is store/place/name, so that each frame has its own
+        return os.path.dirname(os.path.dirname(path))
+
+    def file(self, path: str) -> str:
+        return os.path.join(self.place(path), "zarr.json")
+
+    def origin(self, frame: Frame) -> str:
+        """Of a frame in a cube the file that the cube was made of."""
+        if self.variable == MASTER:
+            return frame.path
+        return _files(frame.place, frame.size, frame.mtime_ns)[self.index]
+
+    def header(self, frame: Frame) -> fits.Header:
+        """The header that it had in its file."""
+        return _header(_headers(frame.place, frame.size, frame.mtime_ns)[self.index])
+
+    def read(self, frames: Sequence[Frame], tile: Tile, out: Array, *, sums: bool) -> None:
+        for frame, image in zip(frames, out, strict=True):
+            try:
+                _read_window(frame, cast(InStore, frame.stored), tile, image)
+            except (PulsarError, OSError):
+                raise
+            except Exception as error:  # what zarr says goes on with bytes
+                raise ValueError(str(error).split(". ")[0]) from error
+
+    def checks(self, frame: Frame) -> bool:
+        """Whether each chunk of the store is read with a checksum of its own."""
+        return "crc32c" in read_array(frame.place, self.variable).codec_names
+
+    def holds(self, frames: Sequence[Frame], *, compiled: bool, spare: int) -> Holds:
+        """For each pixel a window of all its frames, and while that is made the chunks it comes
+        from."""
+        pixel = {"chunks of all frames": max(map(_window_bytes, frames))}
+        return Holds(pixel, process={"reading a Zarr store": _PROCESS_BYTES})
+
+    def sum_bytes(self, frame: Frame, stretch: int, *, compiled: bool) -> int:
+        area = min(self.block[0], frame.shape[-2]) * frame.shape[-1]
+        held = area * (frame.pixels.stored.itemsize + _window_bytes(frame))
+        return max(Stored.sum_bytes(self, frame, stretch, compiled=compiled), held)
+
+
+def in_cube(frame: Frame) -> bool:
+    """Whether a frame is one of a cube."""
+    return isinstance(frame.stored, InStore) and frame.stored.variable == FRAMES
+
+
+def _window_bytes(frame: Frame) -> int:
+    return _CHUNK_COPIES * cast(InStore, frame.stored).depth * frame.pixels.stored.itemsize
+
+
+def recognise(path: str) -> bool:
+    """Whether a path that ends as a store's is one."""
+    return os.path.isdir(path)
+
+
+def scan(path: str) -> list[Frame]:
     """The frames of a cube, or the one of a master, as their headers describe them.
 
     Raises
@@ -41,7 +120,6 @@ def scan_store(path: str) -> list[Frame]:
     PulsarError
         The store is not complete, parts of it are gone, or this program did not write it.
     """
-    path = os.path.abspath(path)
     name = printable(path)
     description = read_description(path)
     known = description["attributes"]
@@ -73,19 +151,13 @@ def scan_store(path: str) -> list[Frame]:
         return [
             Frame(
                 path=os.path.join(path, str(i), os.path.basename(file.replace("\\", "/"))),
-                hdu=0,
                 shape=array.image,
                 pixels=PIXELS[array.dtype],
-                storage="zarr",
-                offset=0,
-                block=(array.chunks[-2], array.chunks[-1]),
-                rice=None,
+                stored=InStore(variable, i, len(names), (array.chunks[-2], array.chunks[-1])),
                 size=status.st_size,
                 mtime_ns=status.st_mtime_ns,
                 inode=status.st_ino,
                 ctime_ns=status.st_ctime_ns,
-                index=i,
-                depth=len(names),
                 **frame_keywords(Keywords(_header(text))),  # type: ignore[arg-type]
             )
             for i, (file, text) in enumerate(zip(names, texts, strict=True))
@@ -96,23 +168,6 @@ def scan_store(path: str) -> list[Frame]:
         raise refusal(path, f"cannot be read ({error})", DAMAGED_STORE) from error
 
 
-def header_of(frame: Frame) -> fits.Header:
-    """The header that a frame of a store had in its file."""
-    texts = _headers(os.path.dirname(frame.file), frame.size, frame.mtime_ns)
-    return _header(texts[frame.index])
-
-
-def has_checksums(frame: Frame) -> bool:
-    """Whether each chunk of a store is read with a checksum of its own."""
-    return "crc32c" in read_array(os.path.dirname(frame.file), _variable(frame)).codec_names
-
-
-def files_of(frames: Sequence[Frame]) -> list[str]:
-    """The files that frames are in, of those in a cube the ones that it was made of."""
-    names = functools.cache(lambda store: _texts(store, FILE))
-    return [names(os.path.dirname(f.file))[f.index] if in_cube(f) else f.path for f in frames]
-
-
 def _header(text: str) -> fits.Header:
     return fits.Header.fromstring(text, sep="\n")
 
@@ -120,38 +175,26 @@ def _header(text: str) -> fits.Header:
 _HELD = threading.local()
 
 
-def read_window(frame: Frame, tile: Tile, image: Array) -> None:
+def _read_window(frame: Frame, stored: InStore, tile: Tile, image: Array) -> None:
     """Pixels of one frame, as a FITS file would store them.
 
     The chunks hold all frames; they stay at hand for the next frame's same tile.
     """
-    key = frame.file, frame.mtime_ns, tile
+    key = frame.place, frame.mtime_ns, tile
     if getattr(_HELD, "key", None) != key:
         _HELD.key = _HELD.values = None  # before the next ones are made
-        store = os.path.dirname(frame.file)
-        form, array = _open_array(store, frame.size, frame.mtime_ns, _variable(frame))
-        check_chunks(store, form, tile)
+        form, array = _open_array(frame.place, frame.size, frame.mtime_ns, stored.variable)
+        check_chunks(frame.place, form, tile)
         planes = (tile.plane,) if len(frame.shape) == 3 else ()
         values = array[(..., *planes, *slices(tile))]
         _HELD.values = values if values.ndim == 3 else values[None]
         _HELD.key = key
-    values = _HELD.values[frame.index]
+    values = _HELD.values[stored.index]
     if frame.pixels.other_sign:
         unsigned = values.view(f"u{values.itemsize}")
         flipped = unsigned ^ unsigned.dtype.type(1 << (8 * values.itemsize - 1))
         values = flipped.view("u1" if values.itemsize == 1 else f"i{values.itemsize}")
     image[...] = values
-
-
-def in_cube(frame: Frame) -> bool:
-    """Whether a frame is one of a cube."""
-    return frame.storage == "zarr" and os.path.isdir(
-        os.path.join(os.path.dirname(frame.file), FRAMES)
-    )
-
-
-def _variable(frame: Frame) -> str:
-    return FRAMES if in_cube(frame) else MASTER
 
 
 @functools.lru_cache(maxsize=32)
@@ -176,6 +219,11 @@ def _headers(store: str, size: int, mtime_ns: int) -> list[str]:
     if (header := read_array(store, MASTER).header) is None:
         raise ValueError("its master has no header")
     return [header]
+
+
+@functools.lru_cache(maxsize=8)
+def _files(store: str, size: int, mtime_ns: int) -> list[str]:
+    return _texts(store, FILE)
 
 
 def _texts(store: str, variable: str) -> list[str]:

@@ -1,0 +1,44 @@
+"""What reading frames holds in memory, whatever their formats: known before a pixel is read."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Sequence
+
+from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.holds import Holds
+from pulsar_dask.kernels import loaded
+
+#: Bytes for each frame once the plan is made: its place in the graph, in the trace, in sums.
+FRAME_BYTES = 2_000
+
+
+def reading_holds(frames: Sequence[Frame], *, spare: int = 0) -> Holds:
+    """What reading a tile of some frames holds beside its pixels; `spare` as for `Stored.holds`."""
+    compiled = loaded.worth_compiling(frames)
+    formats: dict[type, list[Frame]] = {}
+    for frame in frames:
+        formats.setdefault(type(frame.stored), []).append(frame)
+    each = (some[0].stored.holds(some, compiled=compiled, spare=spare) for some in formats.values())
+    return functools.reduce(operator.add, each, Holds())
+
+
+def expanding_bytes(frames: Sequence[Frame], compiled: bool) -> int:
+    """What expanding those of some frames that have to be holds in each thread. What one frees,
+    the system's allocator keeps for that thread, also where one decodes at a time."""
+    each = (f.stored.expanding_bytes(f, compiled=compiled) for f in frames if f.stored.expanded)
+    return max(each, default=0)
+
+
+def most_expanders(frames: Sequence[Frame]) -> int | None:
+    """Threads of which more expand nothing faster; None: each helps."""
+    most = (f.stored.expanders for f in frames if f.stored.expanded)
+    return min((n for n in most if n is not None), default=None)
+
+
+def sum_bytes(frames: Sequence[Frame], compiled: bool, stretch: int) -> int:
+    """What reading some frames for their sums alone holds in each thread, in parts of so many
+    bytes or of whole compression tiles and chunks."""
+    each = (f.stored.sum_bytes(f, stretch, compiled=compiled) for f in frames)
+    return max(expanding_bytes(frames, compiled), 2 * stretch, *each)
