@@ -58,10 +58,9 @@ def kept_bytes(frame: Frame, compiled: bool) -> int:
     return 0 if is_slow(frame, compiled) else math.ceil(coded_bytes(frame))
 
 
-def tile_bytes(frame: Frame, compiled: bool, spare: int = 0) -> int:
+def tile_bytes(frame: Frame, compiled: bool) -> int:
     """While one compression tile is decoded, beside `window_bytes` (measured): what astropy makes
-    of its bytes on the way to pixels, one copy after the other; beyond `spare` bytes for each of
-    its pixels."""
+    of its bytes on the way to pixels, one copy after the other."""
     if not is_slow(frame, compiled) or frame.coding is None:
         return 0
     size, coding = frame.pixels.stored.itemsize, frame.coding
@@ -73,9 +72,7 @@ def tile_bytes(frame: Frame, compiled: bool, spare: int = 0) -> int:
         steps = max(steps, 2 * size)
     if frame.pixels.blank is not None:
         steps += 1
-    held = tile_pixels(frame) * (steps + 2 * coded_bytes(frame))
-    area = math.prod(map(min, frame.block, frame.shape[-2:]))
-    return max(0, math.ceil(held - area * max(0, spare - window_bytes(frame, compiled))))
+    return math.ceil(tile_pixels(frame) * (steps + 2 * coded_bytes(frame)))
 
 
 def expanding_bytes(frames: Sequence[Frame], compiled: bool) -> int:

@@ -44,9 +44,9 @@ def compare_again(
         recipe = recipe_again(
             by_role, trace.steps, threads=executor.slots, gigabytes=options.memory
         )
-        # both as float64, rounded and read anew, and which are missing
-        held = 5 * 8 + 3 + 2 * master.pixels.stored.itemsize
-        holds = Holds(pixel={"comparison": held}) + stackread.reading_holds([master])
+        # both as float64, and which are missing
+        held = 2 * 8 + 3
+        holds = Holds(pixel={"comparison": held}) + stackread.values_holds([master])
         sink = CompareSink(recipe.products[-1].layer, DifferingPixels(master), holds, tiles)
         make(recipe, [sink], executor, memory=options.memory, summed=())
     differing, compared = sink.total.tolist()
