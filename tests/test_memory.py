@@ -39,19 +39,18 @@ def try_draw(number: int, most: int, folder: Path, record, *, tight: bool, easy:
     """Ask for the least that a draw needs, then give it just that, and more."""
     d = draw(number, most)
     words = prepare(folder, d)
-    # a list is read before the rest can be planned, so that there may be a second refusal
-    memory = known = 0.01 if tight else AMPLE
-    for _ in range(4):
-        took = measured(folder, words, memory, d.threads)
-        if (least := least_of(took)) is None:
-            break
-        assert took.status == 1, d
-        known = memory = least + HAIR
-    assert memory > 0.01, (d, took.said)
-    for give in [known] * (tight or not easy) + [max(AMPLE, 1.5 * known)] * easy:
-        took = took if give == memory else measured(folder, words, give, d.threads)
-        assert took.status == 0, (d, give, took.said)
-        assert took.peak <= give * 1e9, (d, give, took.plans)
+    memory = 0.01
+    for hair in [HAIR] * tight + [0] * easy:
+        memory = memory if hair else max(AMPLE, 1.5 * memory)
+        # what is held before there is a plan, such as a list, may be refused first
+        while least := least_of(took := measured(folder, words, memory, d.threads, hair=hair)):
+            assert took.status == 1, d
+            assert memory < least, (d, took.said)
+            memory = least + HAIR
+        assert took.status == 0, (d, memory, took.said)
+        give = max(plan["budget"] for plan in took.plans)
+        assert took.peak <= give, (d, give, took.plans)
+        memory = give / 1e9
         total = max(plan["total"] for plan in took.plans)
         libraries = max(plan["process"] for plan in took.plans) - 40_000_000
         if took.peak > libraries + FROM:
