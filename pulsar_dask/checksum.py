@@ -14,7 +14,7 @@ import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -92,26 +92,26 @@ def order_in(value: object) -> tuple[int, int] | None:
 
 def file_sums(path: str) -> Sums:
     """`both_sums` of a whole file."""
-    total, at = Sums(), 0
     with open(path, "rb") as file:
-        while part := file.read(_STRETCH):
-            total += both_sums(np.frombuffer(part, np.uint8), at)
-            at += len(part)
+        return _sums_of(file)
+
+
+def _sums_of(file: BinaryIO) -> Sums:
+    total, at = Sums(), 0
+    while part := file.read(_STRETCH):
+        total += both_sums(np.frombuffer(part, np.uint8), at)
+        at += len(part)
     return total
-
-
-def file_sum(path: str) -> int:
-    """`word_sum` of a whole file."""
-    return file_sums(path).words
 
 
 def is_as_written(path: str) -> bool:
     """Whether the words of a FITS file with CHECKSUM, and nothing behind its one HDU, add up, and
     lie in the order that it states; a program that changes pixels may make CHECKSUM anew."""
-    found = file_sums(path)
-    if found.words != MINUS_ZERO:
-        return False
-    with open(path, "rb") as file:
+    with open(path, "rb") as file:  # once: another file may get the name meanwhile
+        found = _sums_of(file)
+        if found.words != MINUS_ZERO:
+            return False
+        file.seek(0)
         cards = iter(functools.partial(file.read, 80), b"")
         head = list(itertools.takewhile(_END.__ne__, cards))
         stated = next((c for c in head if c.startswith(ORDER_CARD.ljust(8).encode() + b"= '")), b"")

@@ -16,7 +16,6 @@ A chunk that cannot be decoded counts as missing, and is written again.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,8 +31,8 @@ from pulsar_dask.frame import Frame
 from pulsar_dask.graph import TileGraph
 from pulsar_dask.reading import read_values
 from pulsar_dask.run import Computer, OnDone, Output
-from pulsar_dask.storechunks import chunk_index, chunk_name, decode
-from pulsar_dask.storeformat import FRAMES, ArrayFormat, read_bounded
+from pulsar_dask.storechunks import chunk_index, decode, read_chunk
+from pulsar_dask.storeformat import ArrayFormat
 from pulsar_dask.storeseal import Piece, piece
 from pulsar_dask.tiles import Grid, Plan, Tile
 
@@ -135,9 +134,8 @@ def compared(
     Of `every` frame all pixels, else of some a row, of each in some chunk.
     """
     index = chunk_index(array, tile)
-    path = os.path.join(store, chunk_name(FRAMES, index))
     try:
-        data = read_bounded(path, 2 * array.chunk_bytes + 1_000_000)
+        data = read_chunk(store, array, index)
         chunk = decode(array, data)[..., : tile.height, : tile.width]
     except Exception:  # zarr has no one class for what can be wrong
         return np.array([_UNREADABLE, 0, 0], "f8")
@@ -150,7 +148,7 @@ def compared(
                 state = i
                 break
     else:
-        number = int(np.ravel_multi_index(index, _counts(array)))
+        number = int(np.ravel_multi_index(index, array.counts))
         row = number % tile.height
         part = replace(tile, y=tile.y + row, height=1)
         for i in range(number % len(frames), len(frames), array.count):
@@ -159,10 +157,6 @@ def compared(
                 state = i
                 break
     return np.array([state, *piece(data)], "f8")
-
-
-def _counts(array: ArrayFormat) -> list[int]:
-    return [-(-n // m) for n, m in zip(array.shape, array.chunks, strict=True)]
 
 
 def _same(a: Array, b: Array) -> bool:

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
+from pulsar_dask import storechunks
 from pulsar_dask.errors import PulsarError, count, printable
 from pulsar_dask.frame import Frame, frame_keywords
 from pulsar_dask.outputs import CREATOR
 from pulsar_dask.scan import DAMAGED_STORE, Keywords, refusal
-from pulsar_dask.storechunks import check_chunks, chunks_of, read_texts, slices
+from pulsar_dask.storechunks import chunks_of, read_texts
 from pulsar_dask.storeformat import (
     FILE,
     FRAMES,
@@ -128,10 +129,8 @@ def read_window(frame: Frame, tile: Tile, image: Array) -> None:
     if getattr(_HELD, "key", None) != key:
         _HELD.key = _HELD.values = None  # before the next ones are made
         store = os.path.dirname(frame.file)
-        form, array = _open_array(store, frame.size, frame.mtime_ns, _variable(frame))
-        check_chunks(store, form, tile)
-        planes = (tile.plane,) if len(frame.shape) == 3 else ()
-        values = array[(..., *planes, *slices(tile))]
+        array = _known_array(store, frame.size, frame.mtime_ns, _variable(frame))
+        values = storechunks.read_window(store, array, tile)
         _HELD.values = values if values.ndim == 3 else values[None]
         _HELD.key = key
     values = _HELD.values[frame.index]
@@ -154,18 +153,16 @@ def _variable(frame: Frame) -> str:
 
 
 @functools.lru_cache(maxsize=32)
-def _open_array(store: str, size: int, mtime_ns: int, variable: str) -> tuple[ArrayFormat, Any]:
-    """What an array is, and the array; `size` and `mtime_ns` are those of the store's metadata."""
-    import zarr
-
-    form = read_array(store, variable)  # in every process that opens it
+def _known_array(store: str, size: int, mtime_ns: int, variable: str) -> ArrayFormat:
+    """How an array is stored; `size` and `mtime_ns` are those of the store's metadata."""
+    array = read_array(store, variable)  # in every process that reads it
     status = os.stat(os.path.join(store, "zarr.json"))
     if (status.st_size, status.st_mtime_ns) != (size, mtime_ns):
         raise PulsarError(
             f"{printable(store)}: the store changed after it was looked at; "
             "run again when nothing writes to it"
         )
-    return form, zarr.open_array(os.path.join(store, variable), mode="r", zarr_format=3)
+    return array
 
 
 @functools.lru_cache(maxsize=8)
