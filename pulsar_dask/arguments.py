@@ -181,14 +181,12 @@ no_verify = click.option(
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-own_outputs = options(
-    click.option(
-        "--output-dir",
-        metavar="DIR",
-        type=click.Path(file_okay=False),
-        default=".",
-        help="Where the outputs go. [default: the current folder]",
-    ),
+own_outputs = click.option(
+    "--output-dir",
+    metavar="DIR",
+    type=click.Path(file_okay=False),
+    default=".",
+    help="Where the outputs go. [default: the current folder]",
 )
 
 exposures = options(
@@ -202,6 +200,10 @@ exposures = options(
         help="Seconds within which exposures are the same. [default: 0.001]",
     ),
 )
+
+#: Of the tools that combine frames into a master, and of those that make one for each group.
+combining = options(input_options, execution_options, no_verify, common_options)
+grouping = options(exposures, own_outputs, combining)
 
 from_row = click.option(
     "--origin",

@@ -12,14 +12,14 @@ from pulsar_dask.arguments import (
     CONTEXT,
     Command,
     Tools,
+    combining,
     common_options,
     execution_options,
-    exposures,
     from_row,
+    grouping,
     how_many,
     input_options,
     no_verify,
-    own_outputs,
 )
 
 
@@ -90,10 +90,7 @@ def _settings(options: dict[str, Any]) -> Any:
     help="Type of the output's pixels. [default: float32; float64 for 32- and 64-bit integers "
     "and 64-bit floats]",
 )
-@input_options
-@execution_options
-@no_verify
-@common_options
+@combining
 def med(names: tuple[str, ...], dtype: str | None, **options: Any) -> None:
     """Combine FITS images by their median, pixel by pixel.
 
@@ -113,12 +110,7 @@ def med(names: tuple[str, ...], dtype: str | None, **options: Any) -> None:
     "--bias", metavar="SPEC", help="The bias: a file, a mask, a folder, a list or a number."
 )
 @how_many
-@exposures
-@own_outputs
-@input_options
-@execution_options
-@no_verify
-@common_options
+@grouping
 def makedark(
     input_spec: tuple[str, ...], bias: str | None, hot_pixels: int | None, **options: Any
 ) -> None:
@@ -148,12 +140,7 @@ def makedark(
     help="The list of hot pixels, instead of cosme<exp>.lst in the same places.",
 )
 @from_row
-@exposures
-@own_outputs
-@input_options
-@execution_options
-@no_verify
-@common_options
+@grouping
 def makeflat(
     input_spec: tuple[str, ...],
     dark: str | None,

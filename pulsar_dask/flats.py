@@ -120,13 +120,10 @@ def flat_tile(tile: Tile, group: FlatGroup, scales: Array) -> Array:
     )[0].reshape(tile.shape)
 
 
-def frame_levels(
-    group: FlatGroup, first: int, last: int, size: int | tuple[int, int]
-) -> FrameLevels:
-    """Exact medians of frames `first` to `last` (not included), read in bands of so many rows, or
-    tiles of rows and columns."""
-    rows, columns = size if isinstance(size, tuple) else (size, group.shape[-1])
-    grid = Grid(group.shape, max(1, rows), columns)
+def frame_levels(group: FlatGroup, first: int, last: int, size: tuple[int, int]) -> FrameLevels:
+    """Exact medians of frames `first` to `last` (not included), read in tiles of so many rows and
+    columns."""
+    grid = Grid(group.shape, *size)
     frames = group.frames[first:last]
     medians = np.empty((len(frames), group.planes))
     raw = np.empty_like(medians)

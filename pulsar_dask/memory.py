@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import sys
 
 import psutil
 
+from pulsar_dask import tiles
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.limits import group_limit
 from pulsar_dask.tiles import GB, MB
@@ -91,11 +91,7 @@ def room(gigabytes: float | None) -> int:
 
 def too_little(gigabytes: float | None, size: int, what: str) -> PulsarError:
     """The error for what takes so many bytes beside the process, more than there is `room` for."""
-    needed = math.ceil((process_bytes() + size) / GB * 100) / 100
-    return PulsarError(
-        f"--memory {budget(gigabytes) / GB:.3g} is too little: "
-        f"{what} needs at least {needed:.2f} GB"
-    )
+    return tiles.too_little(budget(gigabytes), process_bytes() + size, what)
 
 
 def process_bytes() -> int:

@@ -11,15 +11,12 @@ import weakref
 from collections.abc import Mapping
 from typing import Any
 
+from pulsar_dask.disk import fcntl
 from pulsar_dask.held import Folder
 from pulsar_dask.interrupts import uninterrupted
 
-fcntl: Any
 msvcrt: Any
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
+if fcntl is None:  # Windows
     import msvcrt
 
 _PART = re.compile(r"\..*\.pulsar-([0-9a-f]{12})\.part", re.DOTALL)

@@ -89,9 +89,9 @@ def _interrupt(number: int, frame: Any) -> None:
 def _end(status: int, *, flush: bool = True) -> None:
     """End at once. All is closed by now, and to take the libraries down in order would cost a
     tenth of a second, in which Python would no longer heed our handlers of signals."""
-    for stream in (sys.stdout, sys.stderr):
-        if flush:
-            stream.flush()
+    if flush:
+        sys.stdout.flush()
+        sys.stderr.flush()
     if _came:  # libraries may have made something else of it, or nothing
         die(_came[0])
     os._exit(status)

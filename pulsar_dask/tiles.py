@@ -27,6 +27,14 @@ READ_RUN = 256_000
 MOST_HELD = 4
 
 
+def too_little(budget: int, needed: int, what: str = "this", *, where: str = "") -> PulsarError:
+    """The error for what needs more bytes than the budget has."""
+    return PulsarError(
+        f"--memory {budget / GB:.3g} is too little: "
+        f"{what} needs at least {math.ceil(needed / GB * 100) / 100:.2f} GB{where}"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Tile:
     """A rectangle of one plane: rows y to y + height, columns x to x + width."""
@@ -183,10 +191,7 @@ def plan_tiles(
     else:
         needed = base + max(expanding, after, each if slots is None else threads * each)
         where = "" if slots is None else f" in a process with {threads} threads"
-        raise PulsarError(
-            f"--memory {budget / GB:.3g} is too little: "
-            f"this needs at least {math.ceil(needed / GB * 100) / 100:.2f} GB{where}"
-        )
+        raise too_little(budget, needed, where=where)
     most = ((budget - base) // count - thread) // pixel
     # where little is read for what a pixel holds, tiles need not be as large
     wanted = max(

@@ -127,7 +127,7 @@ def levels(path, images, *, dark=0.0, listed=(), bayer=False, rows=3, **constant
     with pytest.MonkeyPatch.context() as patch:
         for name, value in constants.items():
             patch.setattr(flats, name, value)
-        return frame_levels(group, 0, len(frames), rows)
+        return frame_levels(group, 0, len(frames), (rows, shape[-1]))
 
 
 def net(image, dark, listed, step=1):
@@ -227,5 +227,5 @@ def test_scales(tmp_path):
     images[1][1] = 40.0
     frames = [scan_frame(write(tmp_path / f"s{i}.fit", image)) for i, image in enumerate(images)]
     group = FlatGroup(tuple(frames), 0.0, None)
-    parts = [frame_levels(group, i, i + 1, 2) for i in range(2)]
+    parts = [frame_levels(group, i, i + 1, (2, 4)) for i in range(2)]
     same(frame_scales(frames, 5000.0, *parts), [[625.0, 625.0], [250.0, 125.0]])

@@ -15,8 +15,8 @@ from astropy.io import fits
 from helpers import datasum, images, names, run, shapes, write_frame
 from hypothesis import given
 from hypothesis import strategies as st
-from night import Night, stack, tool
-from test_trace import flip, verify
+from night import Night, tool
+from test_trace import flip, of_an_archive, verify
 
 from pulsar_dask import ordersum
 from pulsar_dask.atomic import AtomicFile
@@ -221,14 +221,8 @@ def raw(path: Path) -> np.ndarray:
 
 
 def test_the_order_does_not_care_how_an_archive_keeps_the_frame(tmp_path):
-    frame = stack(3, 1, 500, shape=(40, 33))[0]
-    stored = (frame.astype("i4") - 32768).astype("i2")
-    for name, place in (("a.fit", "primary"), ("b.fit", "tiled"), ("c.fit.gz", "primary")):
-        write_frame(tmp_path / name, stored, bzero=32768, place=place)
-    tool("cube", "a.fit", "d.zarr", "--no-sequence", cwd=tmp_path)
-    for name in ("a.fit", "b.fit", "c.fit.gz", "d.zarr"):
-        tool("med", name, "m.fit", "--no-sequence", "--overwrite", cwd=tmp_path)
-        assert list(orders(tmp_path / "m.fit").values()) == [order_of_image(stored)]
+    for master, stored in of_an_archive(tmp_path):
+        assert list(orders(master).values()) == [order_of_image(stored)]
 
 
 # --- verify ------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import shutil
 import string
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -119,15 +120,22 @@ def test_sums_taken_by_compiled_code_in_narrow_tiles(tmp_path):
     assert sums(tmp_path / "flat_l.fit") == right
 
 
-def test_the_sum_does_not_care_how_an_archive_keeps_the_frame(tmp_path):
+def of_an_archive(folder: Path) -> Iterator[tuple[Path, np.ndarray]]:
+    """A master of one frame, which is plain, compressed, gzipped, in a cube; and the frame's
+    pixels as stored."""
     frame = stack(3, 1, 500, shape=(40, 33))[0]
     stored = (frame.astype("i4") - 32768).astype("i2")
     for name, place in (("a.fit", "primary"), ("b.fit", "tiled"), ("c.fit.gz", "primary")):
-        write_frame(tmp_path / name, stored, bzero=32768, place=place)
-    run("cube", "a.fit", "d.zarr", "--no-sequence", cwd=tmp_path)
+        write_frame(folder / name, stored, bzero=32768, place=place)
+    run("cube", "a.fit", "d.zarr", "--no-sequence", cwd=folder)
     for name in ("a.fit", "b.fit", "c.fit.gz", "d.zarr"):
-        run("med", name, "m.fit", "--no-sequence", "--overwrite", cwd=tmp_path)
-        (found,) = sums(tmp_path / "m.fit").values()
+        run("med", name, "m.fit", "--no-sequence", "--overwrite", cwd=folder)
+        yield folder / "m.fit", stored
+
+
+def test_the_sum_does_not_care_how_an_archive_keeps_the_frame(tmp_path):
+    for master, stored in of_an_archive(tmp_path):
+        (found,) = sums(master).values()
         assert found == datasum(stored)
 
 
