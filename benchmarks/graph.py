@@ -55,7 +55,7 @@ def main() -> None:
     product = stack_product("median", None, frames, method("median"), rounds=False)
     recipe = Recipe([product])
     grid = cut(recipe.shape, tiles)
-    graph = Graph(recipe, grid, [(product.layer.name, Encode(product.dtypes))])
+    graph = Graph(recipe.layers, grid, [(product.layer.name, Encode(product.dtypes))])
     with Client(address, set_as_default=False) as client:
         cluster = Cluster(client)
         cluster.check_workers()

@@ -94,7 +94,7 @@ class Bench:
         """
         name = f"`med` on {TINY[0]} x {TINY[1]} x {TINY[2]} (start-up, compiled code loaded)"
         job = peers.med(self.darks(*TINY), self.folder("tiny"), *options, name=name)
-        code = "import pulsar_dask.kernels.compiled; from pulsar_dask.start import med; med()"
+        code = "import pulsar_dask.kernels.compiled; from pulsar_dask.__main__ import med; med()"
         return replace(job, argv=[sys.executable, "-c", code, *job.argv[1:]])
 
     def time(self, jobs: Sequence[Job]) -> Measured:

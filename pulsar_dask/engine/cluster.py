@@ -139,7 +139,7 @@ class Cluster:
         self, graph: Graph, sinks: Sequence[Sink], plan: Plan, watch: Watch, ledger: Ledger
     ) -> dict[str, Any]:
         """See `make.Executor`."""
-        frames = graph.recipe.frames
+        frames = graph.frames
         values: dict[str, Any] = {}
         todo = {layer.name: layer for layer in graph.once}
         while todo:  # what they return is small, and kept here it outlives every worker

@@ -19,8 +19,8 @@ from typing import Any
 from dask._task_spec import DataNode, Task, TaskRef
 from dask.tokenize import tokenize
 
-from pulsar_dask.engine.layer import Index, Layer, Taker
-from pulsar_dask.engine.recipe import Recipe
+from pulsar_dask.engine.layer import Index, Layer, Taker, frames_read, in_order
+from pulsar_dask.frames.frame import Frame
 from pulsar_dask.kernels.tile import Grid, Tile
 
 
@@ -70,9 +70,10 @@ def arguments(layer: Layer, made: Mapping[str, Any]) -> list[Any]:
 
 @dataclass
 class Graph:
-    """The layers of a recipe over a grid."""
+    """Layers over a grid."""
 
-    recipe: Recipe
+    layers: Sequence[Layer]
+    """Each after those that it takes."""
     grid: Grid
     takers: Sequence[tuple[str, Taker]] = ()
     """What sinks do with tiles; see `evaluate`."""
@@ -80,12 +81,16 @@ class Graph:
     """Indices of tiles that are not to be made."""
 
     @property
+    def frames(self) -> list[Frame]:
+        return frames_read(self.layers)
+
+    @property
     def once(self) -> list[Layer]:
-        return [layer for layer in self.recipe.layers if layer.once]
+        return [layer for layer in self.layers if layer.once]
 
     @property
     def each(self) -> list[Layer]:
-        return [layer for layer in self.recipe.layers if not layer.once]
+        return [layer for layer in self.layers if not layer.once]
 
     def tiles(self) -> Iterator[tuple[Index, Tile]]:
         """(index, tile) of those that are to be made."""
@@ -114,7 +119,7 @@ class Graph:
     def lazy(self, layer: Layer, plane: str) -> tuple[str, dict[Hashable, Any]]:
         """A plane of a layer as the tasks of a dask array: its name, and all tasks."""
         suffix = tokenize(self.grid)  # two tilings are not to be mixed
-        wanted = Recipe((), (layer,)).layers
+        wanted = in_order([layer])
         calls = {needed.name: f"{needed.name}-{suffix}" for needed in wanted}
         tasks: dict[Hashable, Any] = {}
         for one in wanted:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +54,26 @@ def layer(kind: str, function: Callable[..., Any], *inputs: Any, **more: Any) ->
     """A layer whose name tells what it depends on."""
     depends = [i.name if isinstance(i, Layer) else token(i) for i in inputs]
     return Layer(f"{kind}-{tokenize(depends)}", function, inputs, **more)
+
+
+def in_order(wanted: Iterable[Layer]) -> list[Layer]:
+    """Layers and all that they take, each once and after those that it takes."""
+    found: dict[str, Layer] = {}
+
+    def visit(layer: Layer) -> None:
+        if layer.name not in found:
+            for needed in layer.before:
+                visit(needed)
+            found[layer.name] = layer
+
+    for one in wanted:
+        visit(one)
+    return list(found.values())
+
+
+def frames_read(layers: Iterable[Layer]) -> list[Frame]:
+    """All frames that layers read, each once."""
+    return list({f.path: f for one in layers for f in (*one.reads, *one.also)}.values())
 
 
 def token(value: Any) -> Any:

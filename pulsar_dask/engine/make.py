@@ -61,7 +61,7 @@ def make(
     watch.planned(recipe, plan)
     done = [sink.begin(plan) for sink in sinks]
     graph = Graph(
-        recipe,
+        recipe.layers,
         plan.grid,
         [(sink.layer.name, sink.taker()) for sink in sinks],
         frozenset.intersection(*done),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from pulsar_dask.engine.layer import Layer
+from pulsar_dask.engine.layer import Layer, frames_read, in_order
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.provenance import Source, Trace
 from pulsar_dask.frames.step import Step
@@ -63,27 +63,12 @@ class Recipe:
     @cached_property
     def layers(self) -> list[Layer]:
         """All layers, each after those that it takes."""
-        found: dict[str, Layer] = {}
-
-        def visit(layer: Layer) -> None:
-            if layer.name not in found:
-                for needed in layer.before:
-                    visit(needed)
-                found[layer.name] = layer
-
-        for layer in (*(p.layer for p in self.products), *self.more):
-            visit(layer)
-        return list(found.values())
+        return in_order((*(p.layer for p in self.products), *self.more))
 
     @cached_property
     def frames(self) -> list[Frame]:
         """All frames that are read, each once."""
-        return list({f.path: f for f in self._read()}.values())
-
-    def _read(self) -> Iterable[Frame]:
-        for layer in self.layers:
-            yield from layer.reads
-            yield from layer.also
+        return frames_read(self.layers)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -53,7 +53,7 @@ class Threads:
                 values[key] = result
                 watch.done_once(once[key])
 
-        expanded.expand(graph.recipe.frames, plan.expanders)
+        expanded.expand(graph.frames, plan.expanders)
         tasks = graph.tasks(here)
         # An own pool: an interrupt while it starts a thread can leave that thread out of its
         # books, and only `shutdown` lets such a thread end.

@@ -27,7 +27,7 @@ from pulsar_dask.files.disk import (
 from pulsar_dask.files.held import Folder
 from pulsar_dask.files.interrupts import uninterrupted
 from pulsar_dask.files.part import NEW, Identity, Part, hold, identity, temporary_name
-from pulsar_dask.kernels.checksum import Sums
+from pulsar_dask.kernels.ordersum import Sums
 
 _ZEROS = bytes(1 << 20)
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask.errors import PulsarError, printable
-from pulsar_dask.kernels.checksum import Sums, both_sums
+from pulsar_dask.kernels.checksum import both_sums
+from pulsar_dask.kernels.ordersum import Sums
 
 fcntl: Any
 try:

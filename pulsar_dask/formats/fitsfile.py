@@ -23,7 +23,8 @@ from pulsar_dask.formats.tables import check_tiles, coding, rice_table
 from pulsar_dask.formats.tiled import Tiled
 from pulsar_dask.frames.frame import Frame, Stated
 from pulsar_dask.frames.keywords import frame_keywords
-from pulsar_dask.kernels.checksum import ORDER_CARD, order_in, word_sum
+from pulsar_dask.kernels.checksum import ORDER_CARD, word_sum
+from pulsar_dask.kernels.ordersum import order_in
 from pulsar_dask.kernels.pixels import PixelType
 
 #: gzip makes nothing smaller than this (its longest match in two bits of code).

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pulsar_dask.kernels.checksum import Sums, fold
-from pulsar_dask.kernels.ordersum import PRIME
+from pulsar_dask.kernels.ordersum import PRIME, Sums, fold
 
 Array = np.ndarray[Any, Any]
 

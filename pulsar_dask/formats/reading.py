@@ -19,7 +19,8 @@ from pulsar_dask.formats import openfiles
 from pulsar_dask.formats.guard import guarded
 from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.kernels.checksum import Sums, both_sums
+from pulsar_dask.kernels.checksum import both_sums
+from pulsar_dask.kernels.ordersum import Sums
 from pulsar_dask.kernels.pixels import PixelType
 from pulsar_dask.kernels.tile import Tile
 

@@ -15,7 +15,8 @@ from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.formats.openfiles import open_plain
 from pulsar_dask.formats.reading import read_tile, sum_part
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.kernels.checksum import MINUS_ZERO, Sums, both_sums
+from pulsar_dask.kernels.checksum import MINUS_ZERO, both_sums
+from pulsar_dask.kernels.ordersum import Sums
 from pulsar_dask.kernels.tile import Grid
 
 Array = np.ndarray[Any, Any]

@@ -15,7 +15,7 @@ import numpy as np
 
 from pulsar_dask.errors import DAMAGED
 from pulsar_dask.frames.holds import Holds
-from pulsar_dask.frames.keywords import kind_of
+from pulsar_dask.frames.naming import kind_of
 from pulsar_dask.kernels.pixels import PixelType
 from pulsar_dask.kernels.tile import Tile
 

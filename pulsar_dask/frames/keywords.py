@@ -3,48 +3,15 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from pulsar_dask.errors import printable
 
-#: IMAGETYP, lower case, without blanks, '_' and '-': what it means.
-KINDS = {
-    "dark": "dark",
-    "darkframe": "dark",
-    "flat": "flat",
-    "flatframe": "flat",
-    "flatfield": "flat",
-    "skyflat": "flat",
-    "domeflat": "flat",
-    "twilightflat": "flat",
-    "bias": "bias",
-    "biasframe": "bias",
-    "zero": "bias",
-    "zeroframe": "bias",
-    "light": "light",
-    "lightframe": "light",
-    "object": "light",
-    "science": "light",
-}
 EXPOSURE_KEYWORDS = ("EXPTIME", "EXPOSURE")
 TEMPERATURE_KEYWORDS = ("CCD-TEMP", "CCDTEMP", "DET-TEMP", "SENSTEMP")
 CAMERA_KEYWORDS = ("INSTRUME", "CAMERA")
 READOUT_KEYWORDS = ("READOUTM", "READMODE")
-
-
-def kind_of(label: str | None) -> tuple[str | None, bool]:
-    """The kind that an IMAGETYP stands for, and whether it is a master.
-
-    >>> kind_of(" DARK  "), kind_of("Master Flat"), kind_of(None)
-    (('dark', False), ('flat', True), (None, False))
-    """
-    if label is None:
-        return None, False
-    words = re.sub(r"[\s_-]+", "", label.lower())
-    master = words.startswith("master")
-    return KINDS.get(words.removeprefix("master"), "other"), master
 
 
 def frame_keywords(header: Mapping[str, Any]) -> dict[str, Any]:

@@ -66,3 +66,37 @@ def filter_meaning(name: str) -> str:
     """What spellings of a filter share: its code, else the name without case, blanks, '-', '_'."""
     word = re.sub(r"[\s_-]+", "", name.lower())
     return FILTER_CODES.get(word, word)
+
+
+#: IMAGETYP, lower case, without blanks, '_' and '-': what it means.
+KINDS = {
+    "dark": "dark",
+    "darkframe": "dark",
+    "flat": "flat",
+    "flatframe": "flat",
+    "flatfield": "flat",
+    "skyflat": "flat",
+    "domeflat": "flat",
+    "twilightflat": "flat",
+    "bias": "bias",
+    "biasframe": "bias",
+    "zero": "bias",
+    "zeroframe": "bias",
+    "light": "light",
+    "lightframe": "light",
+    "object": "light",
+    "science": "light",
+}
+
+
+def kind_of(label: str | None) -> tuple[str | None, bool]:
+    """The kind that an IMAGETYP stands for, and whether it is a master.
+
+    >>> kind_of(" DARK  "), kind_of("Master Flat"), kind_of(None)
+    (('dark', False), ('flat', True), (None, False))
+    """
+    if label is None:
+        return None, False
+    words = re.sub(r"[\s_-]+", "", label.lower())
+    master = words.startswith("master")
+    return KINDS.get(words.removeprefix("master"), "other"), master

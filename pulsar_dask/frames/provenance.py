@@ -19,7 +19,7 @@ from typing import Literal
 from pulsar_dask._version import __version__
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.step import Step
-from pulsar_dask.kernels.checksum import Sums
+from pulsar_dask.kernels.ordersum import Sums
 
 Role = Literal["input", "bias", "dark", "list"]
 _WIDTH = 72

@@ -12,15 +12,21 @@ import functools
 import itertools
 import math
 import os
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from pulsar_dask.kernels.loaded import if_loaded
-from pulsar_dask.kernels.ordersum import BLOCK_BYTES, PRIME, WEIGHTS, moved, sums_of_words
+from pulsar_dask.kernels.ordersum import (
+    BLOCK_BYTES,
+    PRIME,
+    WEIGHTS,
+    Sums,
+    fold,
+    order_in,
+    sums_of_words,
+)
 
 Array = np.ndarray[Any, Any]
 #: Keyword in a master: DATASUM and the sum that sees the order of the data.
@@ -30,28 +36,6 @@ ORDER_CARD = "DATAORD"
 MINUS_ZERO = 0xFFFFFFFF
 _STRETCH = 4 << 20
 _END = b"END".ljust(80)
-
-
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """Both sums of bytes of a data unit; of parts of one they add up."""
-
-    words: int = 0
-    """In ones' complement, as DATASUM; see `fold`."""
-    order: int = 0
-    """The one that sees the order; see `ordersum`."""
-
-    def __add__(self, other: Sums) -> Sums:
-        return Sums(fold(self.words + other.words), (self.order + other.order) % PRIME)
-
-    @property
-    def text(self) -> str:
-        """As a header has them, always of one length."""
-        return f"{self.words:010} {self.order:016x}"
-
-    def later(self, offset: int) -> Sums:
-        """The same data, where what they lie in begins so many bytes before, whole blocks."""
-        return Sums(self.words, moved(self.order, offset))
 
 
 def both_sums(data: Array, offset: int = 0, *, step: int = 0) -> Sums:
@@ -83,12 +67,6 @@ def both_sums(data: Array, offset: int = 0, *, step: int = 0) -> Sums:
 def word_sum(data: Array, offset: int = 0) -> int:
     """`Sums.words` alone, of bytes (ndarray of uint8) that begin at some byte of a data unit."""
     return both_sums(data, offset).words
-
-
-def order_in(value: object) -> tuple[int, int] | None:
-    """What `Sums.text` says; None where it is something else."""
-    found = re.fullmatch(r"(\d{10}) ([0-9a-f]{16})", str(value).strip(), re.ASCII)
-    return (int(found[1]), int(found[2], 16)) if found else None
 
 
 def file_sums(path: str) -> Sums:
@@ -141,17 +119,6 @@ def _data_bytes(head: Mapping[bytes, bytes]) -> int:
 def _number(head: Mapping[bytes, bytes], keyword: bytes) -> int:
     text = head.get(keyword, b"")[10:30].strip()
     return int(text) if text.lstrip(b"-").isdigit() else 0
-
-
-def fold(total: int) -> int:
-    """Ones' complement sum: carries are added back in.
-
-    >>> hex(fold(0x1_FFFFFFFF))
-    '0x1'
-    """
-    while total >> 32:
-        total = (total & 0xFFFFFFFF) + (total >> 32)
-    return total
 
 
 def encode_checksum(value: int) -> str:

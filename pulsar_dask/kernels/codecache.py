@@ -84,3 +84,18 @@ def _say(folder: str) -> None:
         "it nor kept, which costs time in each run; set NUMBA_CACHE_DIR to a folder that only "
         "you can write to"
     )
+
+
+_OPTIONS = {"nogil": True, "error_model": "numpy"}
+
+
+def jit(function: Any) -> Any:
+    """Compiled without the GIL and cached; where no folder for the cache can be written, or
+    others can write there, compiled anew in each process."""
+    return cached(**_OPTIONS)(function)
+
+
+def part(function: Any) -> Any:
+    """`jit` for what compiled code alone calls: without an entry from Python, and not cached
+    by itself."""
+    return njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)

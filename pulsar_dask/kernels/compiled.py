@@ -9,19 +9,17 @@ into, so what is compiled into one another lies in one file.
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
-from numba import njit, types
-from numba.extending import intrinsic
 
 from pulsar_dask.kernels import vectors
-from pulsar_dask.kernels.codecache import cached
+from pulsar_dask.kernels.codecache import jit, part
 from pulsar_dask.kernels.network import GROUP, group_comparators
 from pulsar_dask.kernels.vectors import (
     any_lane,
     at_most,
+    byteswap,
     choose,
     equal,
     fill,
@@ -35,7 +33,6 @@ from pulsar_dask.kernels.vectors import (
     store,
 )
 
-SWAP = sys.byteorder == "little"
 #: Bytes of each frame in a block: two vectors, so that 200 frames stay in the L1 cache and what
 #: a comparator costs besides its loads and stores is spread (four are no faster up to 100
 #: frames, slower above; measured).
@@ -82,28 +79,6 @@ def _aligned(shape: tuple[int, int], dtype: Any) -> Any:
 
 # What makes the loops without `vectors` vectorise (each measured): rows as slices, ranges over a
 # shape, "a if a < b else b" and not min(). Written otherwise they are up to 16 times slower.
-
-_OPTIONS = {"nogil": True, "error_model": "numpy"}
-
-
-def jit(function: Any) -> Any:
-    """Compiled without the GIL and cached; where no folder for the cache can be written, or
-    others can write there, compiled anew in each process."""
-    return cached(**_OPTIONS)(function)
-
-
-def part(function: Any) -> Any:
-    """`jit` for what compiled code alone calls: without an entry from Python, and not cached
-    by itself."""
-    return njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
-
-
-@intrinsic
-def byteswap(typingctx: Any, x: Any) -> Any:
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return args[0] if x.bitwidth == 8 else builder.bswap(args[0])
-
-    return (x(x), codegen) if isinstance(x, types.Integer) else None
 
 
 sort_group = vectors.network_of(group_comparators(), GROUP)

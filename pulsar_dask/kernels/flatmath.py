@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from pulsar_dask.kernels.median import SWAP
-from pulsar_dask.kernels.pixels import PixelType
+from pulsar_dask.kernels.pixels import SWAP, PixelType
 
 Array = np.ndarray[Any, Any]
+#: Most values near a median that are kept while it is looked for; more, and the bracket is narrowed
+#: first.
+MOST_KEPT = 500_000
 
 
 def subtract(stack: Array, pixels: PixelType, dark: Array, *, out: Array) -> Array:
@@ -60,3 +62,9 @@ def bracket(
         int(np.count_nonzero(at_high)) if high > low else 0,
         inside[~(at_low | at_high)],
     )
+
+
+def most_kept(pixels: int) -> int:
+    """Most values that are kept of an image of so many pixels: half as many again as are
+    expected between the brackets."""
+    return min(MOST_KEPT, max(4096, pixels // 32))

@@ -6,15 +6,13 @@ as float64, frame by frame, which is the order of ``numpy.mean(stack, axis=0)``.
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
 
-from pulsar_dask.kernels.pixels import PixelType
+from pulsar_dask.kernels.pixels import SWAP, PixelType
 
 Array = np.ndarray[Any, Any]
-_SWAP = sys.byteorder == "little"
 #: Pixels that are summed together: sums and counts of so many stay in the L1 cache.
 _BLOCK = 2048
 #: Bytes for each pixel that `mean` holds beside its input: sum, count, values, one temporary.
@@ -52,7 +50,7 @@ def mean(stack: Array, pixels: PixelType, *, compiled: bool = True) -> tuple[Arr
         itemsize = stack.dtype.itemsize
         bits = stack.view(f"i{itemsize}" if itemsize > 1 else "u1")
         blank = bits.dtype.type(pixels.blank or 0)
-        swap = _SWAP and stack.dtype.str[0] == ">"
+        swap = SWAP and stack.dtype.str[0] == ">"
         add_rows(bits, swap, pixels.blank is not None, blank, sums, counts)
     else:
         add: Any = _add_integers

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pulsar_dask.kernels.compiled import byteswap, jit
+from pulsar_dask.kernels.codecache import jit
+from pulsar_dask.kernels.vectors import byteswap
 
 #: Pixels that are summed together: their sums stay in the L1 cache.
 _BLOCK = 2048

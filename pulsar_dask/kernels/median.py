@@ -23,13 +23,12 @@ same.
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
 
 from pulsar_dask.kernels.network import BOTH, GROUP, MIN, NO_NETWORK, comparators
-from pulsar_dask.kernels.pixels import PixelType
+from pulsar_dask.kernels.pixels import SWAP, PixelType
 
 Array = np.ndarray[Any, Any]
 #: Frames above which bisection is faster than the network, by bytes of a stored pixel
@@ -39,7 +38,6 @@ NETWORK_FRAMES = {1: 64, 2: 64, 4: 160, 8: 512}
 _BLOCK = 4096
 #: Values in such a block, where that makes it smaller.
 _BLOCK_VALUES = 1 << 20
-SWAP = sys.byteorder == "little"
 
 
 def median(stack: Array, pixels: PixelType, *, compiled: bool = True) -> tuple[Array, Array | None]:

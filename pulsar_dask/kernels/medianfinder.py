@@ -8,18 +8,11 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask.kernels import flatmath
+from pulsar_dask.kernels.flatmath import MOST_KEPT
 
 Array = np.ndarray[Any, Any]
-#: Most values that are kept while looking; more, and the bracket is narrowed first.
-MOST_KEPT = 500_000
 #: Bins in which values are counted that are too many to keep.
 BINS = 4096
-
-
-def most_kept(pixels: int) -> int:
-    """Most values that are kept of an image of so many pixels: half as many again as are
-    expected between the brackets."""
-    return min(MOST_KEPT, max(4096, pixels // 32))
 
 
 def _middle(a: float, b: float) -> float:

@@ -13,7 +13,9 @@ who wants to make another file with the same sums can.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from operator import mul
 from typing import Any
 
@@ -93,3 +95,42 @@ def _columns() -> Array:
     columns[:, 0, 0] = columns[:, 1, 1] = 1
     columns[:, 0, 2] = columns[:, 1, 3] = WEIGHTS
     return columns.reshape(-1, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Both sums of bytes of a data unit; of parts of one they add up."""
+
+    words: int = 0
+    """In ones' complement, as DATASUM; see `fold`."""
+    order: int = 0
+    """The one that sees the order; see `ordersum`."""
+
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(fold(self.words + other.words), (self.order + other.order) % PRIME)
+
+    @property
+    def text(self) -> str:
+        """As a header has them, always of one length."""
+        return f"{self.words:010} {self.order:016x}"
+
+    def later(self, offset: int) -> Sums:
+        """The same data, where what they lie in begins so many bytes before, whole blocks."""
+        return Sums(self.words, moved(self.order, offset))
+
+
+def order_in(value: object) -> tuple[int, int] | None:
+    """What `Sums.text` says; None where it is something else."""
+    found = re.fullmatch(r"(\d{10}) ([0-9a-f]{16})", str(value).strip(), re.ASCII)
+    return (int(found[1]), int(found[2], 16)) if found else None
+
+
+def fold(total: int) -> int:
+    """Ones' complement sum: carries are added back in.
+
+    >>> hex(fold(0x1_FFFFFFFF))
+    '0x1'
+    """
+    while total >> 32:
+        total = (total & 0xFFFFFFFF) + (total >> 32)
+    return total

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+#: Whether numbers as FITS has them are to be swapped here.
+SWAP = sys.byteorder == "little"
 #: BZERO that turns FITS's signed (and unsigned 8-bit) integers into the other sign
 #: (FITS standard 4.0, section 5.2.5, table 11).
 _OTHER_SIGN = {8: -128.0, 16: 32768.0, 32: 2147483648.0, 64: 9223372036854775808.0}

@@ -19,7 +19,9 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from pulsar_dask.kernels.compiled import SWAP, byteswap, jit, part
+from pulsar_dask.kernels.codecache import jit, part
+from pulsar_dask.kernels.pixels import SWAP
+from pulsar_dask.kernels.vectors import byteswap
 
 Array = np.ndarray[Any, Any]
 #: Bytes that must follow the compressed tiles in memory; what they hold does not matter.

@@ -4,17 +4,16 @@ and the reading that brings them there. Without the GIL."""
 from __future__ import annotations
 
 import os
-import sys
 from typing import Any
 
 import numpy as np
 from numba import types
 
 from pulsar_dask.kernels import ordersum
-from pulsar_dask.kernels.compiled import jit, part
+from pulsar_dask.kernels.codecache import jit, part
+from pulsar_dask.kernels.pixels import SWAP
 from pulsar_dask.kernels.vectors import byte_at, lane, nothing, product, words_at
 
-_SWAP = sys.byteorder == "little"
 _BLOCK, _WEIGHTS = ordersum.BLOCK_WORDS, ordersum.WEIGHTS
 # Plain integers would be signed, and signed with unsigned ones make floats.
 _PRIME, _STEP = np.uint64(ordersum.PRIME), np.uint64(ordersum.STEP)
@@ -70,8 +69,8 @@ def _run(address, count, table):  # type: ignore[no-untyped-def]
     heavy_b = words_a
     # a lane adds up 45 products at most, see `ordersum.WEIGHTS`
     for i in range(0, count - 15, 16):
-        a = words_at(address + 4 * i, _SWAP)
-        b = words_at(address + 4 * i + 32, _SWAP)
+        a = words_at(address + 4 * i, SWAP)
+        b = words_at(address + 4 * i + 32, SWAP)
         words_a = words_a + a
         words_b = words_b + b
         heavy_a = heavy_a + product(a, words_at(table + 4 * i, False))

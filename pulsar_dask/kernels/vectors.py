@@ -328,3 +328,11 @@ def network_of(pairs: list[tuple[int, int]], rows: int) -> Any:
         return types.void(x, types.intp, types.intp, types.intp), codegen
 
     return intrinsic(define)
+
+
+@intrinsic
+def byteswap(typingctx: Any, x: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return args[0] if x.bitwidth == 8 else builder.bswap(args[0])
+
+    return (x(x), codegen) if isinstance(x, types.Integer) else None

@@ -19,7 +19,7 @@ from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.stack import stored_alike
 from pulsar_dask.kernels import flatmath, loaded
 from pulsar_dask.kernels.correct import CORRECTION_BYTES, DEFECT_BYTES, Defects, correct
-from pulsar_dask.kernels.medianfinder import most_kept
+from pulsar_dask.kernels.flatmath import most_kept
 from pulsar_dask.kernels.pixels import PixelType
 from pulsar_dask.kernels.tile import Tile
 

@@ -27,8 +27,9 @@ from pulsar_dask.frames.step import Step
 from pulsar_dask.inputs.numbers import as_number, finite
 from pulsar_dask.inputs.pixellists import SOME_PIXELS, TooMany, read_list
 from pulsar_dask.inputs.words import as_texts, at_home
-from pulsar_dask.kernels.checksum import Sums, file_sums
+from pulsar_dask.kernels.checksum import file_sums
 from pulsar_dask.kernels.correct import LIST_BYTES, find_rings
+from pulsar_dask.kernels.ordersum import Sums
 from pulsar_dask.masters.calibrated import FlatGroup
 from pulsar_dask.masters.search import A_NUMBER, Search, Spec, none_found
 

@@ -161,7 +161,7 @@ def graph_of(recipe: Recipe, memory: float | None, threads: int | None) -> Graph
     """A recipe over tiles that so many threads can compute at once."""
     check_resources(memory, threads)
     here = Resources(budget(memory), process_bytes(), threads or CPU_COUNT)
-    return Graph(recipe, make_plan(recipe, (), [here]).grid)
+    return Graph(recipe.layers, make_plan(recipe, (), [here]).grid)
 
 
 def check_resources(memory: Any, threads: Any) -> None:

@@ -26,9 +26,8 @@ import numpy as np
 
 from pulsar_dask.engine.cut import Plan
 from pulsar_dask.engine.layer import Index, Layer, layer
-from pulsar_dask.engine.make import make
 from pulsar_dask.engine.recipe import Recipe
-from pulsar_dask.engine.sink import Executor, Run
+from pulsar_dask.engine.sink import Run, Sink
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.formats import stackread
 from pulsar_dask.formats.reading import read_values
@@ -65,14 +64,9 @@ class Store(Protocol):
     def take(self, tile: Tile, found: Piece) -> None: ...
 
 
-def compare(store: Store, executor: Executor, **options: Any) -> None:
-    """Take over those chunks of a store that are as the frames have them; `options` are those of
-    `make`.
-
-    Raises
-    ------
-    OtherPixels
-    """
+def comparison(store: Store) -> tuple[Recipe, Sink]:
+    """What takes over those chunks of a store that are as the frames have them, to be made;
+    `OtherPixels` is raised while it is."""
     every = not store.same_files
     one = layer(
         "compared",
@@ -88,7 +82,7 @@ def compare(store: Store, executor: Executor, **options: Any) -> None:
         holds=stackread.stack_holds(store.frames)
         + Holds(pixel={"chunk": 4 * len(store.frames) * store.dtype.itemsize}),
     )
-    make(Recipe((), (one,)), [_Found(store, one)], executor, summed=(), **options)
+    return Recipe((), (one,)), _Found(store, one)
 
 
 class _Found:

@@ -249,7 +249,8 @@ def write(store: CubeStore, executor: Executor, **options: Any) -> None:
     """
     with contextlib.closing(store):
         if store.grid:
-            cuberesume.compare(store, executor, **options)
+            recipe, found = cuberesume.comparison(store)
+            make(recipe, [found], executor, summed=(), **options)
         stated = [frame for frame in store.frames if frame.stated is not None]
         make(Recipe((), (store.layer,)), [store], executor, summed=stated, **options)
 

@@ -21,7 +21,7 @@ from pulsar_dask.formats.storechunks import slices
 from pulsar_dask.formats.storeformat import MASTER, ArrayFormat, read_array, read_description
 from pulsar_dask.formats.storeseal import Piece, sealed_text
 from pulsar_dask.frames.provenance import Trace
-from pulsar_dask.kernels.checksum import Sums
+from pulsar_dask.kernels.ordersum import Sums
 from pulsar_dask.kernels.tile import Grid, Tile
 from pulsar_dask.output.chunks import ChunkWriter, write_whole
 from pulsar_dask.output.encoding import OUTPUT_TYPES, to_dtype

@@ -19,7 +19,8 @@ from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.formats.scan import scan_frame, scan_frames
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.provenance import Source
-from pulsar_dask.kernels.checksum import Sums, file_sums
+from pulsar_dask.kernels.checksum import file_sums
+from pulsar_dask.kernels.ordersum import Sums
 from pulsar_dask.kernels.tile import Grid
 from pulsar_dask.tools.judged import Findings, Status
 

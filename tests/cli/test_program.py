@@ -258,7 +258,7 @@ def test_the_installed_command(folder):
 def test_help_loads_nothing_heavy(folder):
     script = (
         "import sys; sys.argv = ['pulsar-dask', *sys.argv[1:]]\n"
-        "from pulsar_dask import start\n"
+        "from pulsar_dask import __main__ as start\n"
         "from pulsar_dask.tools import commands\n"
         "try: commands.tools.main(standalone_mode=False)\n"
         "finally: print(*sys.modules, file=sys.stderr)"

@@ -51,7 +51,7 @@ def test_tasks_and_lazy_arrays_agree(shape):
         plane = whole[tile.plane] if len(shape) == 3 else whole
         plane[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width] = values
 
-    graph = Graph(made, grid, [(top.name, lambda tile, planes: (planes["image"], None))])
+    graph = Graph(made.layers, grid, [(top.name, lambda tile, planes: (planes["image"], None))])
     tasks = graph.tasks(here)
     dask.get(tasks, list(tasks))
     assert np.array_equal(whole, np.full(shape, 3.0 * (0.5 + len(grid))))
@@ -64,7 +64,7 @@ def test_tasks_and_lazy_arrays_agree(shape):
 def test_done_tiles_are_not_made():
     made, _ = recipe()
     grid = Grid((6, 4), 2, 4)
-    graph = Graph(made, grid, (), frozenset({(0, 0), (2, 0)}))
+    graph = Graph(made.layers, grid, (), frozenset({(0, 0), (2, 0)}))
     assert [index for index, _ in graph.tiles()] == [(1, 0)]
     assert [key for key in graph.tasks(lambda *taken: None) if isinstance(key, tuple)] == [
         ("tile", 1, 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pulsar_dask.frames.keywords import kind_of
+from pulsar_dask.frames.naming import kind_of
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from helpers import MODULO
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulsar_dask.kernels.checksum import encode_checksum, fold, word_sum
+from pulsar_dask.kernels.checksum import encode_checksum, word_sum
+from pulsar_dask.kernels.ordersum import fold
 
 
 @given(st.integers(0, 2**32 - 1))

@@ -26,7 +26,8 @@ from pulsar_dask.formats.scan import scan_frame
 from pulsar_dask.formats.sums import pixel_sums
 from pulsar_dask.frames.provenance import read_trace
 from pulsar_dask.kernels import ordersum
-from pulsar_dask.kernels.checksum import Sums, both_sums, file_sums, is_as_written
+from pulsar_dask.kernels.checksum import both_sums, file_sums, is_as_written
+from pulsar_dask.kernels.ordersum import Sums
 from pulsar_dask.kernels.tile import Grid
 from pulsar_dask.output.fits import FitsMaster
 

@@ -28,7 +28,7 @@ def peak() -> int:
 def main() -> None:
     result = sys.argv.pop(1)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the tools do before they load it
-    from pulsar_dask import start
+    from pulsar_dask import __main__ as start
     from pulsar_dask.engine import cut
 
     make, leave = cut.plan_tiles, os._exit

@@ -75,7 +75,7 @@ def _server(load: tuple[str, ...]) -> subprocess.Popen[str]:
 
 
 def _fork(args: list[str], folder: str, env: dict[str, str]) -> list[Any]:
-    from pulsar_dask import start
+    from pulsar_dask import __main__ as start
 
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         child = os.fork()

@@ -83,7 +83,7 @@ def _arm(number: int, how: str, mark: int) -> None:
 
 
 def _run(args: list[str], folder: str, number: int, how: str) -> Done:
-    from pulsar_dask import start
+    from pulsar_dask import __main__ as start
 
     with tempfile.TemporaryFile() as err, tempfile.TemporaryFile() as mark:
         child = os.fork()
