@@ -170,6 +170,8 @@ class FitsFile:
 
     def put(self, plane: str, tile: Tile, data: Array, clipped: int, missing: int) -> None:
         """Write what `encode` has made of a tile."""
+        # what was pickled on its way has the order of bytes of this machine
+        data = data.astype(data.dtype.newbyteorder(">"), copy=False)
         rows, columns = self.shape[-2:]
         hdu = self._hdus[plane]
         first = (tile.plane * rows + tile.y) * columns + tile.x
