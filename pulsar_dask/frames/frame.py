@@ -191,6 +191,8 @@ class Frame:
     ctime_ns: int = 0
     stated: Stated | None = None
     """Checksums in its header, where there are any."""
+    plane: str | None = None
+    """Of what is no image but a plane of a master of this program: its name."""
 
     @property
     def file(self) -> str | None:
