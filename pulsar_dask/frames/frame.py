@@ -109,6 +109,10 @@ class Stored(Protocol):
         """All pixels of a frame that is `expanded`, in order."""
         return iter(())
 
+    def beside(self, frame: Frame) -> dict[str, Frame]:
+        """Planes of a master that lie in one file with its image, by name."""
+        return {}
+
     def checks(self, frame: Frame) -> bool:
         """Whether what is read is compared with checksums that are none of a header."""
         return False

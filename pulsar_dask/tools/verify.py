@@ -18,6 +18,7 @@ from pulsar_dask.formats import holding, reading, sums
 from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.formats.reading import read_header
 from pulsar_dask.formats.scan import scan_frames
+from pulsar_dask.formats.storeseal import is_sealed, what_happened
 from pulsar_dask.formats.zarr import in_cube
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.provenance import read_trace
@@ -92,6 +93,8 @@ def _judge(
     findings = Findings(printable(path), report)
     try:
         frames = scan_frames([path])
+        if os.path.isdir(path):
+            _check_seal(path, findings)
         if in_cube(frames[0]):
             check_cube(frames, folders, options, findings)
         else:
@@ -202,12 +205,13 @@ def _check_master(
     found = {o.source: o.file for o in origins if o.file is not None}
     if tiles == 0 or any(source not in found for source in trace.sources):
         return
-    differing, compared = compare_again(master, trace, found, tiles, options)
-    if differing:
-        text = f"{differing} of {compared} pixels that were computed again differ"
-        findings.say(text, Status.WRONG)
-    else:
-        findings.say(f"{compared} pixels computed again are the same")
+    for plane, (differing, compared) in compare_again(master, trace, found, tiles, options).items():
+        what = f"pixels of its {plane}" if plane in master.stored.beside(master) else "pixels"
+        if differing:
+            text = f"{differing} of {compared} {what} that were computed again differ"
+            findings.say(text, Status.WRONG)
+        else:
+            findings.say(f"{compared} {what} computed again are the same")
 
 
 def _words_for(frame: Frame) -> str:
@@ -225,7 +229,7 @@ def _check_whole(master: Frame, threads: int, findings: Findings) -> None:
     found, remarks = sums.check_sums([master], Ledger(), threads)
     for remark in remarks:
         findings.say(remark.removeprefix(f"{printable(master.path)}: "), Status.WRONG)
-    if master.stored.checks(master):
+    if master.stored.checks(master) and findings.status == Status.GOOD:
         findings.say("whole, the checksums of its chunks match")
     elif master.stated is not None and not remarks:
         findings.say("whole, its CHECKSUM and DATASUM match")
@@ -236,6 +240,13 @@ def _check_whole(master: Frame, threads: int, findings: Findings) -> None:
                 f"({pixels}, was {order[0]})",
                 Status.WRONG,
             )
+
+
+def _check_seal(store: str, findings: Findings) -> None:
+    """Whether all of a store is as it was written; one of an earlier version does not say."""
+    if not is_ours(store):
+        status = Status.WRONG if is_sealed(store) else Status.GOOD
+        findings.say(what_happened(store, CREATOR), status)
 
 
 def _home(master: Frame) -> str:

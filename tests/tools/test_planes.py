@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import numpy as np
 import pytest
+import zarr
 from astropy.io import fits
 from helpers import names, same
 from night import noted, pixels, stack, tool, write_stack
@@ -110,3 +112,43 @@ def test_another_image_of_that_name_is_one(here):
     fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.ones((3, 4), "i2"), header)]).writeto("c.fit")
     tool("med", "c.fit", "m.fit", cwd=here)
     same(pixels(here / "m.fit"), np.ones((3, 4), "f4"))
+
+
+# --- in a store -----------------------------------------------------------------------------------
+
+
+def rewrite(array):
+    """One value of a variable is another one, its chunk a right one."""
+    array[3, 4] += 1
+
+
+@pytest.mark.parametrize("more", [(), ("--scheduler", "local:1")])
+def test_verify_looks_at_all_of_a_store(here, night, more):
+    tool("med", "d", "m.zarr", *PLANES, cwd=here)
+    size = night["d"][0].size
+    out, _ = tool("verify", "m.zarr", "--all", *more, cwd=here)
+    assert f"m.zarr: {size} pixels computed again are the same" in out
+    assert f"m.zarr: {size} pixels of its count computed again are the same" in out
+    rewrite(zarr.open_group("m.zarr", mode="r+")["count"])
+    out, _ = tool("verify", "m.zarr", "--all", *more, cwd=here, status=1)
+    assert "m.zarr: was changed after pulsar-dask wrote it" in out
+    assert f"m.zarr: {size} pixels computed again are the same" in out
+    assert f"m.zarr: 1 of {size} pixels of its count that were computed again differ" in out
+
+
+@pytest.mark.parametrize("tool_of", ["med", "cube"])
+def test_verify_looks_at_the_seal(here, night, tool_of):
+    tool(tool_of, "d", "m.zarr", cwd=here)
+    out, _ = tool("verify", "m.zarr", cwd=here)
+    assert "changed" not in out
+    (here / "m.zarr" / "notes.txt").write_text("mine")
+    out, _ = tool("verify", "m.zarr", cwd=here, status=1)
+    assert "m.zarr: was changed after pulsar-dask wrote it" in out
+
+
+def test_verify_says_which_store_has_no_seal(here, night):
+    tool("med", "d", "m.zarr", cwd=here)
+    text = (here / "m.zarr" / "zarr.json").read_text()
+    (here / "m.zarr" / "zarr.json").write_text(re.sub(r'"seal": "\w+"', '"sealed": ""', text))
+    out, _ = tool("verify", "m.zarr", cwd=here)
+    assert "was written by an earlier version of pulsar-dask, which did not seal it" in out
