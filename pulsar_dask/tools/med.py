@@ -85,7 +85,7 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
             inputs=read,
             found=lambda run: warn_of_pixels(sink),
         )
-    for path in sink.paths[1:]:
+    for path in sink.paths[1:] if options.planes else ():
         report.made(path, ", ".join(options.planes))
     report.made(output, f"{product.dtype}, {method.name} of {count(len(frames), 'frame')}")
     report.end()

@@ -114,6 +114,33 @@ def test_another_image_of_that_name_is_one(here):
     same(pixels(here / "m.fit"), np.ones((3, 4), "f4"))
 
 
+# --- none of a master that was replaced ------------------------------------------------------
+
+
+def test_planes_of_the_master_before_do_not_stay(here, night):
+    out, _ = tool("makedark", "d", "b", cwd=here)
+    for name in ("bias", "dark1s"):
+        assert f"{name}.planes.fit: removed, it was of the master that was replaced" in out
+    assert names(here) == [
+        "b", "bias.fit", "cosme1s.lst", "d", "dark1s.fit", "f", "flat_v.fit", "flat_v.planes.fit"
+    ]  # fmt: skip
+    out, _ = tool("makedark", "d", "b", cwd=here)
+    assert "removed" not in out
+
+
+def test_planes_that_may_be_the_users_stay(here, night):
+    before = (here / "dark1s.fit").read_bytes()
+    (here / "dark1s.planes.fit").write_bytes(b"mine")
+    (here / "bias.planes.fit").unlink()
+    _, err = tool("makedark", "d", "b", cwd=here, status=1)
+    assert "dark1s.planes.fit exists and was not written by pulsar-dask" in err
+    assert "--overwrite" in err
+    assert (here / "dark1s.planes.fit").read_bytes() == b"mine"
+    assert (here / "dark1s.fit").read_bytes() == before
+    tool("makedark", "d", "b", "--overwrite", cwd=here)
+    assert not (here / "dark1s.planes.fit").exists()
+
+
 # --- in a store -----------------------------------------------------------------------------------
 
 
