@@ -158,6 +158,7 @@ class FitsFile:
             header["EXTNAME"] = (name.upper(), "name of the plane")
         elif len(self.dtypes) > 1 or not name:
             header["EXTEND"] = True
+            header["NEXTEND"] = (len(self.dtypes) - bool(name), "number of extensions")
         if bzero:
             header["BSCALE"] = 1
             header["BZERO"] = (bzero, "offset of unsigned integers")

@@ -24,6 +24,7 @@ from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.provenance import read_trace
 from pulsar_dask.inputs.words import FITS_NAME
 from pulsar_dask.kernels import loaded
+from pulsar_dask.kernels.checksum import is_as_written
 from pulsar_dask.output.ours import is_ours
 from pulsar_dask.tools.again import compare_again
 from pulsar_dask.tools.cubecheck import check_cube
@@ -232,9 +233,15 @@ def _check_whole(master: Frame, threads: int, findings: Findings) -> None:
     if master.stored.checks(master) and findings.status == Status.GOOD:
         findings.say("whole, the checksums of its chunks match")
     elif master.stated is not None and not remarks:
-        findings.say("whole, its CHECKSUM and DATASUM match")
         order, pixels = master.stated.order, found[master.path].words
-        if order and order[0] != pixels:
+        anew = order and order[0] != pixels
+        plain = master.stored.unit is not None and not master.stored.coded
+        if plain and not anew and not is_as_written(master.path):
+            what = "what is beside its image in the file is not what was written"
+            findings.say(what, Status.WRONG)
+        else:
+            findings.say("whole, its CHECKSUM and DATASUM match")
+        if order and anew:
             findings.say(
                 "its pixels are not those that were written, its DATASUM was made anew since "
                 f"({pixels}, was {order[0]})",
