@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import click
 from dask.system import CPU_COUNT
@@ -21,11 +21,12 @@ from pulsar_dask.formats.scan import scan_frames
 from pulsar_dask.formats.storeseal import is_sealed, what_happened
 from pulsar_dask.formats.zarr import in_cube
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.frames.provenance import read_trace
+from pulsar_dask.frames.provenance import read_trace, written_in
 from pulsar_dask.inputs.words import FITS_NAME
 from pulsar_dask.kernels import loaded
 from pulsar_dask.kernels.checksum import is_as_written
 from pulsar_dask.output.ours import is_ours
+from pulsar_dask.output.ownlists import file_crc
 from pulsar_dask.tools.again import compare_again
 from pulsar_dask.tools.cubecheck import check_cube
 from pulsar_dask.tools.judged import Findings, Status, summary, worst
@@ -191,6 +192,7 @@ def _check_master(
             f"that {CREATOR} wrote, which say what they were made of"
         )
     _check_whole(master, threads_for([master], options), findings)
+    _check_lists(master, written_in(map(str, header.get("HISTORY", []))), findings)
     trace = read_trace(map(str, header.get("HISTORY", [])), _home(master))
     if not any(source.role == "input" for source in trace.sources):
         raise PulsarError(
@@ -254,6 +256,22 @@ def _check_seal(store: str, findings: Findings) -> None:
     if not is_ours(store):
         status = Status.WRONG if is_sealed(store) else Status.GOOD
         findings.say(what_happened(store, CREATOR), status)
+
+
+def _check_lists(master: Frame, written: Mapping[str, int], findings: Findings) -> None:
+    """Whether lists that were written with a master are as they were."""
+    for name, crc in written.items():
+        path = os.path.join(_home(master), os.path.basename(name))
+        if not os.path.isfile(path):
+            text = f"{printable(name)}, the list that was written with it, is not beside it"
+            findings.say(text, Status.AWAY)
+            continue
+        try:
+            text = "" if file_crc(path) == crc else "is not as it was written with it"
+        except OSError as error:
+            text = reason(error)
+        if text:
+            findings.say(f"list {printable(path)}: {printable(text)}", Status.WRONG)
 
 
 def _home(master: Frame) -> str:

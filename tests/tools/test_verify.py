@@ -189,3 +189,21 @@ def test_a_master_of_ours_in_a_folder_that_cannot_be_read(masters, how):
 def test_a_wrong_command_line(masters):
     for words in ([], ["bias.fit", "--inputs", "nowhere"], ["bias.fit", "--nonsense"]):
         says(masters, *words, status=2)
+
+
+def test_the_list_that_a_master_vouches_for(masters):
+    path = masters / "cosme120s.lst"
+    right = path.read_bytes()
+    lines = right.splitlines(keepends=True)
+    for changed in (right + b"P 1 1\r\n", b"".join(lines[::-1]), b""):
+        path.write_bytes(changed)
+        out, _ = says(masters, "dark120s.fit", status=1)
+        assert re.search(r"dark120s.fit: list \S*cosme120s.lst: is not as it was written with", out)
+        assert GOOD in out
+    path.write_bytes(right)
+    out, _ = says(masters, "dark120s.fit")
+    assert "cosme" not in out
+    path.unlink()
+    out, _ = says(masters, "dark120s.fit", status=3)
+    assert "dark120s.fit: cosme120s.lst, the list that was written with it, is not beside it" in out
+    says(masters, "bias.fit", "dark300s.fit")
