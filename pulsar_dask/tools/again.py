@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pulsar_dask.engine.make import make
+from pulsar_dask.engine.sink import Executor
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.formats import holding
 from pulsar_dask.formats.reading import read_header
@@ -40,9 +41,11 @@ def compare_again(
     trace: Trace,
     found: Mapping[Source, File],
     tiles: int | None,
+    executor: Callable[[], Executor],
     options: Options,
 ) -> dict[str, tuple[int, int]]:
     """Compute some tiles of a master again, all of them for None, from what its trace names.
+    `executor` starts it, or gives the one that has been started.
 
     Returns
     -------
@@ -59,20 +62,20 @@ def compare_again(
         by_role[source.role].append(found[source])
     there = planes_of(master)
     stack.check_shapes([*there.values(), *by_role["input"], *by_role["bias"], *by_role["dark"]])
-    with options.executor() as executor:
-        recipe = recipe_again(
-            by_role,
-            trace.steps,
-            planes=("image", *(name for name in there if name != "image")),
-            threads=executor.slots,
-            gigabytes=options.memory,
-        )
-        layer = recipe.products[-1].layer
-        sinks = {
-            name: CompareSink(layer, DifferingPixels(frame, name), comparing_holds(frame), tiles)
-            for name, frame in there.items()
-        }
-        make(recipe, list(sinks.values()), executor, memory=options.memory, summed=())
+    started = executor()
+    recipe = recipe_again(
+        by_role,
+        trace.steps,
+        planes=("image", *(name for name in there if name != "image")),
+        threads=started.slots,
+        gigabytes=options.memory,
+    )
+    layer = recipe.products[-1].layer
+    sinks = {
+        name: CompareSink(layer, DifferingPixels(frame, name), comparing_holds(frame), tiles)
+        for name, frame in there.items()
+    }
+    make(recipe, list(sinks.values()), started, memory=options.memory, summed=())
     return {name: tuple(sink.total.tolist()) for name, sink in sinks.items()}
 
 

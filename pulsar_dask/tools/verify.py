@@ -3,9 +3,11 @@ those, and whether they give the same pixels again; whether a cube holds the pix
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import click
 from dask.system import CPU_COUNT
@@ -13,25 +15,23 @@ from dask.system import CPU_COUNT
 from pulsar_dask._version import CREATOR
 from pulsar_dask.cli.report import Report
 from pulsar_dask.engine import memory
+from pulsar_dask.engine.sink import Executor
 from pulsar_dask.errors import PulsarError, count, printable, reason, terminal_text
 from pulsar_dask.formats import holding, reading, sums
-from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.formats.reading import read_header
 from pulsar_dask.formats.scan import scan_frames
-from pulsar_dask.formats.storeseal import is_sealed, what_happened
 from pulsar_dask.formats.zarr import in_cube
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.provenance import read_trace, written_in
 from pulsar_dask.inputs.words import FITS_NAME
 from pulsar_dask.kernels import loaded
-from pulsar_dask.kernels.checksum import is_as_written
 from pulsar_dask.output.ours import is_ours
-from pulsar_dask.output.ownlists import file_crc
 from pulsar_dask.tools.again import compare_again
 from pulsar_dask.tools.cubecheck import check_cube
 from pulsar_dask.tools.judged import Findings, Status, summary, worst
 from pulsar_dask.tools.options import Options
 from pulsar_dask.tools.origins import find_origins, say_problems
+from pulsar_dask.tools.whole import check_lists, check_seal, check_whole
 
 #: Bytes that a look at the inputs may take whatever the budget, which has more to spare.
 SOME_BYTES = 10_000_000
@@ -70,18 +70,21 @@ def verify(
     report = options.report()
     statuses: dict[str, Status] = {}
     passed: Counter[str] = Counter()
-    for named in paths:
-        try:
-            found = [named]
-            if os.path.isdir(named) and not _is_store_name(named):
-                found = _in_folder(named, recursive, passed)
-        except PulsarError as error:
-            statuses[named] = _not_judged(error, options)
-            continue
-        for path in found:
-            place = os.path.realpath(path)
-            if place not in statuses:
-                statuses[place] = _judge(path, tiles, folders, options, report)
+    with contextlib.ExitStack() as stack:
+        # one for all files, started where one is computed again
+        executor = functools.cache(lambda: stack.enter_context(options.executor()))
+        for named in paths:
+            try:
+                found = [named]
+                if os.path.isdir(named) and not _is_store_name(named):
+                    found = _in_folder(named, recursive, passed)
+            except PulsarError as error:
+                statuses[named] = _not_judged(error, options)
+                continue
+            for path in found:
+                place = os.path.realpath(path)
+                if place not in statuses:
+                    statuses[place] = _judge(path, tiles, folders, executor, options, report)
     report.passed_over(passed)
     if len(statuses) > 1:
         report.say(summary(list(statuses.values())))
@@ -90,17 +93,22 @@ def verify(
 
 
 def _judge(
-    path: str, tiles: int | None, folders: Sequence[str], options: Options, report: Report
+    path: str,
+    tiles: int | None,
+    folders: Sequence[str],
+    executor: Callable[[], Executor],
+    options: Options,
+    report: Report,
 ) -> Status:
     findings = Findings(printable(path), report)
     try:
         frames = scan_frames([path])
         if os.path.isdir(path):
-            _check_seal(path, findings)
+            check_seal(path, findings)
         if in_cube(frames[0]):
-            check_cube(frames, folders, options, findings)
+            check_cube(frames, folders, executor, options, findings)
         else:
-            _check_master(frames[0], tiles, folders, options, findings)
+            _check_master(frames[0], tiles, folders, executor, options, findings)
     except PulsarError as error:
         return _not_judged(error, options)
     finally:
@@ -182,6 +190,7 @@ def _check_master(
     master: Frame,
     tiles: int | None,
     folders: Sequence[str],
+    executor: Callable[[], Executor],
     options: Options,
     findings: Findings,
 ) -> None:
@@ -191,8 +200,8 @@ def _check_master(
             f"{findings.name}: {_words_for(master)}; verify takes masters and cubes "
             f"that {CREATOR} wrote, which say what they were made of"
         )
-    _check_whole(master, threads_for([master], options), findings)
-    _check_lists(master, written_in(map(str, header.get("HISTORY", []))), findings)
+    check_whole(master, threads_for([master], options), findings)
+    check_lists(master, written_in(map(str, header.get("HISTORY", []))), findings)
     trace = read_trace(map(str, header.get("HISTORY", [])), _home(master))
     if not any(source.role == "input" for source in trace.sources):
         raise PulsarError(
@@ -208,13 +217,14 @@ def _check_master(
     found = {o.source: o.file for o in origins if o.file is not None}
     if tiles == 0 or any(source not in found for source in trace.sources):
         return
-    for plane, (differing, compared) in compare_again(master, trace, found, tiles, options).items():
+    compared = compare_again(master, trace, found, tiles, executor, options)
+    for plane, (differing, of) in compared.items():
         what = f"pixels of its {plane}" if plane in master.stored.beside(master) else "pixels"
         if differing:
-            text = f"{differing} of {compared} {what} that were computed again differ"
+            text = f"{differing} of {of} {what} that were computed again differ"
             findings.say(text, Status.WRONG)
         else:
-            findings.say(f"{compared} {what} computed again are the same")
+            findings.say(f"{of} {what} computed again are the same")
 
 
 def _words_for(frame: Frame) -> str:
@@ -225,53 +235,6 @@ def _words_for(frame: Frame) -> str:
     if frame.kind in (None, "other"):
         return f"not a master ({label})"
     return f"a raw frame, not a master ({label})"
-
-
-def _check_whole(master: Frame, threads: int, findings: Findings) -> None:
-    """Whether a master is as it was written, by the sums that it states."""
-    found, remarks = sums.check_sums([master], Ledger(), threads)
-    for remark in remarks:
-        findings.say(remark.removeprefix(f"{printable(master.path)}: "), Status.WRONG)
-    if master.stored.checks(master) and findings.status == Status.GOOD:
-        findings.say("whole, the checksums of its chunks match")
-    elif master.stated is not None and not remarks:
-        order, pixels = master.stated.order, found[master.path].words
-        anew = order and order[0] != pixels
-        plain = master.stored.unit is not None and not master.stored.coded
-        if plain and not anew and not is_as_written(master.path):
-            what = "what is beside its image in the file is not what was written"
-            findings.say(what, Status.WRONG)
-        else:
-            findings.say("whole, its CHECKSUM and DATASUM match")
-        if order and anew:
-            findings.say(
-                "its pixels are not those that were written, its DATASUM was made anew since "
-                f"({pixels}, was {order[0]})",
-                Status.WRONG,
-            )
-
-
-def _check_seal(store: str, findings: Findings) -> None:
-    """Whether all of a store is as it was written; one of an earlier version does not say."""
-    if not is_ours(store):
-        status = Status.WRONG if is_sealed(store) else Status.GOOD
-        findings.say(what_happened(store, CREATOR), status)
-
-
-def _check_lists(master: Frame, written: Mapping[str, int], findings: Findings) -> None:
-    """Whether lists that were written with a master are as they were."""
-    for name, crc in written.items():
-        path = os.path.join(_home(master), os.path.basename(name))
-        if not os.path.isfile(path):
-            text = f"{printable(name)}, the list that was written with it, is not beside it"
-            findings.say(text, Status.AWAY)
-            continue
-        try:
-            text = "" if file_crc(path) == crc else "is not as it was written with it"
-        except OSError as error:
-            text = reason(error)
-        if text:
-            findings.say(f"list {printable(path)}: {printable(text)}", Status.WRONG)
 
 
 def _home(master: Frame) -> str:
