@@ -59,7 +59,7 @@ class Sink(Protocol):
         """All tiles have come: bring everything to the disk, so that only names are missing."""
 
     def files(self) -> Mapping[str, Any]:
-        """Sealed files by the path whose name they are to take."""
+        """Sealed files by the path whose name they are to take; None: nothing is to have it."""
 
 
 class Executor(Protocol):

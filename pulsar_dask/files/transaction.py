@@ -38,7 +38,7 @@ def commit_all(outputs: Mapping[str, Any], checks: Mapping[str, Check]) -> None:
     ----------
     outputs : mapping
         By path, all in one folder: each an `AtomicFile` or what has one as `file`; one alone may
-        be any `Sealed`.
+        be any `Sealed`. None: what has this name goes away.
     checks : mapping
         Of each path; asked at the beginning, and at the naming where nothing has the name yet.
 
@@ -47,6 +47,7 @@ def commit_all(outputs: Mapping[str, Any], checks: Mapping[str, Check]) -> None:
     PulsarError
         One of them cannot take its name; then none has.
     """
+    outputs = {path: x for path, x in outputs.items() if x is not None or os.path.lexists(path)}
     there = {path for path in outputs if os.path.lexists(path)}
     for path in outputs:
         checks[path]()
@@ -55,7 +56,7 @@ def commit_all(outputs: Mapping[str, Any], checks: Mapping[str, Check]) -> None:
         for path, output in outputs.items():
             output.commit(asked[path])
         return
-    files = {path: _file(output) for path, output in outputs.items()}
+    files = {path: output and _file(output) for path, output in outputs.items()}
     with uninterrupted():
         _commit(files, asked)
 
@@ -64,9 +65,9 @@ def _file(output: Any) -> AtomicFile:
     return output if isinstance(output, AtomicFile) else _file(output.file)
 
 
-def _commit(files: Mapping[str, AtomicFile], checks: Mapping[str, Check | None]) -> None:
+def _commit(files: Mapping[str, AtomicFile | None], checks: Mapping[str, Check | None]) -> None:
     first = next(iter(files))
-    names = {os.path.basename(path): file.identity() for path, file in files.items()}
+    names = {os.path.basename(p): file.identity() if file else None for p, file in files.items()}
     try:
         part = Part(os.path.abspath(first), names)
     except OSError as error:
@@ -74,12 +75,17 @@ def _commit(files: Mapping[str, AtomicFile], checks: Mapping[str, Check | None])
     path = first
     try:
         with part.keep_folder() as old:
-            moved = [path for path in files if not _keep(part, old, os.path.basename(path))]
+            moved = [
+                path
+                for path, file in files.items()
+                if file is None or not _keep(part, old, os.path.basename(path))
+            ]
             for path, file in files.items():
                 name = os.path.basename(path)
                 if path in moved:
                     part.beside.move(name, old, name)
-                file.commit(checks[path], wait=False, part=part)
+                if file is not None:
+                    file.commit(checks[path], wait=False, part=part)
         path = first
         part.settle()
         sync_folder(os.path.dirname(os.path.abspath(first)))

@@ -17,7 +17,8 @@ COMMENTARY = frozenset(("COMMENT", "HISTORY", ""))
 #: Cards that describe a file's own bytes rather than the image.
 STRUCTURE = frozenset(
     "SIMPLE XTENSION BITPIX NAXIS EXTEND PCOUNT GCOUNT GROUPS CHECKSUM DATASUM ZHECKSUM ZDATASUM "
-    "DATAORD EXTNAME EXTVER EXTLEVEL INHERIT BSCALE BZERO BLANK TFIELDS THEAP LONGSTRN END".split()
+    "DATAORD EXTNAME NEXTEND EXTVER EXTLEVEL INHERIT BSCALE BZERO BLANK TFIELDS THEAP "
+    "LONGSTRN END".split()
 )
 #: Characters of a continued text beyond which it is no word of a capture program; to break one of
 #: millions into cards would take astropy minutes.

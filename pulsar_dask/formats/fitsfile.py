@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
+from pulsar_dask._version import CREATOR
 from pulsar_dask.errors import PulsarError, printable, refusal
 from pulsar_dask.formats.fitsimage import FitsImage
 from pulsar_dask.formats.gzipped import Gzipped
@@ -23,6 +24,7 @@ from pulsar_dask.formats.tables import check_tiles, coding, rice_table
 from pulsar_dask.formats.tiled import Tiled
 from pulsar_dask.frames.frame import Frame, Stated
 from pulsar_dask.frames.keywords import frame_keywords
+from pulsar_dask.frames.planes import PLANES
 from pulsar_dask.kernels.checksum import ORDER_CARD, word_sum
 from pulsar_dask.kernels.ordersum import order_in
 from pulsar_dask.kernels.pixels import PixelType
@@ -92,6 +94,7 @@ def _frame(
             pixels=_pixel_type(header, bitpix, tiled, path),
             stored=stored,
             stated=_stated(hdu, tiled),
+            plane=_plane(keywords),
             size=status.st_size,
             mtime_ns=status.st_mtime_ns,
             inode=status.st_ino,
@@ -100,6 +103,12 @@ def _frame(
         )
     except fits.VerifyError as error:
         raise refusal(path, str(error)) from error
+
+
+def _plane(keywords: Keywords) -> str | None:
+    name = str(keywords.get("EXTNAME", "")).strip().lower()
+    mine = str(keywords.get("CREATOR", "")).startswith(f"{CREATOR} ")
+    return name if mine and name in PLANES else None
 
 
 def _stated(hdu: Hdu, tiled: bool) -> Stated | None:

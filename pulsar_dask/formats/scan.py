@@ -10,8 +10,11 @@ from typing import NamedTuple, Protocol, cast
 
 from astropy.utils.exceptions import AstropyWarning
 
+from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.formats.hdus import status_of
 from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.planes import PLANES
+from pulsar_dask.inputs.find import Inputs
 
 
 class Format(NamedTuple):
@@ -65,6 +68,31 @@ def scan_frames(paths: Sequence[str]) -> list[Frame]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyWarning)
         return [frame for path in paths for frame in _frames_of(os.path.abspath(path))]
+
+
+def scan_inputs(inputs: Inputs) -> tuple[list[Frame], list[Frame]]:
+    """Frames of what a user named, and planes of masters that lie among them, to be passed over.
+
+    Raises
+    ------
+    PulsarError
+        As for `scan_frame`; or planes were named, or there is nothing else.
+    """
+    frames = scan_frames(inputs.paths)
+    planes = [frame for frame in frames if frame.plane]
+    refuse_planes(planes if len(planes) == len(frames) else [])
+    refuse_planes([frame for frame in planes if frame.path in inputs.explicit])
+    return [frame for frame in frames if not frame.plane], planes
+
+
+def refuse_planes(frames: Sequence[Frame]) -> None:
+    """Refuse what is a plane of a master where an image is asked for."""
+    for frame in frames:
+        if frame.plane:
+            raise PulsarError(
+                f"{printable(frame.path)}: no image, it holds what is beside one in a master "
+                f"({frame.plane}: {PLANES[frame.plane].words}); name the master"
+            )
 
 
 def _frames_of(path: str) -> list[Frame]:

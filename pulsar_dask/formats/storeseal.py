@@ -75,13 +75,17 @@ def store_is_ours(store: str, creator: str, *, changed: bool = False) -> bool:
         return False
 
 
+def is_sealed(store: str) -> bool:
+    """Whether a store has a seal, be it right or not."""
+    try:
+        return "seal" in read_json(os.path.join(store, _ROOT))["attributes"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return True
+
+
 def what_happened(store: str, creator: str) -> str:
     """Why a store that a program wrote is not taken for its own any more, in words."""
-    try:
-        sealed = "seal" in read_json(os.path.join(store, _ROOT))["attributes"]
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        sealed = True
-    if sealed:
+    if is_sealed(store):
         return f"was changed after {creator} wrote it"
     return f"was written by an earlier version of {creator}, which did not seal it"
 

@@ -6,7 +6,7 @@ import functools
 import os
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -81,6 +81,19 @@ class InStore(Stored):
                 raise
             except Exception as error:  # what zarr says goes on with bytes
                 raise ValueError(str(error).split(". ")[0]) from error
+
+    def beside(self, frame: Frame) -> dict[str, Frame]:
+        if self.variable == FRAMES:
+            return {}
+        with os.scandir(frame.place) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir())
+        found = {}
+        for name in (name for name in names if name != MASTER):
+            array = read_array(frame.place, name)
+            stored = replace(self, variable=name, block=(array.chunks[-2], array.chunks[-1]))
+            pixels = PIXELS[array.dtype]
+            found[name] = replace(frame, shape=array.image, pixels=pixels, stored=stored)
+        return found
 
     def checks(self, frame: Frame) -> bool:
         """Whether each chunk of the store is read with a checksum of its own."""
@@ -180,7 +193,7 @@ def _read_window(frame: Frame, stored: InStore, tile: Tile, image: Array) -> Non
 
     The chunks hold all frames; they stay at hand for the next frame's same tile.
     """
-    key = frame.place, frame.mtime_ns, tile
+    key = frame.place, stored.variable, frame.mtime_ns, tile
     if getattr(_HELD, "key", None) != key:
         _HELD.key = _HELD.values = None  # before the next ones are made
         form, array = _open_array(frame.place, frame.size, frame.mtime_ns, stored.variable)

@@ -109,6 +109,10 @@ class Stored(Protocol):
         """All pixels of a frame that is `expanded`, in order."""
         return iter(())
 
+    def beside(self, frame: Frame) -> dict[str, Frame]:
+        """Planes of a master that lie in one file with its image, by name."""
+        return {}
+
     def checks(self, frame: Frame) -> bool:
         """Whether what is read is compared with checksums that are none of a header."""
         return False
@@ -191,6 +195,8 @@ class Frame:
     ctime_ns: int = 0
     stated: Stated | None = None
     """Checksums in its header, where there are any."""
+    plane: str | None = None
+    """Of what is no image but a plane of a master of this program: its name."""
 
     @property
     def file(self) -> str | None:

@@ -125,7 +125,12 @@ def read_written(master: str) -> dict[str, int]:
         head = file.read(1 << 23)
     cards = [head[i : i + 80] for i in range(0, len(head), 80)]
     texts = [c[8:].decode("ascii", "replace").rstrip() for c in cards if c[:8] == b"HISTORY "]
-    found = map(_WRITTEN.fullmatch, _own(_join(texts)))
+    return written_in(texts)
+
+
+def written_in(history: Iterable[str]) -> dict[str, int]:
+    """`read_written` of the HISTORY of a master."""
+    found = map(_WRITTEN.fullmatch, _own(_join(history)))
     return {_unescape(match[1]): int(match[2]) for match in found if match}
 
 

@@ -86,15 +86,19 @@ def file_sum(path: str) -> int:
 
 def is_as_written(path: str) -> bool:
     """Whether the words of a FITS file with CHECKSUM, and nothing behind its HDUs, add up, and
-    lie in the order that it states; a program that changes pixels may make CHECKSUM anew."""
+    lie in the order that it states; a program that changes pixels may make CHECKSUM anew, and one
+    that adds an HDU gives it one. A file has one HDU, and as many more as NEXTEND says."""
     found = file_sums(path)
     if found.words != MINUS_ZERO:
         return False
-    stated, end = Sums(), os.path.getsize(path)
+    stated, end, hdus, old = Sums(), os.path.getsize(path), 0, False
     with open(path, "rb") as file:
         while (start := file.tell()) < end:
             cards = iter(functools.partial(file.read, 80), b"")
             head = {card[:8].rstrip(): card for card in itertools.takewhile(_END.__ne__, cards)}
+            if not hdus:
+                wanted = 1 + _number(head, b"NEXTEND")
+            hdus += 1
             data = -(-file.tell() // BLOCK_BYTES) * BLOCK_BYTES
             file.seek(start)
             stated += both_sums(np.frombuffer(file.read(data - start), np.uint8)).later(start)
@@ -102,11 +106,12 @@ def is_as_written(path: str) -> bool:
                 order = order_in(
                     head.get(ORDER_CARD.encode(), b"")[11:38].decode("ascii", "replace")
                 )
-                if order is None:  # of the first versions
-                    return True
-                stated += Sums(*order).later(data)
+                if order is None and hdus > 1:
+                    return False
+                old = order is None  # of the first versions
+                stated += Sums(*order).later(data) if order else Sums()
             file.seek(data + -(-size // BLOCK_BYTES) * BLOCK_BYTES)
-    return found.order == stated.order
+    return hdus == wanted and (old or found.order == stated.order)
 
 
 def _data_bytes(head: Mapping[bytes, bytes]) -> int:

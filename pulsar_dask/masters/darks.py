@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pulsar_dask.errors import PulsarError, printable, warn
-from pulsar_dask.formats.scan import scan_frames
+from pulsar_dask.formats.scan import scan_frames, scan_inputs
 from pulsar_dask.frames.alike import check_calibrator, check_group
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.groups import (
@@ -78,14 +78,15 @@ def gather_darks(spec: Spec, bias: Spec | float | None = None, search: Search = 
             "the bias is either a number or files; say which with ⟦bias⟧ NUMBER or ⟦bias⟧ FILE"
         )
 
-    found = scan_frames(search.find(args).paths)
+    found, planes = scan_inputs(search.find(args))
     darks, passed = choose(found, "dark", assume_type=search.assume_type)
     if not darks:
         swapped = bias is None and _holds_darks(bias_args, search)
         hint = "; is the order right? The input comes first, the bias last" if swapped else ""
         raise PulsarError(none_found("dark", "Dark Frame", args, passed) + hint)
     if bias_args:
-        among = scan_frames(search.find(bias_args).paths)
+        among, others = scan_inputs(search.find(bias_args))
+        planes += others
         try:
             frames = _bias_frames(among, bias_args)
         except PulsarError as error:
@@ -99,7 +100,7 @@ def gather_darks(spec: Spec, bias: Spec | float | None = None, search: Search = 
     else:
         frames, among = (), []
     used = {f.path for f in (*darks, *frames)}
-    unused = {f.path: f for f in (*found, *among) if f.path not in used}
+    unused = {f.path: f for f in (*found, *among, *planes) if f.path not in used}
     passed = why_passed(unused.values())
     check_shapes([*darks, *frames])
     groups = by_exposure(darks, search.tolerance)

@@ -12,7 +12,7 @@ import numpy as np
 from pulsar_dask.engine.memory import room, too_little
 from pulsar_dask.errors import PulsarError, printable, warn
 from pulsar_dask.formats.reading import read_header
-from pulsar_dask.formats.scan import scan_frame, scan_frames
+from pulsar_dask.formats.scan import refuse_planes, scan_frame, scan_inputs
 from pulsar_dask.frames.alike import check_calibrator, check_group
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.groups import (
@@ -92,7 +92,8 @@ def gather_flats(
     dark = at_home(dark) if isinstance(dark, (str, os.PathLike)) else dark
     hot_pixels = at_home(hot_pixels) if hot_pixels is not None else None
     inputs = search.find(args)
-    scanned = scan_frames(inputs.paths)
+    scanned, planes = scan_inputs(inputs)
+    scanned += planes
     found, passed = choose(scanned, "flat", assume_type=search.assume_type)
     if not found:
         raise PulsarError(none_found("flat", "Flat Frame", args, passed))
@@ -188,6 +189,7 @@ def _dark_for(
             "(for short exposures a master bias will do)"
         )
     frame = scan_frame(path)
+    refuse_planes([frame])
     if frame.shape != shape:
         raise PulsarError(
             f"{printable(path)} is {describe_shape(frame.shape)}, "

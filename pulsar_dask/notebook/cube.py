@@ -21,7 +21,7 @@ from pulsar_dask.engine.plan import make_plan
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.engine.sink import Executor
 from pulsar_dask.engine.threads import Threads
-from pulsar_dask.formats.scan import scan_frames
+from pulsar_dask.formats.scan import scan_inputs
 from pulsar_dask.frames import stack
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.planes import Plane
@@ -73,7 +73,7 @@ def open_frames(
     PulsarError
         No file, a damaged file, or frames of different shapes.
     """
-    frames = scan_frames(find_inputs(spec, sequence=sequence, recursive=recursive).paths)
+    frames, _ = scan_inputs(find_inputs(spec, sequence=sequence, recursive=recursive))
     return frames_cube(frames, memory=memory, threads=threads)
 
 
@@ -113,7 +113,7 @@ def write_cube(
     PulsarError
         No file, a damaged file, frames of different shapes, or a store that is in the way.
     """
-    frames = scan_frames(find_inputs(spec, sequence=sequence, recursive=recursive).paths)
+    frames, _ = scan_inputs(find_inputs(spec, sequence=sequence, recursive=recursive))
     check_resources(memory, threads)
     store = CubeStore(at_home(path), frames, overwrite=overwrite)
     if not store.complete:

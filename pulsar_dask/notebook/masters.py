@@ -14,7 +14,7 @@ from dask.system import CPU_COUNT
 from pulsar_dask.combine import method as method_of
 from pulsar_dask.engine.graph import Graph
 from pulsar_dask.engine.recipe import Product, Recipe
-from pulsar_dask.formats.scan import scan_frames
+from pulsar_dask.formats.scan import scan_inputs
 from pulsar_dask.frames import stack
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.provenance import plain_texts
@@ -55,7 +55,7 @@ def median(
         Dims (y, x) or (plane, y, x); float32, or float64 where a frame has 32- or 64-bit
         integers or 64-bit floats; NaN where no frame has a value.
     """
-    frames = scan_frames(find_inputs(spec, sequence=sequence, recursive=recursive).paths)
+    frames, _ = scan_inputs(find_inputs(spec, sequence=sequence, recursive=recursive))
     return _master(frames, "median", (), memory, threads)["image"].rename("median")
 
 
@@ -85,7 +85,7 @@ def master(
     xarray.Dataset
         Variable ``image``, and one for each plane; dims (y, x) or (plane, y, x).
     """
-    frames = scan_frames(find_inputs(spec, sequence=sequence, recursive=recursive).paths)
+    frames, _ = scan_inputs(find_inputs(spec, sequence=sequence, recursive=recursive))
     return _master(frames, combine, planes, memory, threads)
 
 

@@ -159,6 +159,7 @@ class FitsFile:
             header["EXTNAME"] = (name.upper(), "name of the plane")
         elif len(self.dtypes) > 1 or not name:
             header["EXTEND"] = True
+            header["NEXTEND"] = (len(self.dtypes) - bool(name), "number of extensions")
         if bzero:
             header["BSCALE"] = 1
             header["BZERO"] = (bzero, "offset of unsigned integers")
@@ -171,6 +172,8 @@ class FitsFile:
 
     def put(self, plane: str, tile: Tile, data: Array, clipped: int, missing: int) -> None:
         """Write what `encode` has made of a tile."""
+        # what was pickled on its way has the order of bytes of this machine
+        data = data.astype(data.dtype.newbyteorder(">"), copy=False)
         rows, columns = self.shape[-2:]
         hdu = self._hdus[plane]
         first = (tile.plane * rows + tile.y) * columns + tile.x

@@ -1,4 +1,5 @@
-"""A product as FITS files: the image, and its other planes in a file beside it."""
+"""A product as FITS files: the image, and its other planes in a file beside it; where it has none,
+planes of the master before do not stay."""
 
 from __future__ import annotations
 
@@ -63,7 +64,7 @@ class FitsSink:
         """`beside` are lists that are written with it, for which it vouches."""
         self.product, self.path, self.layer = product, path, product.layer
         self.dtype = product.dtype
-        self.paths = [path] + [planes_path(path)] * (len(product.dtypes) > 1)
+        self.paths = [path, planes_path(path)]
         self._files: dict[str, FitsFile] = {}
         self._tolerance, self._verify, self._beside = tolerance, verify, tuple(beside)
         self.sends = sum(np.dtype(dtype).itemsize for dtype in product.dtypes.values())
@@ -80,7 +81,7 @@ class FitsSink:
         self.file = FitsMaster(self.path, shape, self.dtype, header, trace, verify=self._verify)
         self._files[self.path] = self.file
         if others:
-            path = planes_path(self.path)
+            path = self.paths[1]
             self._files[path] = FitsFile(path, shape, others, header, trace, verify=self._verify)
         return frozenset()
 
@@ -98,7 +99,7 @@ class FitsSink:
             file.seal(run.sums, run.written, notes)
 
     def files(self) -> Mapping[str, Any]:
-        return self._files
+        return {path: self._files.get(path) for path in self.paths}
 
     def close(self) -> None:
         for file in self._files.values():

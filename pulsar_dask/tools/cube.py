@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from pulsar_dask.cli.signals import INTERRUPTED
 from pulsar_dask.errors import PulsarError, count, printable, warn
-from pulsar_dask.formats.scan import scan_frames
+from pulsar_dask.formats.scan import scan_inputs
+from pulsar_dask.frames.groups import why_passed
 from pulsar_dask.output.cuberesume import OtherPixels
 from pulsar_dask.output.cubestore import CubeStore, write
 from pulsar_dask.tools.naming import check_order
@@ -18,7 +19,8 @@ def cube(spec: Sequence[str], output: str, *, options: Options) -> None:
     """Write frames as one store."""
     report = options.report()
     check_order(spec, output)
-    frames = scan_frames(options.search.find(spec).paths)
+    frames, planes = scan_inputs(options.search.find(spec))
+    report.passed_over(why_passed(planes), planes)
     store = CubeStore(output, frames, overwrite=options.overwrite)
     if store.complete:
         report.made(output, f"{count(len(frames), 'frame')}, complete already")

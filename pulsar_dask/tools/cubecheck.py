@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from dask.system import CPU_COUNT
 
 from pulsar_dask.engine.make import make
 from pulsar_dask.engine.recipe import Recipe
+from pulsar_dask.engine.sink import Executor
 from pulsar_dask.errors import printable
 from pulsar_dask.formats import holding
 from pulsar_dask.frames import stack
@@ -22,7 +23,11 @@ from pulsar_dask.tools.origins import find_origins, say_problems
 
 
 def check_cube(
-    frames: Sequence[Frame], folders: Sequence[str], options: Options, findings: Findings
+    frames: Sequence[Frame],
+    folders: Sequence[str],
+    executor: Callable[[], Executor],
+    options: Options,
+    findings: Findings,
 ) -> None:
     """Compare all pixels of a cube with those of the files that it was made of."""
     sources = [
@@ -35,7 +40,7 @@ def check_cube(
         for frame, origin in zip(frames, origins, strict=True)
         if isinstance(origin.file, Frame)
     ]
-    differing = _differing_pixels(pairs, options) if pairs else []
+    differing = _differing_pixels(pairs, executor, options) if pairs else []
     findings.say_all(
         [
             f"input {printable(file.path)}: {n} of its pixels are others than in the cube"
@@ -47,7 +52,9 @@ def check_cube(
     findings.say(f"{same} of {len(frames)} frames have the pixels of their files")
 
 
-def _differing_pixels(pairs: Sequence[tuple[Frame, Frame]], options: Options) -> list[int]:
+def _differing_pixels(
+    pairs: Sequence[tuple[Frame, Frame]], executor: Callable[[], Executor], options: Options
+) -> list[int]:
     """How many pixels of each frame of a cube are not those of its file."""
     cube, files = zip(*pairs, strict=True)
     stack.check_shapes([*cube, *files])
@@ -56,6 +63,5 @@ def _differing_pixels(pairs: Sequence[tuple[Frame, Frame]], options: Options) ->
     holds = Holds(pixel={"cube": len(cube) * size, "comparison": 3 * len(cube)})
     take = DifferingFrames(cube, str(cube[0].pixels.native))
     sink = CompareSink(layer, take, holds + holding.reading_holds(cube))
-    with options.executor() as executor:
-        make(Recipe((), (layer,)), [sink], executor, memory=options.memory, summed=())
+    make(Recipe((), (layer,)), [sink], executor(), memory=options.memory, summed=())
     return [int(n) for n in sink.total]

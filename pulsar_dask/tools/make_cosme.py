@@ -8,7 +8,7 @@ from pulsar_dask import combine
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.files.leftovers import remove_stale
-from pulsar_dask.formats.scan import scan_frames
+from pulsar_dask.formats.scan import refuse_planes, scan_frames
 from pulsar_dask.inputs.words import FITS_NAME, is_store
 from pulsar_dask.kernels.highest import HOT_PIXELS
 from pulsar_dask.masters.stack import stacked
@@ -34,6 +34,7 @@ def make_cosme(
     if FITS_NAME.search(output) or is_store_name(output):
         raise PulsarError(f"{printable(output)}: a list is no image; name it .lst")
     frames = scan_frames([image])
+    refuse_planes(frames)
     wanted = HOT_PIXELS if hot_pixels is None else hot_pixels
     layer = stacked("image", frames, combine.method("median"))
     sink = ListSink(

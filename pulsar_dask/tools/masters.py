@@ -78,8 +78,8 @@ def make_masters(
     for product in recipe.products:
         master = masters[product.name]
         report.made(master.path, f"{product.dtype}, " + ", ".join(map(str, product.steps)))
-        for path in master.paths[1:]:
-            report.made(path, ", ".join(name for name in product.dtypes if name != "image"))
+        if planes := [name for name in product.dtypes if name != "image"]:
+            report.made(master.paths[1], ", ".join(planes))
         if product.name in hot:
             report.made(hot[product.name].path, hottest(hot[product.name]))
     report.end()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from pulsar_dask import combine
@@ -12,10 +13,11 @@ from pulsar_dask.cli.report import Report
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.errors import PulsarError, count, printable, warn
 from pulsar_dask.files.leftovers import remove_stale
-from pulsar_dask.formats.scan import scan_frames
+from pulsar_dask.formats.scan import scan_inputs
 from pulsar_dask.frames import stack
 from pulsar_dask.frames.alike import check_alike
 from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.groups import why_passed
 from pulsar_dask.frames.stack import default_dtype
 from pulsar_dask.inputs.find import Inputs
 from pulsar_dask.inputs.same import Same
@@ -49,7 +51,8 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
     read = [*paths, *lists_in(spec)]
     remove_stale(os.path.dirname(os.path.abspath(output)))
     check_output(output, read, overwrite=options.overwrite)
-    frames = _without_masters(scan_frames(paths), inputs, spec, options.search, report)
+    found = scan_inputs(replace(inputs, paths=tuple(paths)))
+    frames = _without_masters(*found, inputs, spec, options.search, report)
     if len(frames) == 1:
         warn("one frame is its own median: the result is no cleaner than that frame")
     check_alike(os.path.basename(output), frames, options.search.tolerance)
@@ -82,14 +85,19 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
             inputs=read,
             found=lambda run: warn_of_pixels(sink),
         )
-    for path in sink.paths[1:]:
+    for path in sink.paths[1:] if options.planes else ():
         report.made(path, ", ".join(options.planes))
     report.made(output, f"{product.dtype}, {method.name} of {count(len(frames), 'frame')}")
     report.end()
 
 
 def _without_masters(
-    frames: Sequence[Frame], inputs: Inputs, spec: Sequence[str], search: Search, report: Report
+    frames: Sequence[Frame],
+    planes: Sequence[Frame],
+    inputs: Inputs,
+    spec: Sequence[str],
+    search: Search,
+    report: Report,
 ) -> list[Frame]:
     """Masters that lie among raw frames were not meant, unless a list names them; nor are those
     in a folder or mask that has nothing else."""
@@ -104,7 +112,6 @@ def _without_masters(
                 f"{deeper if folders and not search.recursive else ''}"
                 "to combine masters, name each of them, or a list of them"
             )
-        return masters
-    if masters:
-        report.passed_over({"masters": len(masters)}, masters)
+        masters = []
+    report.passed_over(why_passed([*masters, *planes]), [*masters, *planes])
     return [f for f in frames if f not in masters]

@@ -215,9 +215,12 @@ def _commit(
 ) -> None:
     """Give sealed outputs their names, all or none; a list that may be the user's is kept."""
     foreign = [p for p, sink in lists.items() if not options.overwrite and _is_foreign(p, sink.crc)]
+    goes = [path for path, file in files.items() if file is None and os.path.lexists(path)]
     with uninterrupted(), kept(foreign) as copies:
         commit_all(files, checks)
-        DONE.extend(files)
+        DONE.extend(path for path, file in files.items() if file is not None)
+    for path in goes:
+        report.say(f"{printable(path)}: removed, it was of the master that was replaced")
     for path, name in copies:
         report.say(
             f"{printable(path)} was there, and no master beside it says that {CREATOR} wrote it; "

@@ -3,9 +3,11 @@ those, and whether they give the same pixels again; whether a cube holds the pix
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import click
 from dask.system import CPU_COUNT
@@ -13,14 +15,14 @@ from dask.system import CPU_COUNT
 from pulsar_dask._version import CREATOR
 from pulsar_dask.cli.report import Report
 from pulsar_dask.engine import memory
+from pulsar_dask.engine.sink import Executor
 from pulsar_dask.errors import PulsarError, count, printable, reason, terminal_text
 from pulsar_dask.formats import holding, reading, sums
-from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.formats.reading import read_header
 from pulsar_dask.formats.scan import scan_frames
 from pulsar_dask.formats.zarr import in_cube
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.frames.provenance import read_trace
+from pulsar_dask.frames.provenance import read_trace, written_in
 from pulsar_dask.inputs.words import FITS_NAME
 from pulsar_dask.kernels import loaded
 from pulsar_dask.output.ours import is_ours
@@ -29,6 +31,7 @@ from pulsar_dask.tools.cubecheck import check_cube
 from pulsar_dask.tools.judged import Findings, Status, summary, worst
 from pulsar_dask.tools.options import Options
 from pulsar_dask.tools.origins import find_origins, say_problems
+from pulsar_dask.tools.whole import check_lists, check_seal, check_whole
 
 #: Bytes that a look at the inputs may take whatever the budget, which has more to spare.
 SOME_BYTES = 10_000_000
@@ -67,18 +70,21 @@ def verify(
     report = options.report()
     statuses: dict[str, Status] = {}
     passed: Counter[str] = Counter()
-    for named in paths:
-        try:
-            found = [named]
-            if os.path.isdir(named) and not _is_store_name(named):
-                found = _in_folder(named, recursive, passed)
-        except PulsarError as error:
-            statuses[named] = _not_judged(error, options)
-            continue
-        for path in found:
-            place = os.path.realpath(path)
-            if place not in statuses:
-                statuses[place] = _judge(path, tiles, folders, options, report)
+    with contextlib.ExitStack() as stack:
+        # one for all files, started where one is computed again
+        executor = functools.cache(lambda: stack.enter_context(options.executor()))
+        for named in paths:
+            try:
+                found = [named]
+                if os.path.isdir(named) and not _is_store_name(named):
+                    found = _in_folder(named, recursive, passed)
+            except PulsarError as error:
+                statuses[named] = _not_judged(error, options)
+                continue
+            for path in found:
+                place = os.path.realpath(path)
+                if place not in statuses:
+                    statuses[place] = _judge(path, tiles, folders, executor, options, report)
     report.passed_over(passed)
     if len(statuses) > 1:
         report.say(summary(list(statuses.values())))
@@ -87,15 +93,22 @@ def verify(
 
 
 def _judge(
-    path: str, tiles: int | None, folders: Sequence[str], options: Options, report: Report
+    path: str,
+    tiles: int | None,
+    folders: Sequence[str],
+    executor: Callable[[], Executor],
+    options: Options,
+    report: Report,
 ) -> Status:
     findings = Findings(printable(path), report)
     try:
         frames = scan_frames([path])
+        if os.path.isdir(path):
+            check_seal(path, findings)
         if in_cube(frames[0]):
-            check_cube(frames, folders, options, findings)
+            check_cube(frames, folders, executor, options, findings)
         else:
-            _check_master(frames[0], tiles, folders, options, findings)
+            _check_master(frames[0], tiles, folders, executor, options, findings)
     except PulsarError as error:
         return _not_judged(error, options)
     finally:
@@ -177,6 +190,7 @@ def _check_master(
     master: Frame,
     tiles: int | None,
     folders: Sequence[str],
+    executor: Callable[[], Executor],
     options: Options,
     findings: Findings,
 ) -> None:
@@ -186,7 +200,8 @@ def _check_master(
             f"{findings.name}: {_words_for(master)}; verify takes masters and cubes "
             f"that {CREATOR} wrote, which say what they were made of"
         )
-    _check_whole(master, threads_for([master], options), findings)
+    check_whole(master, threads_for([master], options), findings)
+    check_lists(master, written_in(map(str, header.get("HISTORY", []))), findings)
     trace = read_trace(map(str, header.get("HISTORY", [])), _home(master))
     if not any(source.role == "input" for source in trace.sources):
         raise PulsarError(
@@ -202,12 +217,14 @@ def _check_master(
     found = {o.source: o.file for o in origins if o.file is not None}
     if tiles == 0 or any(source not in found for source in trace.sources):
         return
-    differing, compared = compare_again(master, trace, found, tiles, options)
-    if differing:
-        text = f"{differing} of {compared} pixels that were computed again differ"
-        findings.say(text, Status.WRONG)
-    else:
-        findings.say(f"{compared} pixels computed again are the same")
+    compared = compare_again(master, trace, found, tiles, executor, options)
+    for plane, (differing, of) in compared.items():
+        what = f"pixels of its {plane}" if plane in master.stored.beside(master) else "pixels"
+        if differing:
+            text = f"{differing} of {of} {what} that were computed again differ"
+            findings.say(text, Status.WRONG)
+        else:
+            findings.say(f"{of} {what} computed again are the same")
 
 
 def _words_for(frame: Frame) -> str:
@@ -218,24 +235,6 @@ def _words_for(frame: Frame) -> str:
     if frame.kind in (None, "other"):
         return f"not a master ({label})"
     return f"a raw frame, not a master ({label})"
-
-
-def _check_whole(master: Frame, threads: int, findings: Findings) -> None:
-    """Whether a master is as it was written, by the sums that it states."""
-    found, remarks = sums.check_sums([master], Ledger(), threads)
-    for remark in remarks:
-        findings.say(remark.removeprefix(f"{printable(master.path)}: "), Status.WRONG)
-    if master.stored.checks(master):
-        findings.say("whole, the checksums of its chunks match")
-    elif master.stated is not None and not remarks:
-        findings.say("whole, its CHECKSUM and DATASUM match")
-        order, pixels = master.stated.order, found[master.path].words
-        if order and order[0] != pixels:
-            findings.say(
-                "its pixels are not those that were written, its DATASUM was made anew since "
-                f"({pixels}, was {order[0]})",
-                Status.WRONG,
-            )
 
 
 def _home(master: Frame) -> str:

@@ -20,7 +20,7 @@ from clusters import LIMIT, cluster_in, ended, tile_tasks, under_way, until
 from distributed import Client, Security
 from distributed.comm import connect
 from helpers import command, names, one_line, run, same, write_frame
-from night import Night, noted, pixels
+from night import Night, hottest, noted, pixels, points, write
 
 import pulsar_dask
 from pulsar_dask.errors import PulsarError
@@ -190,6 +190,19 @@ def test_a_gzipped_and_a_tiled_stack(cluster, tmp_path):
         run("med", mask, "cluster.fit", "--scheduler", cluster.address, cwd=tmp_path)
         bits = [pixels(tmp_path / f"{n}.fit").tobytes() for n in ("threads", "cluster")]
         assert bits[0] == bits[1]
+
+
+def test_tiles_in_which_no_pixel_is_hot(cluster, tmp_path):
+    frames = np.random.default_rng(3).integers(400, 600, (4, 400, 600)).astype("u2")
+    frames[:, :100] += 5000
+    for i, frame in enumerate(frames):
+        write(tmp_path / f"d{i}.fit", frame, "Dark", 10.0)
+    more = ("--hot-pixels", "20", "--scheduler", cluster.address)
+    said = run("makedark", "d*.fit", "0", *more, cwd=tmp_path).stdout
+    assert "8 tiles" in said
+    truth = np.median(frames, axis=0).astype("f4")
+    same(pixels(tmp_path / "dark10s.fit"), truth)
+    assert points(tmp_path / "cosme10s.lst") == hottest(truth, 20)
 
 
 def test_python_functions_follow_the_client(cluster, night):

@@ -40,6 +40,7 @@ def runs(tmp_path_factory) -> dict[str, Outputs]:
         "all": (["makedark", "{}", "{}/bias"], []),
         "zarr": (["med", "{}/d*.fit"], ["m.zarr"]),
         "med": (["med", "{}/d*.fit"], ["m.fit"]),
+        "planes": (["med", "{}/d*.fit"], ["m.fit"]),  # which only the old master has
     }
     made = {}
     for tool, (words, more) in tools.items():
@@ -48,7 +49,8 @@ def runs(tmp_path_factory) -> dict[str, Outputs]:
             place = folder / tool / name
             place.mkdir(parents=True)
             args = [word.format(folder / name) for word in words] + more
-            run(*args, cwd=place)
+            more_planes = ["--planes", "count"] if (tool, name) == ("planes", "before") else []
+            run(*args, *more_planes, cwd=place)
             places.append(place)
         made[tool] = Outputs(args, *places)
     return made
@@ -84,6 +86,7 @@ CASES = [
     ("makedark", ["cosme2s.lst"]),
     ("zarr", None),
     ("med", None),
+    ("planes", None),
     *(
         pytest.param(*case, marks=pytest.mark.soak)
         for case in (

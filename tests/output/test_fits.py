@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import signal
 import subprocess
 import sys
@@ -17,7 +18,8 @@ from hypothesis.extra import numpy as hnp
 from masters import DTYPES, as_type, read, write_master
 
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.output.encoding import OUTPUT_TYPES, to_dtype
+from pulsar_dask.kernels.tile import Grid
+from pulsar_dask.output.encoding import OUTPUT_TYPES, encode, to_dtype
 from pulsar_dask.output.fits import FitsMaster
 
 sizes = st.one_of(
@@ -46,6 +48,19 @@ def test_pixels_and_checksums(tmp_path, dtype, shape, data):
     assert header["BITPIX"] == OUTPUT_TYPES[dtype][0]
     assert master.missing == np.isnan(values).sum()
     assert path.stat().st_size % 2880 == 0
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_tiles_that_were_pickled(tmp_path, dtype):
+    """Which some protocols turn into the order of bytes of this machine."""
+    values = np.random.default_rng(1).normal(100, 50, (4, 6))
+    header = fits.Header({"CREATOR": "pulsar-dask 0"})
+    with FitsMaster(str(tmp_path / "m.fit"), values.shape, dtype, header) as master:
+        for _, tile in Grid(values.shape, 2, 4):
+            part = values[tile.y : tile.y + 2, tile.x : tile.x + 4]
+            master.put("image", tile, *pickle.loads(pickle.dumps(encode(part, dtype), 4)))
+        master.commit()
+    same(read(tmp_path / "m.fit")[0], as_type(values, dtype))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

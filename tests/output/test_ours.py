@@ -109,7 +109,35 @@ def append_to(path):
     path.write_bytes(path.read_bytes() + b"notes of mine")
 
 
-@pytest.mark.parametrize("edit", [edit_header, edit_pixel, edit_with_checksum, append_to])
+def append_hdu(path):
+    """One that a program has given a CHECKSUM."""
+    fits.append(path, np.zeros((3, 4), "i2"), checksum=True)
+
+
+def append_copy(path):
+    """One that states what ours does."""
+    data, header = fits.getdata(path, header=True)
+    fits.append(path, data, header, checksum=True)
+
+
+def append_empty(path):
+    with fits.open(path, mode="append") as hdus:
+        hdus.append(fits.ImageHDU())
+        hdus[-1].add_checksum()
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        edit_header,
+        edit_pixel,
+        edit_with_checksum,
+        append_to,
+        append_hdu,
+        append_copy,
+        append_empty,
+    ],
+)
 def test_a_master_that_was_changed_is_theirs_who_changed_it(tmp_path, edit):
     path = tmp_path / "m.fit"
     write_master(path, np.ones((5, 7)), "float32")
@@ -121,6 +149,24 @@ def test_a_master_that_was_changed_is_theirs_who_changed_it(tmp_path, edit):
         check_output(str(path), [], overwrite=False)
     assert ("was changed after" in str(told.value)) is (edit is not edit_with_checksum)
     check_output(str(path), [], overwrite=True)
+
+
+@pytest.mark.parametrize("edit", [append_hdu, append_copy, append_empty])
+@pytest.mark.parametrize("name", ["m.fit", "m.planes.fit"])
+def test_an_hdu_that_was_added_is_not_lost(stack, here, edit, name):
+    words = ("med", *stack, "m.fit", "--planes", "count")
+    run(*words, cwd=here)
+    run("verify", name, cwd=here)
+    edit(here / name)
+    said = run("verify", name, cwd=here, status=1).stdout
+    assert f"{name}: what is beside its image in the file is not what was written" in said
+    assert "whole" not in said
+    before = (here / name).read_bytes()
+    for line in (words, words[:-2]):
+        assert f"{name} was changed after" in run(*line, cwd=here, status=1).stderr
+        assert (here / name).read_bytes() == before
+    run(*words, "--overwrite", cwd=here)
+    run("verify", name, cwd=here)
 
 
 def test_what_is_read_only_needs_overwrite(stack, here):

@@ -13,6 +13,10 @@ from harm import flip
 from helpers import run, write_frame
 from night import Night, tool
 
+from pulsar_dask.engine import scheduler
+from pulsar_dask.tools.options import Options
+from pulsar_dask.tools.verify import verify
+
 GOOD = "pixels computed again are the same"
 
 
@@ -189,3 +193,40 @@ def test_a_master_of_ours_in_a_folder_that_cannot_be_read(masters, how):
 def test_a_wrong_command_line(masters):
     for words in ([], ["bias.fit", "--inputs", "nowhere"], ["bias.fit", "--nonsense"]):
         says(masters, *words, status=2)
+
+
+def test_the_list_that_a_master_vouches_for(masters):
+    path = masters / "cosme120s.lst"
+    right = path.read_bytes()
+    lines = right.splitlines(keepends=True)
+    for changed in (right + b"P 1 1\r\n", b"".join(lines[::-1]), b""):
+        path.write_bytes(changed)
+        out, _ = says(masters, "dark120s.fit", status=1)
+        assert re.search(r"dark120s.fit: list \S*cosme120s.lst: is not as it was written with", out)
+        assert GOOD in out
+    path.write_bytes(right)
+    out, _ = says(masters, "dark120s.fit")
+    assert "cosme" not in out
+    path.unlink()
+    out, _ = says(masters, "dark120s.fit", status=3)
+    assert "dark120s.fit: cosme120s.lst, the list that was written with it, is not beside it" in out
+    says(masters, "bias.fit", "dark300s.fit")
+
+
+def test_one_cluster_for_all_files(masters, monkeypatch, capsys):
+    opened, real = [], scheduler.open_cluster
+
+    def open_cluster(*args, **more):
+        opened.append(args)
+        return real(*args, **more)
+
+    monkeypatch.setattr(scheduler, "open_cluster", open_cluster)
+    options = Options(scheduler="local:1", threads=1)
+    both = [str(masters / name) for name in ("bias.fit", "dark120s.fit")]
+    assert verify(both, tiles=0, options=options) == 0
+    assert opened == []
+    assert verify([str(masters)], options=options) == 0
+    out = capsys.readouterr().out
+    assert out.count(GOOD) == 4
+    assert "5 files: 5 good" in out
+    assert len(opened) == 1
