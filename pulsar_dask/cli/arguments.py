@@ -12,7 +12,7 @@ import click
 from pulsar_dask import combine
 from pulsar_dask._version import __version__
 from pulsar_dask.cli.program import Running, reword
-from pulsar_dask.frames.planes import PLANES
+from pulsar_dask.frames.planes import PLANES, wanted_planes
 
 #: Before an argument that begins as an option and is none; no argument can hold it.
 _MARK = "\0"
@@ -130,11 +130,10 @@ input_options = options(
 
 
 def _planes(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
-    wanted = tuple(dict.fromkeys((value or "").replace(" ", "").split(","))) if value else ()
-    if unknown := [name for name in wanted if name not in (*PLANES, "all")]:
-        known = ", ".join(PLANES)
-        raise click.BadParameter(f"{unknown[0]!r} is none of {known}; all takes each of them.")
-    return tuple(PLANES) if "all" in wanted else wanted
+    try:
+        return wanted_planes(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.") from error
 
 
 combining = options(

@@ -22,7 +22,7 @@ from pulsar_dask.frames.stack import check_shapes
 from pulsar_dask.inputs.numbers import as_number, finite
 from pulsar_dask.inputs.words import as_texts, has_mask, is_list
 from pulsar_dask.masters.dark import Bias
-from pulsar_dask.masters.search import A_NUMBER, Search, Spec, none_found
+from pulsar_dask.masters.search import Search, Spec, is_number, none_found
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,10 @@ def gather_darks(spec: Spec, bias: Spec | float | None = None, search: Search = 
     passed: dict[str, int] = {}
     bias_args: list[str] = []
     constant = 0.0
-    if isinstance(bias, A_NUMBER):
+    if is_number(bias):
         constant = finite(bias)
     elif bias is not None:
-        bias_args = as_texts(bias)
+        bias_args = as_texts(bias, "bias", "a number, a path, or several")  # type: ignore[arg-type]
     elif len(args) > 1 and (os.path.isdir(args[0]) or is_list(args[0]) or has_mask(args[0])):
         args, bias_args = args[:1], args[1:]
     elif len(args) > 1 and as_number(args[-1]) is not None:

@@ -26,11 +26,11 @@ from pulsar_dask.frames.stack import check_shapes, describe_shape
 from pulsar_dask.frames.step import Step
 from pulsar_dask.inputs.numbers import as_number, finite
 from pulsar_dask.inputs.pixellists import SOME_PIXELS, TooMany, read_list
-from pulsar_dask.inputs.words import as_texts, at_home
+from pulsar_dask.inputs.words import as_text, as_texts
 from pulsar_dask.kernels.checksum import Sums, file_sums
 from pulsar_dask.kernels.correct import LIST_BYTES, find_rings
 from pulsar_dask.masters.calibrated import FlatGroup
-from pulsar_dask.masters.search import A_NUMBER, Search, Spec, none_found
+from pulsar_dask.masters.search import Search, Spec, is_number, none_found
 
 Array = np.ndarray[Any, Any]
 
@@ -88,8 +88,9 @@ def gather_flats(
         dark or list that does not fit the flats, frames of different shapes.
     """
     args = as_texts(spec)
-    dark = at_home(dark) if isinstance(dark, (str, os.PathLike)) else dark
-    hot_pixels = at_home(hot_pixels) if hot_pixels is not None else None
+    if dark is not None and not is_number(dark):
+        dark = as_text(dark, "dark", "a number or a path")  # type: ignore[arg-type]
+    hot_pixels = as_text(hot_pixels, "hot_pixels") if hot_pixels is not None else None
     inputs = search.find(args)
     scanned = scan_frames(inputs.paths)
     found, passed = choose(scanned, "flat", assume_type=search.assume_type)
@@ -175,7 +176,7 @@ def _dark_for(
     if given is None:
         path = _beside(folders, "dark", ".fit", exposure, tolerance)
     else:
-        number = finite(given) if isinstance(given, A_NUMBER) else as_number(os.fspath(given))
+        number = as_number(given) if isinstance(given, str) else finite(given)  # type: ignore[arg-type]
         if number is not None:
             return number, Step("minus number", (number,)) if number else None
         path = os.fspath(given)  # type: ignore[arg-type]

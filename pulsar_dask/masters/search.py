@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeGuard
 
 import numpy as np
 
-from pulsar_dask.errors import printable
+from pulsar_dask.errors import printable, wrong_argument
 from pulsar_dask.frames.naming import EXPOSURE_TOLERANCE
 from pulsar_dask.inputs.find import Inputs, find_inputs
 
-A_NUMBER = (int, float, np.integer, np.floating)
 Spec = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether an argument is a number, which True is not."""
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,10 @@ class Search:
     """Whether a frame without IMAGETYP counts as what the tool takes."""
     tolerance: float = EXPOSURE_TOLERANCE
     """Seconds within which two exposures are the same."""
+
+    def __post_init__(self) -> None:
+        if not is_number(self.tolerance) or not 0 <= self.tolerance < np.inf:
+            raise wrong_argument("tolerance", self.tolerance, "seconds as a number, such as 0.01")
 
     def find(self, spec: Spec) -> Inputs:
         return find_inputs(spec, sequence=self.sequence, recursive=self.recursive)
