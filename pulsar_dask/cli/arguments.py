@@ -136,23 +136,25 @@ def _planes(ctx: click.Context, param: click.Parameter, value: str | None) -> tu
         raise click.BadParameter(f"{error}.") from error
 
 
-combining = options(
-    click.option(
-        "--combine",
-        type=click.Choice(combine.names()),
-        default="median",
-        help="How the frames are combined. [default: median]",
-    ),
-    click.option(
+combine_option = click.option(
+    "--combine",
+    type=click.Choice(combine.names()),
+    default="median",
+    help="How the frames are combined. [default: median]",
+)
+
+
+def planes_option(also: str = "") -> Callable[[Callable[..., Any]], Any]:
+    """``--planes``; `also` says where they go beside the usual file."""
+    where = "NAME.planes.fit" + (f", {also}" if also else "")
+    known = ", ".join(f"{plane.name} ({plane.words})" for plane in PLANES.values())
+    return click.option(
         "--planes",
         metavar="NAME,…",
         callback=_planes,
-        help="What else is written of each pixel, beside the master as NAME.planes.fit, or as "
-        "variables of a .zarr: "
-        + ", ".join(f"{plane.name} ({plane.words})" for plane in PLANES.values())
-        + "; all takes each of them.",
-    ),
-)
+        help=f"What else is written of each pixel, beside the master as {where}: {known}; "
+        "all takes each of them.",
+    )
 
 
 def _scheduler_address(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:

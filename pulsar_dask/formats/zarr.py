@@ -148,7 +148,7 @@ def scan(path: str) -> list[Frame]:
         texts = _headers(path, status.st_size, status.st_mtime_ns)
         names = _names(path) if variable == FRAMES else [os.path.basename(path)]
         if variable == FRAMES and {len(texts), len(names)} != {array.shape[0]}:
-            raise ValueError(f"{len(texts)} headers of {array.shape[0]} frames")
+            raise ValueError(f"{count(len(texts), 'header')} of {count(array.shape[0], 'frame')}")
         return [
             Frame(
                 path=os.path.join(path, str(i), os.path.basename(file.replace("\\", "/"))),

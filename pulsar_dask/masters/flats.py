@@ -64,6 +64,7 @@ def gather_flats(
     origin_top: bool = False,
     search: Search = Search(),  # noqa: B008
     memory: float | None = None,
+    method: str = "median",
 ) -> Flats:
     """Find flats, and for each filter the dark and the list of hot pixels.
 
@@ -80,6 +81,8 @@ def gather_flats(
     search : Search
     memory : float, optional
         Gigabytes that the process may take, so that a list of too many pixels is refused.
+    method : str
+        How they will be combined, for what is warned of.
 
     Raises
     ------
@@ -112,7 +115,7 @@ def gather_flats(
     }
     for code, frames in filters.items():
         name, exposure = f"flat_{code}.fit", exposures[code]
-        check_group(name, frames)
+        check_group(name, frames, method)
         calibration, note = _dark_for(name, exposure, dark, shape, folders, search.tolerance)
         steps = [note] if note else []
         sources = []

@@ -42,7 +42,9 @@ class Search:
 
 def none_found(kind: str, label: str, args: Sequence[str], passed: dict[str, int]) -> str:
     where = ", ".join(printable(a) for a in args[:3]) + (" …" if len(args) > 3 else "")
-    what = ", ".join(f"{n} {reason}" for reason, n in passed.items())
+    what = ", ".join(
+        f"{n} {reason.removesuffix('s') if n == 1 else reason}" for reason, n in passed.items()
+    )
     text = f"No {kind} frames found in {where}"
     if what:
         text += f" ({what})"

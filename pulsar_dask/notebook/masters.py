@@ -163,7 +163,7 @@ def dark_masters(
     check_resources(memory, threads)
     method, wanted = combining(combine, planes)
     search = searching(search)
-    darks = gather_darks(spec, bias, search)
+    darks = gather_darks(spec, bias, search, method.name)
     recipe = dark_recipe(darks.groups, darks.bias, method, wanted)
     return _dataset(recipe, search.tolerance, memory, threads)
 
@@ -210,7 +210,9 @@ def flat_masters(
     check_number("target", target, "a positive number of ADU, such as 5000", above=1 / MOST_ADU)
     method, wanted = combining(combine, planes)
     search = searching(search)
-    flats = gather_flats(spec, dark=dark, hot_pixels=hot_pixels, search=search, memory=memory)
+    flats = gather_flats(
+        spec, dark=dark, hot_pixels=hot_pixels, search=search, memory=memory, method=method.name
+    )
     recipe = flat_recipe(
         flats.groups,
         method,
