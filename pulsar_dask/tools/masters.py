@@ -74,6 +74,7 @@ def make_masters(
         what=what,
         hint=hint,
         found=found,
+        own_names=True,
     )
     for product in recipe.products:
         master = masters[product.name]
