@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from pulsar_dask.inputs.find import find_inputs
     from pulsar_dask.masters.search import Search
     from pulsar_dask.notebook.cube import open_frames, write_cube
-    from pulsar_dask.notebook.masters import dark_masters, flat_masters, hot_pixels, master, median
+    from pulsar_dask.notebook.hotpixels import hot_pixels
+    from pulsar_dask.notebook.masters import dark_masters, flat_masters, master, median
 
 _PLACES = {
     "open_frames": "notebook.cube",
@@ -30,7 +31,7 @@ _PLACES = {
     "median": "notebook.masters",
     "dark_masters": "notebook.masters",
     "flat_masters": "notebook.masters",
-    "hot_pixels": "notebook.masters",
+    "hot_pixels": "notebook.hotpixels",
     "write_cube": "notebook.cube",
     "Search": "masters.search",
     "find_inputs": "inputs.find",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import re
+import reprlib
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -87,6 +88,11 @@ DAMAGED = "copy it again or remove it from the input"
 def refusal(path: str, what: str, way_out: str = DAMAGED) -> PulsarError:
     """The error that refuses a file, for a reason in words; both are made fit for a terminal."""
     return PulsarError(f"{printable(path)}: {printable(what)}; {way_out}")
+
+
+def wrong_argument(name: str, value: object, give: str) -> PulsarError:
+    """The error that refuses what a parameter was given, and says what to give."""
+    return PulsarError(f"⟦{name}⟧ {printable(reprlib.repr(value))}: give {give}")
 
 
 _TOLD: list[list[str]] = []

@@ -12,7 +12,7 @@ import click
 from pulsar_dask import combine
 from pulsar_dask._version import __version__
 from pulsar_dask.cli.program import Running, reword
-from pulsar_dask.frames.planes import PLANES
+from pulsar_dask.frames.planes import PLANES, wanted_planes
 
 #: Before an argument that begins as an option and is none; no argument can hold it.
 _MARK = "\0"
@@ -130,30 +130,31 @@ input_options = options(
 
 
 def _planes(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
-    wanted = tuple(dict.fromkeys((value or "").replace(" ", "").split(","))) if value else ()
-    if unknown := [name for name in wanted if name not in (*PLANES, "all")]:
-        known = ", ".join(PLANES)
-        raise click.BadParameter(f"{unknown[0]!r} is none of {known}; all takes each of them.")
-    return tuple(PLANES) if "all" in wanted else wanted
+    try:
+        return wanted_planes(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.") from error
 
 
-combining = options(
-    click.option(
-        "--combine",
-        type=click.Choice(combine.names()),
-        default="median",
-        help="How the frames are combined. [default: median]",
-    ),
-    click.option(
+combine_option = click.option(
+    "--combine",
+    type=click.Choice(combine.names()),
+    default="median",
+    help="How the frames are combined. [default: median]",
+)
+
+
+def planes_option(also: str = "") -> Callable[[Callable[..., Any]], Any]:
+    """``--planes``; `also` says where they go beside the usual file."""
+    where = "NAME.planes.fit" + (f", {also}" if also else "")
+    known = ", ".join(f"{plane.name} ({plane.words})" for plane in PLANES.values())
+    return click.option(
         "--planes",
         metavar="NAME,…",
         callback=_planes,
-        help="What else is written of each pixel, beside the master as NAME.planes.fit, or as "
-        "variables of a .zarr: "
-        + ", ".join(f"{plane.name} ({plane.words})" for plane in PLANES.values())
-        + "; all takes each of them.",
-    ),
-)
+        help=f"What else is written of each pixel, beside the master as {where}: {known}; "
+        "all takes each of them.",
+    )
 
 
 def _scheduler_address(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -72,8 +73,10 @@ def method(
     ValueError
         There is no such method, or it has no such parameters.
     """
-    if name not in names():
-        raise ValueError(f"{name!r} is not a way to combine frames: {', '.join(names())}")
+    if not isinstance(name, str) or name not in names():
+        raise ValueError(
+            f"{reprlib.repr(name)} is not a way to combine frames: {', '.join(names())}"
+        )
     made: Any = importlib.import_module(f"{__name__}.{name}").Method
     try:
         method: Combine = made(**dict(parameters))

@@ -23,6 +23,7 @@ from distributed.comm.registry import backends
 from pulsar_dask.engine.cluster import PATIENCE, Cluster
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.files.atomicfolder import AtomicFolder
+from pulsar_dask.files.interrupts import uninterrupted
 from pulsar_dask.files.leftovers import remove_stale
 from pulsar_dask.kernels.private import is_private
 
@@ -101,7 +102,8 @@ def _local_cluster(workers: int, threads: int) -> Iterator[LocalCluster]:
         AtomicFolder(os.path.join(scratch, "pulsar-dask")) as folder,
         contextlib.ExitStack() as stack,
     ):
-        with _interrupts_are_ours(), dask.config.set(_NO_PAGES):
+        # half a cluster cannot be closed, and Python would tell of what it left
+        with uninterrupted(), _interrupts_are_ours(), dask.config.set(_NO_PAGES):
             cluster = LocalCluster(
                 security=_only_us(folder.store),
                 n_workers=workers,

@@ -1,4 +1,4 @@
-"""Interrupts that wait until a few renames are done."""
+"""Interrupts that wait until what must not be half done is done."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM wait until a few renames are done."""
+    """Let Ctrl-C and SIGTERM wait: until a few renames are done, a cluster has begun."""
     came: list[int] = []
     handlers: dict[signal.Signals, Any] = {}
     try:

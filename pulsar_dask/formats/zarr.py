@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -158,9 +159,9 @@ def scan(path: str) -> list[Frame]:
         raise refusal(path, what, DAMAGED_STORE)
     try:
         texts = _headers(path, status.st_size, status.st_mtime_ns)
-        names = _texts(path, FILE) if variable == FRAMES else [os.path.basename(path)]
+        names = _names(path) if variable == FRAMES else [os.path.basename(path)]
         if variable == FRAMES and {len(texts), len(names)} != {array.shape[0]}:
-            raise ValueError(f"{len(texts)} headers of {array.shape[0]} frames")
+            raise ValueError(f"{count(len(texts), 'header')} of {count(array.shape[0], 'frame')}")
         return [
             Frame(
                 path=os.path.join(path, str(i), os.path.basename(file.replace("\\", "/"))),
@@ -236,7 +237,30 @@ def _headers(store: str, size: int, mtime_ns: int) -> list[str]:
 
 @functools.lru_cache(maxsize=8)
 def _files(store: str, size: int, mtime_ns: int) -> list[str]:
-    return _texts(store, FILE)
+    return _names(store)
+
+
+#: Bytes of a name that are no text, as Python has them; and what would be read as one of them.
+_NO_TEXT = re.compile("[\udc80-\udcff]|" + r"\\(?=u(?:dc[89a-f][0-9a-f]|005c))")
+_ESCAPE = re.compile(r"\\u(dc[89a-f][0-9a-f]|005c)")
+
+
+def storable(name: str) -> str:
+    r"""A file's name as text that a store can hold, whatever bytes it is made of.
+
+    >>> storable("a\udcff.fit"), storable("gr\xf6\xdfe.fit")
+    ('a\\udcff.fit', 'größe.fit')
+    """
+    return _NO_TEXT.sub(lambda match: f"\\u{ord(match[0]):04x}", name)
+
+
+def as_named(text: str) -> str:
+    """The name that `storable` was given."""
+    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
+
+
+def _names(store: str) -> list[str]:
+    return [as_named(text) for text in _texts(store, FILE)]
 
 
 def _texts(store: str, variable: str) -> list[str]:

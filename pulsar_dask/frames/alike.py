@@ -16,10 +16,10 @@ FEW_FRAMES = 15
 TEMPERATURE_SPREAD = 1.0
 
 
-def check_group(name: str, frames: Sequence[Frame]) -> None:
-    """Warn of what makes a master of these frames worse than it could be."""
+def check_group(name: str, frames: Sequence[Frame], method: str = "median") -> None:
+    """Warn of what makes a master of these frames, by that method, worse than it could be."""
     if len(frames) == 1:
-        warn(f"{name}: one frame is its own median, no cleaner than that frame")
+        warn(f"{name}: one frame is its own {method}, no cleaner than that frame")
     elif len(frames) < FEW_FRAMES:
         warn(f"{name}: {len(frames)} frames; with fewer than {FEW_FRAMES} a master is noisy")
     temperatures = [f.temperature for f in frames if f.temperature is not None]
@@ -52,7 +52,7 @@ def check_alike(
     frames: Sequence[Frame],
     tolerance: float = EXPOSURE_TOLERANCE,
     *,
-    cube: bool = False,
+    into: str = "median",
 ) -> None:
     """Warn, in one line, of frames that hardly belong into one median, whatever they are, or into
     one cube, where the tools find groups by themselves, but one kind only."""
@@ -64,7 +64,7 @@ def check_alike(
         "FILTER": lambda f: None if f.filter is None else filter_code(f.filter),
         **SETTINGS,
     }
-    if cube:
+    if into == "cube":
         looks = {"IMAGETYP": looks["IMAGETYP"]}
     differ = {k: found for k, look in looks.items() if (found := _differing(frames, look))}
     if differ:
@@ -72,7 +72,7 @@ def check_alike(
         odd = next(iter(differ.values()))[1]
         warn(
             f"{printable(name)}: the frames differ in {what}; the first odd one is {_file(odd)}. "
-            f"Do they belong into one {'cube' if cube else 'median'}?"
+            f"Do they belong into one {into}?"
         )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import reprlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -31,6 +32,27 @@ IMAGE = Plane("image")
 PLANES: Mapping[str, Plane] = {
     plane.name: plane for plane in (Plane("count", "int32", words="how many values were used"),)
 }
+
+
+def wanted_planes(wanted: str | Iterable[str] | None) -> tuple[str, ...]:
+    """The names of planes as users name them: one, several (also in one text, with commas), none,
+    or all.
+
+    Raises
+    ------
+    ValueError
+        There is no such plane.
+    """
+    given = wanted.replace(" ", "").split(",") if isinstance(wanted, str) and wanted else wanted
+    try:
+        names = list(given or ())
+    except TypeError:
+        names = [given]  # type: ignore[list-item]
+    for name in names:
+        if not isinstance(name, str) or name not in (*PLANES, "all"):
+            known = ", ".join(PLANES)
+            raise ValueError(f"{reprlib.repr(name)} is none of {known}; all takes each of them")
+    return tuple(PLANES) if "all" in names else tuple(dict.fromkeys(names))
 
 
 def planes_of(names: Sequence[str]) -> tuple[Plane, ...]:

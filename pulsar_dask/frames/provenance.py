@@ -148,7 +148,7 @@ def read_trace(history: Iterable[str], home: str) -> Trace:
     for text in _own(_join(history)):
         if match := _RECORD.fullmatch(text):
             path = os.path.join(folder, _unescape(match[2]))
-            sources.append(Source(match[1], path, in_store(match[2]), int(match[3])))  # type: ignore[arg-type]
+            sources.append(Source(match[1], path, in_store(path), int(match[3])))  # type: ignore[arg-type]
         elif match := _ORDER.fullmatch(text):
             orders = [int(order, 16) for order in match[1].split()]
         elif text.startswith(_FOLDER):

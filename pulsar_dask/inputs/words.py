@@ -7,6 +7,8 @@ import os
 import re
 from collections.abc import Iterable
 
+from pulsar_dask.errors import PulsarError, wrong_argument
+
 #: File names that are FITS: .fit .fits .fts, in any case, also with .fz or .gz.
 FITS_NAME = re.compile(r"\.(fit|fits|fts)(\.(fz|gz))?$", re.IGNORECASE)
 LIST_NAME = re.compile(r"\.(txt|lst)$", re.IGNORECASE)
@@ -16,9 +18,33 @@ NUMBERED = re.compile(
 )
 
 
-def as_texts(spec: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:
-    """The words of an input spec."""
-    return [at_home(s) for s in ([spec] if isinstance(spec, (str, os.PathLike)) else spec)]
+def as_texts(
+    spec: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    name: str = "spec",
+    give: str = "a path, or several",
+) -> list[str]:
+    """The words of an input spec, which is an argument of that name.
+
+    Raises
+    ------
+    PulsarError
+        It is none, or empty: nobody means nothing by what a mask has found.
+    """
+    try:
+        texts = [at_home(s) for s in ([spec] if isinstance(spec, (str, os.PathLike)) else spec)]
+    except TypeError:
+        raise wrong_argument(name, spec, give) from None
+    if not texts:
+        raise PulsarError(f"⟦{name}⟧ is empty, it names no file; did a mask find none?")
+    return texts
+
+
+def as_text(path: str | os.PathLike[str], name: str, give: str = "a path") -> str:
+    """A path that is an argument of that name."""
+    try:
+        return at_home(path)
+    except TypeError:
+        raise wrong_argument(name, path, give) from None
 
 
 def at_home(path: str | os.PathLike[str]) -> str:

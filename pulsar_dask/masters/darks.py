@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pulsar_dask.errors import PulsarError, printable, warn
+from pulsar_dask.errors import PulsarError, count, printable, warn
 from pulsar_dask.formats.scan import scan_frames, scan_inputs
 from pulsar_dask.frames.alike import check_calibrator, check_group
 from pulsar_dask.frames.frame import Frame
@@ -22,7 +22,7 @@ from pulsar_dask.frames.stack import check_shapes
 from pulsar_dask.inputs.numbers import as_number, finite
 from pulsar_dask.inputs.words import as_texts, has_mask, is_list
 from pulsar_dask.masters.dark import Bias
-from pulsar_dask.masters.search import A_NUMBER, Search, Spec, none_found
+from pulsar_dask.masters.search import Search, Spec, is_number, none_found
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,12 @@ class Darks:
         return [*self.bias.frames, *(f for group in self.groups.values() for f in group)]
 
 
-def gather_darks(spec: Spec, bias: Spec | float | None = None, search: Search = Search()) -> Darks:  # noqa: B008
+def gather_darks(
+    spec: Spec,
+    bias: Spec | float | None = None,
+    search: Search = Search(),  # noqa: B008
+    method: str = "median",
+) -> Darks:
     """Find darks and bias.
 
     Parameters
@@ -50,6 +55,8 @@ def gather_darks(spec: Spec, bias: Spec | float | None = None, search: Search = 
         the end is a constant bias, and among files the frames' types decide.
     bias : number, path or iterable of paths, optional
     search : Search
+    method : str
+        How they will be combined, for what is warned of.
 
     Raises
     ------
@@ -61,10 +68,10 @@ def gather_darks(spec: Spec, bias: Spec | float | None = None, search: Search = 
     passed: dict[str, int] = {}
     bias_args: list[str] = []
     constant = 0.0
-    if isinstance(bias, A_NUMBER):
+    if is_number(bias):
         constant = finite(bias)
     elif bias is not None:
-        bias_args = as_texts(bias)
+        bias_args = as_texts(bias, "bias", "a number, a path, or several")  # type: ignore[arg-type]
     elif len(args) > 1 and (os.path.isdir(args[0]) or is_list(args[0]) or has_mask(args[0])):
         args, bias_args = args[:1], args[1:]
     elif len(args) > 1 and as_number(args[-1]) is not None:
@@ -111,11 +118,11 @@ def gather_darks(spec: Spec, bias: Spec | float | None = None, search: Search = 
     if len(set(names)) < len(names):
         raise PulsarError("two exposures would have one name; raise ⟦exposure_tolerance⟧")
     for name, group in zip(names, groups.values(), strict=True):
-        check_group(f"dark{name}.fit", group)
+        check_group(f"dark{name}.fit", group, method)
         if frames:
             check_calibrator(f"dark{name}.fit", group, "bias", frames)
     if len(frames) > 1:
-        check_group("bias.fit", frames)
+        check_group("bias.fit", frames, method)
     bias_of_all = Bias(tuple(frames), constant, combine=len(frames) > 1)
     return Darks(groups, bias_of_all, passed, tuple(unused.values()))
 
@@ -160,8 +167,8 @@ def _bias_frames(frames: Sequence[Frame], args: Sequence[str]) -> tuple[Frame, .
         labelled = [f for f in raw if f.kind == "bias"]
         if not labelled and not masters and len(raw) < len(frames):
             raise PulsarError(
-                f"{len(raw)} frames without IMAGETYP among others cannot be told to be bias "
-                f"(the first is {printable(raw[0].path)}); name them alone, or label them"
+                f"{count(len(raw), 'frame')} without IMAGETYP among others cannot be told to be "
+                f"bias (the first is {printable(raw[0].path)}); name them alone, or label them"
             )
         frames = raw or masters
     odd = [f for f in frames if f.kind not in (None, "bias", "other")]

@@ -26,12 +26,12 @@ from pulsar_dask.frames.stack import check_shapes, describe_shape
 from pulsar_dask.frames.step import Step
 from pulsar_dask.inputs.numbers import as_number, finite
 from pulsar_dask.inputs.pixellists import SOME_PIXELS, TooMany, read_list
-from pulsar_dask.inputs.words import as_texts, at_home
+from pulsar_dask.inputs.words import as_text, as_texts
 from pulsar_dask.kernels.checksum import file_sums
 from pulsar_dask.kernels.correct import LIST_BYTES, find_rings
 from pulsar_dask.kernels.ordersum import Sums
 from pulsar_dask.masters.calibrated import FlatGroup
-from pulsar_dask.masters.search import A_NUMBER, Search, Spec, none_found
+from pulsar_dask.masters.search import Search, Spec, is_number, none_found
 
 Array = np.ndarray[Any, Any]
 
@@ -65,6 +65,7 @@ def gather_flats(
     origin_top: bool = False,
     search: Search = Search(),  # noqa: B008
     memory: float | None = None,
+    method: str = "median",
 ) -> Flats:
     """Find flats, and for each filter the dark and the list of hot pixels.
 
@@ -81,6 +82,8 @@ def gather_flats(
     search : Search
     memory : float, optional
         Gigabytes that the process may take, so that a list of too many pixels is refused.
+    method : str
+        How they will be combined, for what is warned of.
 
     Raises
     ------
@@ -89,8 +92,9 @@ def gather_flats(
         dark or list that does not fit the flats, frames of different shapes.
     """
     args = as_texts(spec)
-    dark = at_home(dark) if isinstance(dark, (str, os.PathLike)) else dark
-    hot_pixels = at_home(hot_pixels) if hot_pixels is not None else None
+    if dark is not None and not is_number(dark):
+        dark = as_text(dark, "dark", "a number or a path")  # type: ignore[arg-type]
+    hot_pixels = as_text(hot_pixels, "hot_pixels") if hot_pixels is not None else None
     inputs = search.find(args)
     scanned, planes = scan_inputs(inputs)
     scanned += planes
@@ -113,7 +117,7 @@ def gather_flats(
     }
     for code, frames in filters.items():
         name, exposure = f"flat_{code}.fit", exposures[code]
-        check_group(name, frames)
+        check_group(name, frames, method)
         calibration, note = _dark_for(name, exposure, dark, shape, folders, search.tolerance)
         steps = [note] if note else []
         sources = []
@@ -177,7 +181,7 @@ def _dark_for(
     if given is None:
         path = _beside(folders, "dark", ".fit", exposure, tolerance)
     else:
-        number = finite(given) if isinstance(given, A_NUMBER) else as_number(os.fspath(given))
+        number = as_number(given) if isinstance(given, str) else finite(given)  # type: ignore[arg-type]
         if number is not None:
             return number, Step("minus number", (number,)) if number else None
         path = os.fspath(given)  # type: ignore[arg-type]

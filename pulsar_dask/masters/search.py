@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeGuard
 
 import numpy as np
 
-from pulsar_dask.errors import printable
+from pulsar_dask.errors import printable, wrong_argument
 from pulsar_dask.frames.naming import EXPOSURE_TOLERANCE
 from pulsar_dask.inputs.find import Inputs, find_inputs
 
-A_NUMBER = (int, float, np.integer, np.floating)
 Spec = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """Whether an argument is a number, which True is not."""
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -27,13 +32,19 @@ class Search:
     tolerance: float = EXPOSURE_TOLERANCE
     """Seconds within which two exposures are the same."""
 
+    def __post_init__(self) -> None:
+        if not is_number(self.tolerance) or not 0 <= self.tolerance < np.inf:
+            raise wrong_argument("tolerance", self.tolerance, "seconds as a number, such as 0.01")
+
     def find(self, spec: Spec) -> Inputs:
         return find_inputs(spec, sequence=self.sequence, recursive=self.recursive)
 
 
 def none_found(kind: str, label: str, args: Sequence[str], passed: dict[str, int]) -> str:
     where = ", ".join(printable(a) for a in args[:3]) + (" …" if len(args) > 3 else "")
-    what = ", ".join(f"{n} {reason}" for reason, n in passed.items())
+    what = ", ".join(
+        f"{n} {reason.removesuffix('s') if n == 1 else reason}" for reason, n in passed.items()
+    )
     text = f"No {kind} frames found in {where}"
     if what:
         text += f" ({what})"

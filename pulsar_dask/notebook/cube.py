@@ -26,9 +26,10 @@ from pulsar_dask.frames import stack
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.planes import Plane
 from pulsar_dask.inputs.find import find_inputs
-from pulsar_dask.inputs.words import at_home
+from pulsar_dask.inputs.words import as_text
 from pulsar_dask.masters.cube import cube_layer
 from pulsar_dask.masters.search import Spec
+from pulsar_dask.notebook.arguments import check_resources
 from pulsar_dask.output.attributes import attributes, coordinates
 from pulsar_dask.output.cubestore import CubeStore
 from pulsar_dask.output.cubestore import write as write_store
@@ -73,6 +74,7 @@ def open_frames(
     PulsarError
         No file, a damaged file, or frames of different shapes.
     """
+    check_resources(memory, threads)
     frames, _ = scan_inputs(find_inputs(spec, sequence=sequence, recursive=recursive))
     return frames_cube(frames, memory=memory, threads=threads)
 
@@ -113,9 +115,10 @@ def write_cube(
     PulsarError
         No file, a damaged file, frames of different shapes, or a store that is in the way.
     """
-    frames, _ = scan_inputs(find_inputs(spec, sequence=sequence, recursive=recursive))
     check_resources(memory, threads)
-    store = CubeStore(at_home(path), frames, overwrite=overwrite)
+    path = as_text(path, "path")
+    frames, _ = scan_inputs(find_inputs(spec, sequence=sequence, recursive=recursive))
+    store = CubeStore(path, frames, overwrite=overwrite)
     if not store.complete:
         executor = _active_executor(threads or CPU_COUNT)
         write_store(store, executor, memory=memory, threads=threads or CPU_COUNT)
@@ -159,13 +162,5 @@ def lazy_array(graph: Graph, layer: Layer, plane: Plane) -> da.Array:
 
 def graph_of(recipe: Recipe, memory: float | None, threads: int | None) -> Graph:
     """A recipe over tiles that so many threads can compute at once."""
-    check_resources(memory, threads)
     here = Resources(budget(memory), process_bytes(), threads or CPU_COUNT)
     return Graph(recipe.layers, make_plan(recipe, (), [here]).grid)
-
-
-def check_resources(memory: Any, threads: Any) -> None:
-    if memory is not None and not isinstance(memory, (int, float, np.number)):
-        raise TypeError(f"memory={memory!r}: give gigabytes as a number, such as 2 or 0.5")
-    if threads is not None and not isinstance(threads, (int, np.integer)):
-        raise TypeError(f"threads={threads!r}: give how many as a whole number, such as 4")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import dask.array as da
@@ -11,23 +11,29 @@ import numpy as np
 import xarray as xr
 from dask.system import CPU_COUNT
 
-from pulsar_dask.combine import method as method_of
+from pulsar_dask.combine import Combine
 from pulsar_dask.engine.graph import Graph
 from pulsar_dask.engine.recipe import Product, Recipe
 from pulsar_dask.formats.scan import scan_inputs
+from pulsar_dask.formats.storeformat import MASTER
 from pulsar_dask.frames import stack
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.provenance import plain_texts
 from pulsar_dask.inputs.find import find_inputs
-from pulsar_dask.kernels.highest import HOT_PIXELS, HotPixels
-from pulsar_dask.kernels.tile import Grid
+from pulsar_dask.inputs.numbers import MOST_ADU
 from pulsar_dask.masters.calibrated import TARGET_MEDIAN
 from pulsar_dask.masters.dark import dark_recipe, stack_product
 from pulsar_dask.masters.darks import gather_darks
 from pulsar_dask.masters.flat import flat_recipe
 from pulsar_dask.masters.flats import gather_flats
 from pulsar_dask.masters.search import Search, Spec
-from pulsar_dask.notebook.cube import check_resources, graph_of, lazy_array
+from pulsar_dask.notebook.arguments import (
+    check_number,
+    check_resources,
+    combining,
+    searching,
+)
+from pulsar_dask.notebook.cube import graph_of, lazy_array
 from pulsar_dask.output.attributes import attributes, header_attributes
 from pulsar_dask.output.header import master_header
 
@@ -55,15 +61,15 @@ def median(
         Dims (y, x) or (plane, y, x); float32, or float64 where a frame has 32- or 64-bit
         integers or 64-bit floats; NaN where no frame has a value.
     """
-    frames, _ = scan_inputs(find_inputs(spec, sequence=sequence, recursive=recursive))
-    return _master(frames, "median", (), memory, threads)["image"].rename("median")
+    dataset = master(spec, sequence=sequence, recursive=recursive, memory=memory, threads=threads)
+    return dataset[MASTER].rename("median")
 
 
 def master(
     spec: Spec,
     combine: str = "median",
     *,
-    planes: Sequence[str] = (),
+    planes: str | Iterable[str] | None = None,
     sequence: bool = True,
     recursive: bool = False,
     memory: float | None = None,
@@ -77,33 +83,42 @@ def master(
         As for `open_frames`.
     combine : str
         How, as ``--combine`` takes it: "median", "mean", …
-    planes : sequence of str
-        What else is wanted of each pixel: "count", the number of values used.
+    planes : str or iterable of str, optional
+        What else is wanted of each pixel, as ``--planes`` takes it: "count", the number of values
+        used; "all".
 
     Returns
     -------
     xarray.Dataset
-        Variable ``image``, and one for each plane; dims (y, x) or (plane, y, x).
+        Variable ``master``, and one for each plane, as in the store that `med` writes; dims (y, x)
+        or (plane, y, x).
+
+    Raises
+    ------
+    PulsarError
+        As for `open_frames`; no such way to combine, no such plane.
     """
+    check_resources(memory, threads)
+    method, wanted = combining(combine, planes)
     frames, _ = scan_inputs(find_inputs(spec, sequence=sequence, recursive=recursive))
-    return _master(frames, combine, planes, memory, threads)
+    return master_of(frames, method, wanted, memory, threads)
 
 
-def _master(
+def master_of(
     frames: Sequence[Frame],
-    combine: str,
+    method: Combine,
     planes: Sequence[str],
     memory: float | None,
     threads: int | None,
 ) -> xr.Dataset:
+    """The master of frames that were scanned already; see `master`."""
     stack.check_shapes(frames)
-    product = stack_product(
-        "master", None, frames, method_of(combine), ("image", *planes), rounds=False
-    )
+    product = stack_product("master", None, frames, method, planes, rounds=False)
     recipe = Recipe([product])
     arrays = lazy_planes(product, graph_of(recipe, memory, threads))
     dims = ("plane", "y", "x")[-len(recipe.shape) :]
     known = attributes(frames[0])
+    arrays = {MASTER if name == "image" else name: array for name, array in arrays.items()}
     return xr.Dataset({name: xr.Variable(dims, a, attrs=known) for name, a in arrays.items()})
 
 
@@ -112,8 +127,8 @@ def dark_masters(
     bias: Spec | float | None = None,
     *,
     combine: str = "median",
-    planes: Sequence[str] = (),
-    search: Search = Search(),  # noqa: B008
+    planes: str | Iterable[str] | None = None,
+    search: Search | None = None,
     memory: float | None = None,
     threads: int | None = None,
 ) -> xr.Dataset:
@@ -127,7 +142,7 @@ def dark_masters(
         What is subtracted: ADU, a master, or frames to combine.
     combine, planes
         As for `master`; a plane is a variable ``dark120s_count``.
-    search : Search
+    search : Search, optional
         How files are looked for (sequences, folders in folders, frames without IMAGETYP,
         tolerance of exposures).
     memory, threads
@@ -145,8 +160,11 @@ def dark_masters(
     PulsarError
         As for the command; see `gather.gather_darks`.
     """
-    darks = gather_darks(spec, bias, search)
-    recipe = dark_recipe(darks.groups, darks.bias, method_of(combine), ("image", *planes))
+    check_resources(memory, threads)
+    method, wanted = combining(combine, planes)
+    search = searching(search)
+    darks = gather_darks(spec, bias, search, method.name)
+    recipe = dark_recipe(darks.groups, darks.bias, method, wanted)
     return _dataset(recipe, search.tolerance, memory, threads)
 
 
@@ -157,8 +175,8 @@ def flat_masters(
     dark: str | os.PathLike[str] | float | None = None,
     hot_pixels: str | os.PathLike[str] | None = None,
     combine: str = "median",
-    planes: Sequence[str] = (),
-    search: Search = Search(),  # noqa: B008
+    planes: str | Iterable[str] | None = None,
+    search: Search | None = None,
     memory: float | None = None,
     threads: int | None = None,
 ) -> xr.Dataset:
@@ -189,51 +207,21 @@ def flat_masters(
         As for the command; see `gather.gather_flats`.
     """
     check_resources(memory, threads)
-    flats = gather_flats(spec, dark=dark, hot_pixels=hot_pixels, search=search, memory=memory)
+    check_number("target", target, "a positive number of ADU, such as 5000", above=1 / MOST_ADU)
+    method, wanted = combining(combine, planes)
+    search = searching(search)
+    flats = gather_flats(
+        spec, dark=dark, hot_pixels=hot_pixels, search=search, memory=memory, method=method.name
+    )
     recipe = flat_recipe(
         flats.groups,
-        method_of(combine),
+        method,
         target=target,
         threads=threads or CPU_COUNT,
-        planes=("image", *planes),
+        planes=wanted,
         calibration=flats.calibration,
     )
     return _dataset(recipe, search.tolerance, memory, threads)
-
-
-def hot_pixels(
-    master: xr.DataArray | str | os.PathLike[str], count: int = HOT_PIXELS
-) -> xr.Dataset:
-    """The highest values of a master: what `makedark` and `make_cosme` list.
-
-    Parameters
-    ----------
-    master : xarray.DataArray or path
-        Dims (y, x) or (plane, y, x); computed chunk by chunk, never held whole. Or the file
-        that holds it.
-    count : int
-
-    Returns
-    -------
-    xarray.Dataset
-        Variables ``x`` and ``y`` along ``pixel``: int64, from zero, highest value first.
-    """
-    if isinstance(master, (str, os.PathLike)):
-        master = median(master, sequence=False)
-    if isinstance(master, xr.Dataset):
-        names = ", ".join(map(str, master.data_vars))
-        raise TypeError(f"a Dataset of several arrays; give one of them ({names})")
-    if not isinstance(master, xr.DataArray):
-        raise TypeError(f"{type(master).__name__}; give an xarray.DataArray or a path")
-    hot = HotPixels(master.shape, count)
-    chunks = master.chunks or tuple((n,) for n in master.shape)
-    grid = Grid(master.shape, chunks[-2][0], chunks[-1][0])
-    for _, tile in grid:
-        rows = {"y": slice(tile.y, tile.y + tile.height), "x": slice(tile.x, tile.x + tile.width)}
-        plane = {"plane": tile.plane} if master.ndim == 3 else {}
-        hot.write(tile, master.isel(plane | rows).values)
-    x, y = hot.positions()
-    return xr.Dataset({"x": ("pixel", x), "y": ("pixel", y)})
 
 
 def _dataset(

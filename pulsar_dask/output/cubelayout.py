@@ -12,8 +12,16 @@ import numpy as np
 
 from pulsar_dask._version import CREATOR, __version__
 from pulsar_dask.engine.layer import files_token
-from pulsar_dask.formats.storeformat import FRAMES, INCOMPLETE, read_description, read_json
+from pulsar_dask.formats.storeformat import (
+    FILE,
+    FRAMES,
+    HEADER,
+    INCOMPLETE,
+    read_description,
+    read_json,
+)
 from pulsar_dask.formats.storeseal import sealed_text
+from pulsar_dask.formats.zarr import storable
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.kernels.tile import Grid
 from pulsar_dask.output.chunks import write_whole
@@ -44,8 +52,9 @@ def describe_cube(
     from pulsar_dask.output.attributes import attributes, coordinates
 
     headers = [clean_header(f).tostring(sep="\n", padding=False, endcard=False) for f in frames]
-    known = coordinates(frames) | {"header": ("frame", headers)}
-    for text in ("file", "header"):  # not padded to the longest one
+    known = coordinates(frames) | {HEADER: ("frame", headers)}
+    known[FILE] = ("frame", [storable(name) for name in known[FILE][1]])
+    for text in (FILE, HEADER):  # not padded to the longest one
         known[text] = ("frame", np.array(known[text][1], object))
     described = xr.Dataset(
         coords=known,

@@ -96,7 +96,7 @@ class CubeStore:
         if os.path.lexists(self.path) and not overwrite:
             self._go_on(name)
         else:
-            check_alike(os.path.basename(path), frames, cube=True)
+            check_alike(os.path.basename(path), frames, into="cube")
 
     def _go_on(self, name: str) -> None:
         """Take up what a run before this one has written."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from pulsar_dask.frames.holds import Holds
 from pulsar_dask.kernels.highest import HOT_PIXELS, Candidates, HotPixels
 from pulsar_dask.kernels.tile import Tile
 from pulsar_dask.output.lists import list_bytes, seal_list
+from pulsar_dask.output.ownlists import begins_alike, file_crc
 
 Array = np.ndarray[Any, Any]
 #: Bytes that a hot pixel takes as a candidate, in each plane; and while all are put in order and
@@ -39,7 +41,9 @@ class ListSink:
         *,
         origin_top: bool = False,
         verify: bool = True,
+        alone: bool = False,
     ) -> None:
+        """`alone`: no master is written beside it that would vouch for it the next time."""
         self.layer, self.path, self.paths = layer, path, [path]
         self.hot = HotPixels(shape, count)
         self.lines = min(count, math.prod(shape[-2:]))
@@ -47,7 +51,11 @@ class ListSink:
         self.crc = 0
         """CRC-32 of the sealed list."""
         self._rows = shape[-2] if origin_top else None
-        self._verify = verify
+        self._verify, self._alone = verify, alone
+        self._alike: int | None = None
+        """CRC-32 of the list that was there, where that begins alike."""
+        self._longer = False
+        """Whether all that was in it is in this one."""
         self.sends = 0
         planes = shape[0] if len(shape) == 3 else 1
         more = self.lines if count > HOT_PIXELS else 0  # as many as usual take next to nothing
@@ -69,6 +77,21 @@ class ListSink:
         data = list_bytes(x, y, rows=self._rows)
         run.written[self.path] = self.crc = zlib.crc32(data)
         self.file = seal_list(self.path, data, verify=self._verify)
+        if self._alone and begins_alike(self.path, data):
+            self._alike = file_crc(self.path)
+            self._longer = os.path.getsize(self.path) <= len(data)
+
+    def follows(self, path: str) -> bool:
+        """Whether a list is of the same image, though of another length; before this one is
+        made, whether it may be."""
+        if not self._alone or not hasattr(self, "file"):
+            return self._alone
+        return self._alike is not None and self._alike == file_crc(path)
+
+    def keeps(self, path: str) -> bool:
+        """Whether all that a list holds is in this one, too."""
+        crc = file_crc(path)
+        return crc == self.crc or (self._longer and crc == self._alike)
 
     def files(self) -> Mapping[str, Any]:
         return {self.path: self.file}

@@ -26,6 +26,7 @@ def check_output(
     overwrite: bool,
     resumes: bool = False,
     lines: int | None = None,
+    own_names: bool = False,
 ) -> None:
     """Refuse an output that would harm something.
 
@@ -41,19 +42,23 @@ def check_output(
     resumes : bool
         Whether a store of this program is gone on with rather than replaced.
     lines : int, optional
-        Of a list: how many it will have, where that is known.
+        Of a list: how many it will have; None: one of any length may be replaced.
+    own_names : bool
+        Whether it is the tool that names its outputs.
 
     Raises
     ------
     PulsarError
     """
     name = printable(path)
+    other = "rename it" if own_names else "name another output"
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         raise PulsarError(f"{name}: the folder {printable(folder)} does not exist; make it first")
     related = set(map(Same(path).relation, inputs))
     if "file" in related:
-        raise PulsarError(f"{name} is an input; an input is never replaced, name another output")
+        elsewhere = "choose another ⟦output_dir⟧" if own_names else other
+        raise PulsarError(f"{name} is an input; an input is never replaced, {elsewhere}")
     if "sequence" in related:
         raise PulsarError(
             f"{name} belongs to the numbered sequence of the inputs, which is never written to. "
@@ -72,9 +77,9 @@ def check_output(
             what = what_happened(path, CREATOR)
         elif ownlists.has_form(path, None):
             what += ", or changed since: no master beside it vouches for what it lists"
-        raise PulsarError(f"{name} {what}; name another output or add ⟦overwrite⟧")
+        raise PulsarError(f"{name} {what}; {other} or add ⟦overwrite⟧")
     if not (overwrite or resumes) and _is_read_only(path):
-        raise PulsarError(f"{name} is read-only; name another output or add ⟦overwrite⟧")
+        raise PulsarError(f"{name} is read-only; {other} or add ⟦overwrite⟧")
 
 
 def _is_read_only(path: str) -> bool:

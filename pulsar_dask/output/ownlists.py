@@ -67,6 +67,17 @@ def vouches(master: str, path: str) -> bool:
     return read_written(master).get(os.path.basename(path)) == file_crc(path)
 
 
+def begins_alike(path: str, data: bytes) -> bool:
+    """Whether of a list and of what is to take its place one begins as the other: more, or fewer,
+    of the hottest pixels of one image."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(len(data))
+    except OSError:
+        return False
+    return bool(head) and data.startswith(head)
+
+
 def file_crc(path: str) -> int:
     """CRC-32 of a file, which sees the order of what is in it."""
     total = 0

@@ -13,7 +13,7 @@ from pulsar_dask.cli.arguments import (
     CONTEXT,
     Command,
     Tools,
-    combining,
+    combine_option,
     common_options,
     execution_options,
     exposures,
@@ -22,6 +22,7 @@ from pulsar_dask.cli.arguments import (
     input_options,
     no_verify,
     own_outputs,
+    planes_option,
 )
 
 
@@ -36,7 +37,7 @@ def tools() -> None:
 
 tools.sections = {
     "Masters": {
-        "med": "the median of any FITS images",
+        "med": "one master of any FITS images",
         "makedark": "a dark and a list of hot pixels for each exposure",
         "makeflat": "a flat for each filter",
     },
@@ -97,7 +98,8 @@ def _settings(options: dict[str, Any]) -> Any:
     help="Type of the output's pixels. [default: float32; float64 for 32- and 64-bit integers "
     "and 64-bit floats]",
 )
-@combining
+@combine_option
+@planes_option("or as variables of a .zarr")
 @input_options
 @execution_options
 @no_verify
@@ -119,7 +121,8 @@ def med(names: tuple[str, ...], dtype: str | None, **options: Any) -> None:
     "--bias", metavar="SPEC", help="The bias: a file, a mask, a folder, a list or a number."
 )
 @how_many
-@combining
+@combine_option
+@planes_option()
 @exposures
 @own_outputs
 @input_options
@@ -153,7 +156,8 @@ def makedark(
     help="The list of hot pixels, instead of cosme<exp>.lst in the same places.",
 )
 @from_row
-@combining
+@combine_option
+@planes_option()
 @exposures
 @own_outputs
 @input_options
@@ -168,7 +172,7 @@ def makeflat(
     **options: Any,
 ) -> None:
     """Make master flats, one for each filter: dark subtracted, hot pixels corrected, each
-    frame scaled to TARGET_MEDIAN (5000), then their median.
+    frame scaled to TARGET_MEDIAN (5000), then combined.
 
     INPUT_SPEC is a folder, a mask, files, a numbered file or a list. Writes flat_<filter>.fit.
     """

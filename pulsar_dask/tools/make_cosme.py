@@ -38,7 +38,13 @@ def make_cosme(
     wanted = HOT_PIXELS if hot_pixels is None else hot_pixels
     layer = stacked("image", frames, combine.method("median"))
     sink = ListSink(
-        layer, frames[0].shape, output, wanted, origin_top=origin_top, verify=options.verify
+        layer,
+        frames[0].shape,
+        output,
+        wanted,
+        origin_top=origin_top,
+        verify=options.verify,
+        alone=True,
     )
     hint = hint_at_number(hot_pixels, frames[0])
     with options.executor() as executor:

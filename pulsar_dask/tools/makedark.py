@@ -20,7 +20,7 @@ def makedark(
 ) -> None:
     """Make master darks and their lists."""
     report = options.report()
-    darks = gather_darks(spec, bias, options.search)
+    darks = gather_darks(spec, bias, options.search, options.combine)
     report.passed_over(darks.passed, darks.unused)
     wanted = HOT_PIXELS if hot_pixels is None else hot_pixels
     recipe = dark_recipe(

@@ -40,6 +40,7 @@ def makeflat(
         origin_top=origin_top,
         search=options.search,
         memory=options.memory,
+        method=options.combine,
     )
     report.passed_over(flats.passed, flats.unused)
     with options.executor() as executor:

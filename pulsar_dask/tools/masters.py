@@ -11,7 +11,7 @@ import numpy as np
 from pulsar_dask.cli.report import Report
 from pulsar_dask.engine.recipe import Product, Recipe
 from pulsar_dask.engine.sink import Executor, Run
-from pulsar_dask.errors import printable, warn
+from pulsar_dask.errors import count, printable, warn
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.kernels.highest import HOT_PIXELS
 from pulsar_dask.masters.levels import FrameLevels
@@ -74,6 +74,7 @@ def make_masters(
         what=what,
         hint=hint,
         found=found,
+        own_names=True,
     )
     for product in recipe.products:
         master = masters[product.name]
@@ -92,17 +93,24 @@ def _list_of(product: Product, options: Options) -> str:
 
 def hottest(sink: ListSink) -> str:
     """What a list holds, in words."""
-    return f"{sink.lines} hottest pixels"
+    return count(sink.lines, "hottest pixel")
 
 
 def warn_of_pixels(sink: Any) -> None:
     """Tell of values that did not fit their type, and of those that are missing."""
     path, dtype, master = printable(sink.path), sink.dtype, sink.file
     if master.clipped:
-        warn(f"{path}: {master.clipped} pixels did not fit {dtype} and were clipped")
+        pixels, was = count(master.clipped, "pixel"), _agreeing(master.clipped, "was", "were")
+        warn(f"{path}: {pixels} did not fit {dtype} and {was} clipped")
     if master.missing:
-        what = "are NaN" if np.dtype(dtype).kind == "f" else "are 0"
-        warn(f"{path}: {master.missing} pixels have no value in any frame and {what}")
+        pixels, has = count(master.missing, "pixel"), _agreeing(master.missing, "has", "have")
+        stands = _agreeing(master.missing, "is", "are")
+        what = "NaN" if np.dtype(dtype).kind == "f" else "0"
+        warn(f"{path}: {pixels} {has} no value in any frame and {stands} {what}")
+
+
+def _agreeing(n: int, one: str, many: str) -> str:
+    return one if n == 1 else many
 
 
 def warn_of_levels(path: str, product: Product, run: Run) -> None:
@@ -113,8 +121,9 @@ def warn_of_levels(path: str, product: Product, run: Run) -> None:
     stays = sum(part.uncorrected for part in found)
     if stays:
         warn(
-            f"{printable(path)}: {stays} values of listed pixels have no good neighbour in "
-            "their frame and stay as they are"
+            f"{printable(path)}: {count(stays, 'value')} of listed pixels "
+            f"{_agreeing(stays, 'has', 'have')} no good neighbour in the frame and "
+            f"{_agreeing(stays, 'stays as it is', 'stay as they are')}"
         )
     pixels = product.frames[0].pixels
     if pixels.floating or pixels.scaled:

@@ -54,8 +54,8 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
     found = scan_inputs(replace(inputs, paths=tuple(paths)))
     frames = _without_masters(*found, inputs, spec, options.search, report)
     if len(frames) == 1:
-        warn("one frame is its own median: the result is no cleaner than that frame")
-    check_alike(os.path.basename(output), frames, options.search.tolerance)
+        warn(f"one frame is its own {options.combine}: the result is no cleaner than that frame")
+    check_alike(os.path.basename(output), frames, options.search.tolerance, into=options.combine)
     stack.check_shapes(frames)
     method = combine.method(options.combine)
     kind = common([f.kind for f in frames])

@@ -29,7 +29,7 @@ from pulsar_dask.inputs.words import as_texts, is_list, list_path
 from pulsar_dask.kernels.tile import Tile
 from pulsar_dask.masters.search import Search
 from pulsar_dask.output.ours import check_output, is_ours
-from pulsar_dask.output.ownlists import file_crc, kept
+from pulsar_dask.output.ownlists import kept
 
 
 @dataclass(frozen=True)
@@ -92,16 +92,18 @@ def make_files(
     what: str | None = None,
     hint: str | None = None,
     found: Callable[[Run], None] = lambda run: None,
+    own_names: bool = False,
 ) -> Run:
     """Make all sinks of a recipe side by side. Their files appear when all are done and on the
     disk, so that what is in the way of one leaves all as they were.
 
     `inputs` are files that no output may replace, `what` the frames in words, `hint` is said when
-    the plan is made; `found` warns of what pixels show, before headers are finished.
+    the plan is made; `found` warns of what pixels show, before headers are finished; `own_names`
+    says that the tool names its outputs.
     """
     checks = {
         path: functools.partial(
-            check_output, path, inputs, overwrite=options.overwrite, lines=sink.lines
+            _check, path, inputs, sink, sink.lines, overwrite=options.overwrite, own_names=own_names
         )
         for sink in sinks
         for path in sink.paths
@@ -214,7 +216,7 @@ def _commit(
     options: Options,
 ) -> None:
     """Give sealed outputs their names, all or none; a list that may be the user's is kept."""
-    foreign = [p for p, sink in lists.items() if not options.overwrite and _is_foreign(p, sink.crc)]
+    foreign = [p for p, sink in lists.items() if not options.overwrite and _is_foreign(p, sink)]
     goes = [path for path, file in files.items() if file is None and os.path.lexists(path)]
     with uninterrupted(), kept(foreign) as copies:
         commit_all(files, checks)
@@ -228,9 +230,15 @@ def _commit(
         )
 
 
-def _is_foreign(path: str, crc: int) -> bool:
-    """Whether a list holds something that may be the user's."""
-    return os.path.isfile(path) and not is_ours(path) and file_crc(path) != crc
+def _check(path: str, inputs: Sequence[str], sink: Any, lines: int | None, **options: bool) -> None:
+    if lines is not None and os.path.isfile(path) and sink.follows(path):
+        lines = None
+    check_output(path, inputs, lines=lines, **options)
+
+
+def _is_foreign(path: str, sink: Any) -> bool:
+    """Whether a list holds something that may be the user's, and is gone with it."""
+    return os.path.isfile(path) and not is_ours(path) and not sink.keeps(path)
 
 
 def lists_in(spec: Sequence[str]) -> list[str]:

@@ -64,13 +64,19 @@ def find_origins(
 
 
 def say_problems(origins: Sequence[Origin], findings: Findings) -> None:
-    """Say what is wrong, then what is not there, and what to do about that."""
-    for status in (Status.WRONG, Status.AWAY):
-        findings.say_all([o.problem for o in origins if o.status == status], status)
-    if away := sum(o.status == Status.AWAY for o in origins):
-        text = (
-            f"{away} of {count(len(origins), 'file')} that it was made of are not where they were"
-        )
+    """Say what is wrong, then what is not there, one of each folder, and what to do about that."""
+    findings.say_all([o.problem for o in origins if o.status == Status.WRONG], Status.WRONG)
+    if away := [o for o in origins if o.status == Status.AWAY]:
+        folders: dict[str, list[Origin]] = {}
+        for origin in away:
+            folders.setdefault(origin.source.place[0], []).append(origin)
+        texts = []
+        for first, *more in folders.values():
+            others = f", nor {count(len(more), 'other')} of that folder" if more else ""
+            texts.append(first.problem + others)
+        findings.say_all(texts, Status.AWAY)
+        of = f"{len(away)} of {count(len(origins), 'file')}"
+        text = f"{of} that it was made of are not where they were"
         findings.say(f"{text}; --inputs DIR says where they are now", Status.AWAY)
 
 

@@ -13,7 +13,7 @@ from night import SHAPE, pixels, stack, tool, write_stack
 
 import pulsar_dask
 from pulsar_dask import combine
-from pulsar_dask.errors import PulsarWarning
+from pulsar_dask.errors import PulsarError
 from pulsar_dask.kernels.mean import mean
 from pulsar_dask.kernels.pixels import PixelType
 
@@ -158,7 +158,7 @@ def test_on_workers(here, night, cluster):
     import xarray as xr
 
     stored = xr.open_zarr(here / "m.zarr")
-    same(stored["master"].values, master.image.values)
+    same(stored["master"].values, master.master.values)
     same(stored["count"].values, master["count"].values)
 
 
@@ -172,7 +172,7 @@ def test_missing_values_are_counted(here):
         with fits.open(here / f"{method}.planes.fit") as hdus:
             same(hdus["COUNT"].data, np.isfinite(frames).sum(axis=0))
         lazy = pulsar_dask.master(here / "b", method, planes=("count",))
-        same(lazy.image.values, pixels(here / f"{method}.fit"))
+        same(lazy.master.values, pixels(here / f"{method}.fit"))
         same(lazy["count"].values, np.isfinite(frames).sum(axis=0))
 
 
@@ -180,7 +180,7 @@ def test_what_the_command_line_refuses(here, night):
     for words in (("--combine", "mode"), ("--planes", "colour")):
         _, err = tool("med", "b", "m.fit", *words, cwd=here, status=2)
         assert words[1] in err
-    with pytest.raises(ValueError, match="colour"):
+    with pytest.raises(PulsarError, match="`planes`: 'colour' is none of count"):
         pulsar_dask.master(here / "b", planes=("colour",))
-    with pytest.warns(PulsarWarning), pytest.raises(ValueError, match="mode"):
+    with pytest.raises(PulsarError, match="`combine`: 'mode' is not a way"):
         pulsar_dask.dark_masters(here / "d", combine="mode")

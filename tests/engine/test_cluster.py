@@ -139,6 +139,31 @@ def test_nobody_else_reaches_processes_here(cluster, slow, tmp_path):
     same(pixels(tmp_path / "m.fit"), pixels(slow / "truth.fit"))
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_end_while_workers_begin(slow, tmp_path, number):
+    """Nothing stays of half a cluster, of which Python would tell."""
+    (scratch := tmp_path / "scratch").mkdir()
+    process = subprocess.Popen(
+        command("med", slow / "f*.fz", "m.fit", "--scheduler", "local:2"), cwd=tmp_path, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "TMPDIR": str(scratch)},
+    )  # fmt: skip
+    here = psutil.Process(process.pid)
+
+    def beginning():
+        with contextlib.suppress(psutil.Error):
+            return [c for c in here.children(True) if "spawn_main" in str(c.cmdline())]
+
+    workers = until(beginning)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=LIMIT)
+    assert process.returncode == -number
+    assert err.strip() in ("", "pulsar-dask: interrupted; nothing was written")
+    assert psutil.wait_procs(workers, timeout=LIMIT)[1] == []
+    assert names(scratch) == []
+    assert names(tmp_path) == ["scratch"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no TMPDIR")
 def test_what_a_killed_run_leaves_goes_with_the_next(slow, night, tmp_path):
     scratch = tmp_path / "scratch"

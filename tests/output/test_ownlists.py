@@ -143,13 +143,71 @@ def test_make_cosme(night):
     done = run("make_cosme", "n.fit", "c.lst", "--hot-pixels", N, cwd=night)
     assert "what it held is c.lst.bak" in done.stdout
     assert (night / "c.lst.bak").read_bytes() == made
-    run("make_cosme", "n.fit", "c.lst", "--hot-pixels", N + 1, cwd=night, status=1)
-    run("make_cosme", "n.fit", "c.lst", "--hot-pixels", N + 1, "--overwrite", cwd=night)
+    run("make_cosme", "m.fit", "c.lst", "--hot-pixels", N + 1, cwd=night, status=1)
+    run("make_cosme", "m.fit", "c.lst", "--hot-pixels", N + 1, "--overwrite", cwd=night)
     assert [n for n in names(night) if n.startswith("c.")] == ["c.lst", "c.lst.bak"]
     # over a list that a dark beside it vouches for
     run(*LINE, cwd=night)
     run("make_cosme", "n.fit", "cosme2s.lst", "--hot-pixels", 3, cwd=night)
     assert "cosme2s.lst.bak" not in names(night)
+
+
+def test_make_cosme_of_another_number(night):
+    """More of the same image, or fewer: the list is ours by what it holds."""
+    for name, seed in (("m", 1), ("n", 2)):
+        image = np.random.default_rng(seed).integers(0, 9000, (20, 30), "u2")
+        write(night / f"{name}.fit", image)
+    line = ("make_cosme", "m.fit", "c.lst", "--hot-pixels")
+
+    def lists():
+        return {n: (night / n).read_bytes() for n in names(night) if n.startswith("c.")}
+
+    run(*line, N, cwd=night)
+    short = lists()["c.lst"]
+    run(*line, N + 5, cwd=night)
+    long = lists()["c.lst"]
+    assert long.startswith(short)
+    assert long.count(b"\n") == N + 5
+    assert set(lists()) == {"c.lst"}  # nothing went that would have to be kept
+    done = run(*line, N, cwd=night)
+    assert "what it held is c.lst.bak" in done.stdout
+    assert lists() == {"c.lst": short, "c.lst.bak": long}
+    # of another image, another order, another origin, or not as ours are
+    (night / "c.lst.bak").unlink()
+    lines = short.splitlines(keepends=True)
+    others = [short, b"".join([lines[1], lines[0], *lines[2:]]), short[:-1], short + b"# mine\r\n"]
+    words = [("n.fit",), ("m.fit",), ("m.fit",), ("m.fit",)]
+    for mine, (image,) in zip(others, words, strict=True):
+        (night / "c.lst").write_bytes(mine)
+        done = run("make_cosme", image, "c.lst", "--hot-pixels", N + 2, cwd=night, status=1)
+        assert "name another output or add --overwrite" in done.stderr
+        assert lists() == {"c.lst": mine}
+    (night / "c.lst").write_bytes(b"")
+    run(*line, 0, cwd=night)
+    (night / "c.lst").write_bytes(short)
+    run(*line, 0, cwd=night, status=1)
+    assert lists() == {"c.lst": short}
+    # first over a list that a dark vouches for, which it then does not any more
+    run(*LINE, cwd=night)
+    for count in (3, 4, 4):
+        done = run("make_cosme", "dark2s.fit", "cosme2s.lst", "--hot-pixels", count, cwd=night)
+        assert (night / "cosme2s.lst").read_bytes().count(b"\n") == count
+    assert not [n for n in names(night) if "cosme" in n and "bak" in n]
+
+
+def test_the_way_out_where_the_tool_names_its_outputs(night):
+    (night / "cosme2s.lst").write_bytes(OTHERS["lines"])
+    err = run(*LINE, cwd=night, status=1).stderr
+    assert "rename it or add --overwrite" in err
+    assert "another output" not in err
+    (night / "cosme2s.lst").rename(night / "mine.lst")
+    run(*LINE, cwd=night)
+    (night / "dark2s.fit").chmod(0o444)
+    err = run(*LINE, cwd=night, status=1).stderr
+    assert "dark2s.fit is read-only; rename it or add --overwrite" in err
+    write(night / "b" / "dark2s.fit", stack(1, 1, 1000)[0], "Dark", 2)
+    err = run("makedark", "b", "--output-dir", "b", cwd=night, status=1).stderr
+    assert "is an input; an input is never replaced, choose another --output-dir" in err
 
 
 def test_a_list_of_names_is_an_input(night):

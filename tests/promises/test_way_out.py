@@ -183,7 +183,7 @@ def test_exposures_that_are_nearly_the_same(tmp_path):
     with noted() as notes:
         assert len(gather_darks(tmp_path).groups) == 3
     [note] = [n for n in notes if "tolerance" in n]
-    assert "darks of 59.98, 60, 60.01 s are made one by one; --exposure-tolerance 0.02" in note
+    assert "darks of 59.98, 60, 60.01 s are made one by one; `exposure_tolerance` 0.02" in note
     with pytest.raises(PulsarError, match=r"^Inconsistent exposures .*`exposure_tolerance` 0\.02"):
         gather_flats(tmp_path, dark=0)
     search = pulsar_dask.Search(tolerance=0.02)
@@ -196,13 +196,13 @@ def test_exposures_that_are_nearly_the_same(tmp_path):
 
 
 def test_arguments_of_another_type(night):
-    with pytest.raises(TypeError, match=r"memory='2GB': give gigabytes as a number"):
+    with pytest.raises(PulsarError, match=r"`memory` '2GB': give gigabytes as a number"):
         pulsar_dask.median(night / "bias", memory="2GB")
-    with pytest.raises(TypeError, match=r"threads='4': give how many"):
+    with pytest.raises(PulsarError, match=r"`threads` '4': give how many"):
         pulsar_dask.flat_masters(night / "flats", dark=0, threads="4")
     dataset = xr.open_dataset(night / "dark.fit", engine="pulsar")
-    with pytest.raises(TypeError, match=r"a Dataset .*give one of them \(image\)"):
+    with pytest.raises(PulsarError, match=r"`master` is a Dataset .*give one of them \(image\)"):
         pulsar_dask.hot_pixels(dataset, 10)
     assert pulsar_dask.hot_pixels(dataset.image, 10).sizes == {"pixel": 10}
-    with pytest.raises(TypeError, match=r"ndarray; give an xarray\.DataArray or a path"):
+    with pytest.raises(PulsarError, match=r"`master` is of type ndarray; give"):
         pulsar_dask.hot_pixels(DARKS[0])

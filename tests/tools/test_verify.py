@@ -11,7 +11,7 @@ import pytest
 from astropy.io import fits
 from harm import flip
 from helpers import run, write_frame
-from night import Night, tool
+from night import Night, stack, tool, write_stack
 
 from pulsar_dask.engine import scheduler
 from pulsar_dask.tools.options import Options
@@ -230,3 +230,24 @@ def test_one_cluster_for_all_files(masters, monkeypatch, capsys):
     assert out.count(GOOD) == 4
     assert "5 files: 5 good" in out
     assert len(opened) == 1
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_of_files_that_moved_one_of_each_folder_is_named(here, stored):
+    write_stack(here / "d", "d", stack(1, 5, 500), "Dark", 1.0)
+    write_stack(here / "b", "b", stack(2, 3, 300), "Bias")
+    if stored:
+        run("cube", "d/", "m.zarr", cwd=here)
+        made = ["m.zarr"]
+    else:
+        run("makedark", "d/", "b/", cwd=here)
+        made = ["dark1s.fit"]
+    (here / "d").rename(here / "elsewhere")
+    (here / "b" / "b0002.fit").unlink()
+    lines = run("verify", *made, cwd=here, status=3).stdout.splitlines()
+    away = [line for line in lines if "not there" in line]
+    dark, bias = here / "d" / "d0001.fit", here / "b" / "b0002.fit"
+    assert away[0] == f"{made[0]}: input {dark}: not there, nor 4 others of that folder"
+    assert away[1:] == ([] if stored else [f"{made[0]}: bias {bias}: not there"])
+    n = "5 of 5" if stored else "6 of 8"
+    assert any(f"{n} files that it was made of are not where they were; --" in x for x in lines)
