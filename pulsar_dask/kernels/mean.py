@@ -103,9 +103,10 @@ def _values(stored: Array, pixels: PixelType) -> Array:
     """float64 values; those that are missing are not finite."""
     if pixels.other_sign and pixels.bitpix == 64:
         bits = stored.astype(np.int64).view(np.uint64)
-        return (bits ^ np.uint64(1 << 63)).astype(np.float64)  # rounded once
-    with np.errstate(over="ignore"):
-        values = stored.astype(np.float64) * pixels.bscale + pixels.bzero
+        values = (bits ^ np.uint64(1 << 63)).astype(np.float64)  # rounded once
+    else:
+        with np.errstate(over="ignore"):
+            values = stored.astype(np.float64) * pixels.bscale + pixels.bzero
     if pixels.blank is not None:
         values[stored == pixels.blank] = np.nan
     return values

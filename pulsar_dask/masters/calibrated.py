@@ -22,6 +22,7 @@ from pulsar_dask.kernels.correct import CORRECTION_BYTES, DEFECT_BYTES, Defects,
 from pulsar_dask.kernels.flatmath import most_kept
 from pulsar_dask.kernels.pixels import PixelType
 from pulsar_dask.kernels.tile import Tile
+from pulsar_dask.masters.stack import planes_made
 
 Array = np.ndarray[Any, Any]
 _FLOAT64 = PixelType(-64)
@@ -112,13 +113,7 @@ def flat_tile(
     values, _ = calibrated(tile, group, group.frames, counted=tile)
     scaled = thread_buffer("scaled", values.shape, np.dtype("f8"))
     np.multiply(values, scales[:, tile.plane, None, None], out=scaled)
-    made = method.block(
-        scaled.reshape(len(scaled), -1),
-        _FLOAT64,
-        planes,
-        compiled=loaded.worth_compiling(group.frames),
-    )
-    return {name: made[name].reshape(tile.shape) for name in planes}
+    return planes_made(tile, group.frames, scaled, _FLOAT64, method=method, planes=planes)
 
 
 def _around(tile: Tile, reach: int, shape: tuple[int, ...]) -> Tile:

@@ -82,6 +82,26 @@ def combined(
 ) -> dict[str, Array]:
     """Planes of one tile, each of shape (tile height, tile width)."""
     stack, pixels = stackread.read_stack(tile, frames)
+    found = planes_made(tile, frames, stack, pixels, method=method, planes=planes)
+    level = minus if isinstance(minus, (int, float)) else minus["image"]
+    if not isinstance(level, (int, float)) or level:
+        found["image"] = found["image"] - level
+    if dtype is not None:
+        found["image"] = rounded(found["image"], dtype)
+    return found
+
+
+def planes_made(
+    tile: Tile,
+    frames: Sequence[Frame],
+    stack: Array,
+    pixels: PixelType,
+    *,
+    method: Combine,
+    planes: Sequence[str],
+) -> dict[str, Array]:
+    """What a method makes of a tile of frames, in the shape of the tile; and what it need not
+    make, as it can be told from that."""
     made = method.block(
         stack.reshape(len(frames), -1),
         pixels,
@@ -91,11 +111,6 @@ def combined(
     found = {name: made[name].reshape(tile.shape) for name in planes if name in made}
     if "count" in planes and "count" not in found:  # nothing can be missing
         found["count"] = np.full(tile.shape, len(frames), np.int32)
-    level = minus if isinstance(minus, (int, float)) else minus["image"]
-    if not isinstance(level, (int, float)) or level:
-        found["image"] = found["image"] - level
-    if dtype is not None:
-        found["image"] = rounded(found["image"], dtype)
     return found
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from astropy.io import fits
-from helpers import STORED, images, same, scalings, values
+from helpers import OTHER_SIGN, STORED, images, same, scalings, values
 from hypothesis import given
 from hypothesis import strategies as st
 from night import SHAPE, pixels, stack, tool, write_stack
@@ -64,6 +64,21 @@ def test_any_stack(data):
                 assert (there == frames).all()
             else:
                 same(counts, there)
+
+
+@pytest.mark.parametrize("other_sign", [False, True])
+@pytest.mark.parametrize("bitpix", sorted(OTHER_SIGN))
+def test_blank_in_every_type(bitpix, other_sign):
+    stored = np.random.default_rng(bitpix).integers(0, 3, (5, 40)).astype(STORED[bitpix])
+    stored[:, 7] = 1
+    cards = {"blank": 1} | ({"bzero": OTHER_SIGN[bitpix]} if other_sign else {})
+    pixels = PixelType(bitpix, **cards)
+    truth = exact_mean(physical(stored, pixels, cards))
+    assert np.isnan(truth[7])
+    for compiled in (True, False):
+        result, counts = mean(stored.astype(pixels.stored), pixels, compiled=compiled)
+        same(result, truth)
+        same(counts, (stored != 1).sum(axis=0))
 
 
 @pytest.mark.parametrize("bitpix", [8, 16, 32])

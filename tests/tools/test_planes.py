@@ -13,6 +13,7 @@ from helpers import names, same
 from night import noted, pixels, stack, tool, write_stack
 
 import pulsar_dask
+from pulsar_dask import combine
 from pulsar_dask.errors import PulsarError
 
 PLANES = ("--planes", "count")
@@ -32,6 +33,42 @@ def night(here):
 
 def median(images):
     return np.median(images, axis=0).astype("f4")
+
+
+METHOD = """
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pulsar_dask.formats.reading import to_values
+from pulsar_dask.frames.holds import Holds
+
+
+@dataclass(frozen=True)
+class Method:
+    name: ClassVar[str] = "highest"
+    parameters: ClassVar[tuple] = ()
+
+    def block(self, stack, pixels, planes, *, compiled):
+        return {"image": to_values(stack, pixels).max(axis=0).astype("f8")}
+
+    def holds(self, frames, pixels, area, *, compiled):
+        return Holds(pixel={"work": 16 * frames})
+"""
+
+
+def test_a_method_that_gives_no_count(here, night, monkeypatch):
+    """Where nothing is missing it need not, for no master."""
+    (here / "more").mkdir()
+    (here / "more" / "highest.py").write_text(METHOD)
+    monkeypatch.setattr(combine, "__path__", [*combine.__path__, str(here / "more")])
+    with noted():
+        darks = pulsar_dask.dark_masters(here / "d", combine="highest", planes=("count",))
+        flats = pulsar_dask.flat_masters(
+            here / "f", dark=0, combine="highest", planes=("count",)
+        ).compute()
+    same(darks["dark1s"].values, night["d"].max(axis=0).astype("f4"))
+    for count in (darks["dark1s_count"], flats["flat_v_count"]):
+        same(count.values, np.full(night["d"][0].shape, 4, "i4"))
 
 
 # --- they are no frames ------------------------------------------------------------------------
