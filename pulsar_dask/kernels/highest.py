@@ -56,7 +56,9 @@ class HotPixels:
 
     def _highest(self, plane: int) -> _Highest:
         with self._lock:
-            return self._planes.setdefault(plane, _Highest(self.count))
+            if plane not in self._planes:
+                self._planes[plane] = _Highest(self.count)
+            return self._planes[plane]
 
     def positions(self) -> tuple[Array, Array]:
         """Columns and rows (from zero) of the hottest pixels, highest value first, equal
@@ -95,30 +97,40 @@ def _far_candidates(columns: int, count: int) -> Candidates:
 
 
 class _Highest:
-    """The `count` highest values of those that come: at most so many more are held."""
+    """The `count` highest values of those that come: at most as many more are held.
+
+    They lie in arrays of that size from the start: many small ones, made by one thread and let go
+    by another, would leave holes that the allocator keeps.
+    """
 
     def __init__(self, count: int) -> None:
         self.count = count
         self.floor = -np.inf
         """What is below can never come in."""
         self._held = 0
-        self._values: list[Array] = [np.empty(0)]
-        self._places: list[Array] = [np.empty(0, np.int64)]
+        self._values = np.empty(2 * count)
+        self._places = np.empty(2 * count, np.int64)
 
     def add(self, values: Array, places: Array) -> None:
         if len(values) > self.count:
             values, places = _highest(values, places, self.count)
-        self._values.append(values)
-        self._places.append(places)
-        self._held += len(values)
-        if self._held > 2 * self.count:
+        if self._held + len(values) > len(self._values):
             self.best()
+        self._append(values, places)
+
+    def _append(self, values: Array, places: Array) -> None:
+        end = self._held + len(values)
+        self._values[self._held : end], self._places[self._held : end] = values, places
+        self._held = end
 
     def best(self) -> tuple[Array, Array]:
-        values, places = np.concatenate(self._values), np.concatenate(self._places)
-        values, places = _highest(values, places, self.count)
-        self._values, self._places, self._held = [values], [places], len(values)
-        if self.count and len(values) == self.count:
+        values, places = self._values[: self._held], self._places[: self._held]
+        if self._held > self.count:
+            best = _highest(values, places, self.count)
+            self._held = 0
+            self._append(*best)
+            values, places = values[: self._held], places[: self._held]
+        if self.count and self._held == self.count:
             self.floor = float(values.min())
         return values, places
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -225,7 +226,7 @@ def hot_pixels(
         raise TypeError(f"a Dataset of several arrays; give one of them ({names})")
     if not isinstance(master, xr.DataArray):
         raise TypeError(f"{type(master).__name__}; give an xarray.DataArray or a path")
-    hot = HotPixels(master.shape, count)
+    hot = HotPixels(master.shape, min(count, math.prod(master.shape[-2:])))
     chunks = master.chunks or tuple((n,) for n in master.shape)
     grid = Grid(master.shape, chunks[-2][0], chunks[-1][0])
     for _, tile in grid:

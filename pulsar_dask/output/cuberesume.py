@@ -85,7 +85,7 @@ def compare(store: Store, executor: Executor, **options: Any) -> None:
         planes=(),
         reads=store.frames if every else (),
         also=() if every else store.frames,
-        holds=stackread.stack_holds(store.frames)
+        holds=stackread.values_holds(store.frames)
         + Holds(pixel={"chunk": 4 * len(store.frames) * store.dtype.itemsize}),
     )
     make(Recipe((), (one,)), [_Found(store, one)], executor, summed=(), **options)

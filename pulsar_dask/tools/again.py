@@ -7,7 +7,7 @@ from typing import Any
 
 from pulsar_dask.engine.make import make
 from pulsar_dask.errors import PulsarError, printable
-from pulsar_dask.formats import holding
+from pulsar_dask.formats import stackread
 from pulsar_dask.formats.reading import read_header
 from pulsar_dask.frames import stack
 from pulsar_dask.frames.frame import Frame
@@ -65,9 +65,9 @@ def compare_again(
             threads=executor.slots,
             gigabytes=options.memory,
         )
-        # both as float64, rounded and read anew, and which are missing
-        held = 5 * 8 + 3 + 2 * master.pixels.stored.itemsize
-        holds = Holds(pixel={"comparison": held}) + holding.reading_holds([master])
+        # both as float64, and which are missing
+        held = 2 * 8 + 3
+        holds = Holds(pixel={"comparison": held}) + stackread.values_holds([master])
         sink = CompareSink(recipe.products[-1].layer, DifferingPixels(master, plane), holds, tiles)
         make(recipe, [sink], executor, memory=options.memory, summed=())
     differing, compared = sink.total.tolist()
