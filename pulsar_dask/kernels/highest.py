@@ -68,12 +68,28 @@ class HotPixels:
         best = [highest.best() for highest in self._planes.values()]
         values = np.concatenate([v for v, _ in best])
         places = np.concatenate([p for _, p in best])
-        order = np.lexsort((places, -values))
+        # one array after the other is let go of: a list may be long
+        np.negative(values, out=values)
+        order = np.lexsort((places, values))
+        del values
         places = places[order]
-        _, first = np.unique(places, return_index=True)
-        places = places[np.sort(first)][: self.count]
-        y, x = np.divmod(places, self.columns)
+        del order
+        if len(best) > 1:
+            places = places[_firsts(places)]
+        y, x = np.divmod(places[: self.count], self.columns)
         return x, y
+
+
+def _firsts(values: Array) -> Array:
+    """Whether each value is the first of its like."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    later = np.zeros(len(values), bool)
+    later[1:] = ordered[1:] == ordered[:-1]
+    del ordered
+    first = np.ones(len(values), bool)
+    first[order[later]] = False
+    return first
 
 
 class Candidates:

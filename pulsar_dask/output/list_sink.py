@@ -19,8 +19,9 @@ from pulsar_dask.output.lists import list_bytes, seal_list
 
 Array = np.ndarray[Any, Any]
 #: Bytes that each hot pixel takes as candidates, twice as many as are wanted, in each plane; more
-#: while those of one plane are put in order; and more in each plane when all are, and written.
-CANDIDATE_BYTES, ORDER_BYTES, LIST_BYTES = 32, 40, 48
+#: while those of one plane are put in order; and more while the list is written. While all planes
+#: are put in order they take as much again.
+CANDIDATE_BYTES, ORDER_BYTES, LIST_BYTES = 32, 40, 40
 #: Bytes of a value and its place.
 _PAIR = 16
 
@@ -61,7 +62,8 @@ class ListSink:
         )
         held = {f"hot pixels of {layer.name}": CANDIDATE_BYTES * planes * more}
         self.holds = Holds(process=held, phases=(finding,))
-        self.after = Holds(process={"lists of hot pixels": LIST_BYTES * planes * more})
+        last = max(LIST_BYTES, CANDIDATE_BYTES * planes)
+        self.after = Holds(process={"lists of hot pixels": last * more})
 
     def begin(self, plan: Plan) -> frozenset[Index]:
         return frozenset()

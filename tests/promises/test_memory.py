@@ -287,6 +287,6 @@ def test_many_hot_pixels_hold_what_is_planned(tmp_path, planes):
 
     used = traced(find)
     held = CANDIDATE_BYTES * planes
-    planned = count * max(held + ORDER_BYTES, held + LIST_BYTES * planes)
-    assert used <= planned + 5_000_000
+    planned = count * (held + max(ORDER_BYTES, LIST_BYTES, held))
+    assert used <= planned + 3_000_000
     assert planned <= 2.5 * used
