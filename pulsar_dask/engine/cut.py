@@ -6,10 +6,11 @@ the costs are declared, in bytes, one name each; what it adds up to is what is m
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.frames.holds import GB, MB
+from pulsar_dask.frames.holds import GB, MB, Phase
 from pulsar_dask.kernels.tile import Grid
 
 #: Bytes of stored pixels in a tile that are fastest (15 to 40 MB; measured).
@@ -29,6 +30,8 @@ class Costs:
     """Name of a buffer: bytes for each pixel of a tile, in each thread."""
     per_thread: dict[str, int] = field(default_factory=dict)
     """Bytes in each thread, whatever the tile."""
+    phases: tuple[Phase, ...] = ()
+    """Held beside that in each thread, one after the other."""
     earlier: dict[str, int] = field(default_factory=dict)
     """Bytes in each thread before its first tile, which are gone by then."""
     expanding: dict[str, int] = field(default_factory=dict)
@@ -45,6 +48,43 @@ class Costs:
     frames: int = 1
     results: int = 8
     """Bytes for each pixel of a tile of what goes back from a worker of a cluster."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "phases", self.phases or (Phase(),))
+
+    def phase(self, area: int) -> Phase:
+        """The phase in which a thread holds the most, with tiles of so many pixels."""
+        return max(self.phases, key=lambda p: _sum(p.pixel) * area + _sum(p.thread))
+
+    def lines(self) -> set[tuple[int, int, int]]:
+        """What a thread holds at one time or another, as bytes, bytes for each pixel of a tile,
+        and bytes where only one thread is at it."""
+        thread, pixel = _sum(self.per_thread), _sum(self.per_pixel)
+        lines = {
+            (thread + _sum(p.thread), pixel + _sum(p.pixel), _sum(p.alone)) for p in self.phases
+        }
+        return lines | {(_sum(self.earlier), 0, 0)}
+
+    def held(self, threads: int, area: int) -> int:
+        """Bytes that so many threads hold with tiles of so many pixels: one of them what it holds
+        alone, while the others are where they hold the most."""
+        lines = self.lines()
+        others = max(thread + pixel * area for thread, pixel, _ in lines)
+        return (threads - 1) * others + max(t + pixel * area + alone for t, pixel, alone in lines)
+
+    def most_pixels(self, threads: int, room: int) -> int:
+        """The most pixels that a tile can have for `held` to stay within some bytes."""
+        most, lines = room, self.lines()
+        for thread, pixel, _ in lines:
+            for other, more, alone in lines:
+                if each := (threads - 1) * pixel + more:
+                    left = room - (threads - 1) * thread - other - alone
+                    most = min(most, left // each)
+        return most
+
+
+def _sum(parts: Mapping[str, int]) -> int:
+    return sum(parts.values())
 
 
 @dataclass(frozen=True)
@@ -110,27 +150,25 @@ def plan_tiles(
         The budget is too small; the message says the least that is needed.
     """
     rows, columns = shape[-2:]
-    pixel = sum(costs.per_pixel.values())
-    thread = sum(costs.per_thread.values())
-    earlier = sum(costs.earlier.values())
+    pixel = max(pixel for _, pixel, _ in costs.lines())
     base = process + sum(costs.fixed.values())
     expanding, after = sum(costs.expanding.values()), sum(costs.after.values())
     low_height, low_width = min(block[0], rows), columns
     if block[1] < columns:  # columns can be cut; 4096 pixels still make a useful read
         low_width = min(columns, -(-4096 // block[1]) * block[1])
     least = low_height * low_width
-    each = max(earlier, thread + pixel * least)
-    for count in range(max(1, threads), 0 if slots is None else threads - 1, -1):
-        if (budget - base) // count >= each and budget - base >= max(expanding, after):
+    fewest = 1 if slots is None else threads
+    for count in range(max(1, threads), fewest - 1, -1):
+        if budget - base >= max(expanding, after, costs.held(count, least)):
             break
     else:
-        needed = base + max(expanding, after, each if slots is None else threads * each)
+        needed = base + max(expanding, after, costs.held(fewest, least))
         where = "" if slots is None else f" in a process with {threads} threads"
         raise PulsarError(
             f"⟦memory⟧ {budget / GB:.3g} is too little: "
             f"this needs at least {math.ceil(needed / GB * 100) / 100:.2f} GB{where}"
         )
-    most = ((budget - base) // count - thread) // pixel
+    most = costs.most_pixels(count, budget - base)
     # where little is read for what a pixel holds, tiles need not be as large
     wanted = max(
         target // max(costs.stored, pixel // MOST_HELD),
@@ -155,10 +193,14 @@ def plan_tiles(
     count = min(count, len(grid))
     area = min(height, rows) * width
     parts = {"process": process, **costs.fixed}
-    parts |= {name: count * size for name, size in costs.per_thread.items()}
-    parts |= {name: count * size * area for name, size in costs.per_pixel.items()}
-    if (more := earlier - thread - pixel * area) > 0:
-        parts[f"{', '.join(costs.earlier)}, beyond a tile"] = count * more
+    phase = costs.phase(area)
+    for threaded in (costs.per_thread, phase.thread):
+        parts |= {name: count * size for name, size in threaded.items()}
+    for pixels_of in (costs.per_pixel, phase.pixel):
+        parts |= {name: count * size * area for name, size in pixels_of.items()}
+    others = dict.fromkeys([*costs.earlier, *(name for p in costs.phases for name in p.alone)])
+    if (more := base + costs.held(count, area) - _sum(parts)) > 0:
+        parts[f"{', '.join(others)}, beyond a tile"] = more
     expanders = min(threads, costs.expanders or threads)
     expanders = max(1, min(expanders, (budget - base) // expanding)) if expanding else 1
     before = {"process": process, **costs.fixed}

@@ -42,25 +42,25 @@ class Holding(Protocol):
 def needs(recipe: Recipe, sinks: Sequence[Holding]) -> Holds:
     """What the layers of a recipe and its sinks hold while tiles are made.
 
-    Layers run one after the other, each beside the planes that later ones take.
+    Layers run one after the other, each beside the planes that later ones take and what sinks have
+    made of those before, which waits until the tile is done.
     """
     layers = [layer for layer in recipe.layers if not layer.once]
     last = {needed.name: layer.name for layer in layers for needed in layer.before}
     waiting: dict[str, int] = {}
-    most = Holds()
+    sent, most = 0, Holds()
     for layer in layers:
         planes = sum(plane.nbytes for plane in layer.planes)
-        kept = Holds(pixel={"planes": planes, "planes of layers before": sum(waiting.values())})
-        taking = [sink.holds for sink in sinks if sink.layer is layer]
-        taken = functools.reduce(operator.or_, taking, Holds())
-        most |= (layer.holds | Holds(taken.pixel, taken.thread)) + kept
+        kept = {"planes": planes, "planes of layers before": sum(waiting.values())}
+        most |= layer.holds + Holds(kept | {"results": sent}).passing
+        for sink in (sink for sink in sinks if sink.layer is layer):
+            most |= (sink.holds + Holds(kept | {"results": sent})).passing
+            sent += sink.sends
         for name in [n for n, user in last.items() if user == layer.name]:
             waiting.pop(name, None)
         if layer.name in last:
             waiting[layer.name] = planes
-    once = (Holds(process=sink.holds.process) for sink in sinks)
-    listed = Holds(process={"list of frames": holding.FRAME_BYTES * len(recipe.frames)})
-    return functools.reduce(operator.add, once, most + listed)
+    return most | Holds(process={"list of frames": holding.FRAME_BYTES * len(recipe.frames)})
 
 
 def costs_of(recipe: Recipe, sinks: Sequence[Holding]) -> Costs:
@@ -76,6 +76,7 @@ def costs_of(recipe: Recipe, sinks: Sequence[Holding]) -> Costs:
     return Costs(
         per_pixel=dict(holds.pixel),
         per_thread=dict(holds.thread),
+        phases=holds.phases,
         earlier=dict(first.thread),
         expanding={"expanding": each} if each else {},
         expanders=holding.most_expanders(recipe.frames),

@@ -14,14 +14,14 @@ from pulsar_dask.kernels import loaded
 FRAME_BYTES = 2_000
 
 
-def reading_holds(frames: Sequence[Frame], *, spare: int = 0) -> Holds:
-    """What reading a tile of some frames holds beside its pixels; `spare` as for `Stored.holds`."""
+def reading_holds(frames: Sequence[Frame]) -> Holds:
+    """What reading a tile of some frames as they are stored holds beside its pixels."""
     compiled = loaded.worth_compiling(frames)
     formats: dict[type, list[Frame]] = {}
     for frame in frames:
         formats.setdefault(type(frame.stored), []).append(frame)
-    each = (some[0].stored.holds(some, compiled=compiled, spare=spare) for some in formats.values())
-    return functools.reduce(operator.add, each, Holds())
+    each = (some[0].stored.holds(some, compiled=compiled) for some in formats.values())
+    return functools.reduce(operator.or_, each, Holds())
 
 
 def expanding_bytes(frames: Sequence[Frame], compiled: bool) -> int:

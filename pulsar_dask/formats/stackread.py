@@ -17,6 +17,8 @@ from pulsar_dask.kernels.pixels import PixelType
 from pulsar_dask.kernels.tile import Tile
 
 Array = np.ndarray[Any, Any]
+#: Bytes for each pixel while a frame is made values: as stored, in native order, as float64.
+CONVERSION_BYTES = 3 * 8
 
 
 def read_stack(tile: Tile, frames: Sequence[Frame]) -> tuple[Array, PixelType]:
@@ -35,13 +37,13 @@ def read_stack(tile: Tile, frames: Sequence[Frame]) -> tuple[Array, PixelType]:
     return read_values(frames, tile, values, out=thread_buffer("stack", shape, values)), pixels
 
 
-def stack_holds(frames: Sequence[Frame], *, spare: int = 0) -> Holds:
-    """What reading a tile of a stack holds; see `read_stack`.
+def stack_holds(frames: Sequence[Frame]) -> Holds:
+    """What reading a tile of a stack holds; see `read_stack`."""
+    kept = Holds({"frames": len(frames) * stack_type(frames).stored.itemsize})
+    reading = reading_holds(frames) if stored_alike(frames) else values_holds(frames)
+    return kept + reading
 
-    `spare` are bytes for each pixel that are planned for what the thread does when it does not
-    read.
-    """
-    pixel = {"frames": len(frames) * stack_type(frames).stored.itemsize}
-    if not stored_alike(frames):
-        pixel["conversion"] = 3 * 8
-    return Holds(pixel) + reading_holds(frames, spare=spare)
+
+def values_holds(frames: Sequence[Frame]) -> Holds:
+    """What reading a tile of some frames as values holds beside these."""
+    return reading_holds(frames) + Holds({"conversion": CONVERSION_BYTES}).passing

@@ -20,7 +20,7 @@ from pulsar_dask.formats.fitsimage import FitsImage
 from pulsar_dask.formats.openfiles import check_unopened, on_close, open_limit, open_plain
 from pulsar_dask.formats.tables import Coding, RiceTable
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.frames.holds import Holds
+from pulsar_dask.frames.holds import Holds, Phase
 from pulsar_dask.kernels.loaded import worth_compiling
 from pulsar_dask.kernels.tile import Grid, Tile
 
@@ -79,30 +79,29 @@ class Tiled(FitsImage):
         """One decodes, one writes, where one decodes at a time."""
         return 2 if self._serial else None
 
-    def holds(self, frames: Sequence[Frame], *, compiled: bool, spare: int) -> Holds:
+    def holds(self, frames: Sequence[Frame], *, compiled: bool) -> Holds:
         sections = [(f, _of(f)) for f in frames if not f.stored.expanded]
         if not sections:
             return Holds()
-        windows = [s._window_bytes(f, compiled) for f, s in sections]
-        kept = [s._kept_bytes(f, compiled) for f, s in sections]
-        most = (max(k, w - spare) for k, w in zip(kept, windows, strict=True))
+        window = max(s._window_bytes(f, compiled) for f, s in sections)
+        kept = max(s._kept_bytes(f, compiled) for f, s in sections)
         thread: dict[str, int] = {}
-        process: dict[str, int] = {}
         if len({s.block for _, s in sections}) > 1:  # a tile cuts the blocks of some
-            cut = max(2 * s.block[0] * w for (_, s), w in zip(sections, windows, strict=True))
+            cut = max(2 * s.block[0] * s._window_bytes(f, compiled) for f, s in sections)
             thread["blocks that a tile cuts"] = cut * frames[0].shape[-1]
-        own, shared = (
-            max(
-                (s._tile_bytes(f, compiled, spare) for f, s in sections if s._serial is one),
-                default=0,
-            )
+        thread["decoding"], shared = (
+            max((s._tile_bytes(f, compiled) for f, s in sections if s._serial is one), default=0)
             for one in (False, True)
         )
-        thread |= {"decoding": own} if own else {}
-        process |= {"decoding, one at a time": shared} if shared else {}
         slow = sum(s._is_slow(compiled) for _, s in sections)
-        process |= {"open compressed files": _OPEN_BYTES * min(_MOST_OPEN, slow)}
-        return Holds({"decompression": max(most)}, thread, process)
+        decoding = Phase(
+            {"decompression": window - kept}, thread, {"decoding, one at a time": shared}
+        )
+        return Holds(
+            {"compressed": kept},
+            process={"open compressed files": _OPEN_BYTES * min(_MOST_OPEN, slow)},
+            phases=(decoding,),
+        )
 
     def expanding_bytes(self, frame: Frame, *, compiled: bool) -> int:
         band = min(self.block[0], frame.shape[-2]) * frame.shape[-1]
@@ -152,10 +151,9 @@ class Tiled(FitsImage):
         """Of these, what a thread keeps for the next window: a buffer of compressed bytes."""
         return 0 if self._is_slow(compiled) else math.ceil(self._coded_bytes(frame))
 
-    def _tile_bytes(self, frame: Frame, compiled: bool, spare: int = 0) -> int:
+    def _tile_bytes(self, frame: Frame, compiled: bool) -> int:
         """While one compression tile is decoded, beside `_window_bytes` (measured): what astropy
-        makes of its bytes on the way to pixels, one copy after the other; beyond `spare` bytes
-        for each of its pixels."""
+        makes of its bytes on the way to pixels, one copy after the other."""
         if not self._is_slow(compiled):
             return 0
         size, coding = frame.pixels.stored.itemsize, self.coding
@@ -167,9 +165,7 @@ class Tiled(FitsImage):
             steps = max(steps, 2 * size)
         if frame.pixels.blank is not None:
             steps += 1
-        held = self._tile_pixels(frame) * (steps + 2 * self._coded_bytes(frame))
-        area = math.prod(map(min, self.block, frame.shape[-2:]))
-        return max(0, math.ceil(held - area * max(0, spare - self._window_bytes(frame, compiled))))
+        return math.ceil(self._tile_pixels(frame) * (steps + 2 * self._coded_bytes(frame)))
 
 
 def _of(frame: Frame) -> Tiled:

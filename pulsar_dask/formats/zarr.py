@@ -29,7 +29,7 @@ from pulsar_dask.formats.storeformat import (
     read_description,
 )
 from pulsar_dask.frames.frame import Frame, Stored
-from pulsar_dask.frames.holds import MB, Holds
+from pulsar_dask.frames.holds import MB, Holds, Phase
 from pulsar_dask.frames.keywords import frame_keywords
 from pulsar_dask.kernels.tile import Tile
 
@@ -100,15 +100,19 @@ class InStore(Stored):
         """Whether each chunk of the store is read with a checksum of its own."""
         return "crc32c" in read_array(frame.place, self.variable).codec_names
 
-    def holds(self, frames: Sequence[Frame], *, compiled: bool, spare: int) -> Holds:
-        """For each pixel a window of all its frames, and while that is made the chunks it comes
-        from."""
-        pixel = {"chunks of all frames": max(map(_window_bytes, frames))}
-        return Holds(pixel, process={"reading a Zarr store": _PROCESS_BYTES})
+    def holds(self, frames: Sequence[Frame], *, compiled: bool) -> Holds:
+        """For each pixel a window of all its frames, which stays for the next frame's same tile,
+        and while that is made the chunks it comes from."""
+        window = max(map(_window_bytes, frames))
+        return Holds(
+            {"window of all frames": window},
+            process={"reading a Zarr store": _PROCESS_BYTES},
+            phases=(Phase({"chunks of all frames": (_CHUNK_COPIES - 1) * window}),),
+        )
 
     def sum_bytes(self, frame: Frame, stretch: int, *, compiled: bool) -> int:
         area = min(self.block[0], frame.shape[-2]) * frame.shape[-1]
-        held = area * (frame.pixels.stored.itemsize + _window_bytes(frame))
+        held = area * (frame.pixels.stored.itemsize + _CHUNK_COPIES * _window_bytes(frame))
         return max(Stored.sum_bytes(self, frame, stretch, compiled=compiled), held)
 
 
@@ -118,7 +122,7 @@ def in_cube(frame: Frame) -> bool:
 
 
 def _window_bytes(frame: Frame) -> int:
-    return _CHUNK_COPIES * cast(InStore, frame.stored).depth * frame.pixels.stored.itemsize
+    return cast(InStore, frame.stored).depth * frame.pixels.stored.itemsize
 
 
 def recognise(path: str) -> bool:

@@ -124,10 +124,9 @@ class Stored(Protocol):
         """Threads of which more expand nothing faster; None: each helps."""
         return None
 
-    def holds(self, frames: Sequence[Frame], *, compiled: bool, spare: int) -> Holds:
+    def holds(self, frames: Sequence[Frame], *, compiled: bool) -> Holds:
         """What reading a tile of frames of this format holds beside its pixels, those aside that
-        are expanded; `spare` are bytes for each pixel that are planned for what the thread does
-        when it does not read."""
+        are expanded."""
         return Holds()
 
     def expanding_bytes(self, frame: Frame, *, compiled: bool) -> int:

@@ -56,7 +56,9 @@ class HotPixels:
 
     def _highest(self, plane: int) -> _Highest:
         with self._lock:
-            return self._planes.setdefault(plane, _Highest(self.count))
+            if plane not in self._planes:
+                self._planes[plane] = _Highest(self.count)
+            return self._planes[plane]
 
     def positions(self) -> tuple[Array, Array]:
         """Columns and rows (from zero) of the hottest pixels, highest value first, equal
@@ -66,12 +68,28 @@ class HotPixels:
         best = [highest.best() for highest in self._planes.values()]
         values = np.concatenate([v for v, _ in best])
         places = np.concatenate([p for _, p in best])
-        order = np.lexsort((places, -values))
+        # one array after the other is let go of: a list may be long
+        np.negative(values, out=values)
+        order = np.lexsort((places, values))
+        del values
         places = places[order]
-        _, first = np.unique(places, return_index=True)
-        places = places[np.sort(first)][: self.count]
-        y, x = np.divmod(places, self.columns)
+        del order
+        if len(best) > 1:
+            places = places[_firsts(places)]
+        y, x = np.divmod(places[: self.count], self.columns)
         return x, y
+
+
+def _firsts(values: Array) -> Array:
+    """Whether each value is the first of its like."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    later = np.zeros(len(values), bool)
+    later[1:] = ordered[1:] == ordered[:-1]
+    del ordered
+    first = np.ones(len(values), bool)
+    first[order[later]] = False
+    return first
 
 
 class Candidates:
@@ -95,30 +113,40 @@ def _far_candidates(columns: int, count: int) -> Candidates:
 
 
 class _Highest:
-    """The `count` highest values of those that come: at most so many more are held."""
+    """The `count` highest values of those that come: at most as many more are held.
+
+    They lie in arrays of that size from the start: many small ones, made by one thread and let go
+    by another, would leave holes that the allocator keeps.
+    """
 
     def __init__(self, count: int) -> None:
         self.count = count
         self.floor = -np.inf
         """What is below can never come in."""
         self._held = 0
-        self._values: list[Array] = [np.empty(0)]
-        self._places: list[Array] = [np.empty(0, np.int64)]
+        self._values = np.empty(2 * count)
+        self._places = np.empty(2 * count, np.int64)
 
     def add(self, values: Array, places: Array) -> None:
         if len(values) > self.count:
             values, places = _highest(values, places, self.count)
-        self._values.append(values)
-        self._places.append(places)
-        self._held += len(values)
-        if self._held > 2 * self.count:
+        if self._held + len(values) > len(self._values):
             self.best()
+        self._append(values, places)
+
+    def _append(self, values: Array, places: Array) -> None:
+        end = self._held + len(values)
+        self._values[self._held : end], self._places[self._held : end] = values, places
+        self._held = end
 
     def best(self) -> tuple[Array, Array]:
-        values, places = np.concatenate(self._values), np.concatenate(self._places)
-        values, places = _highest(values, places, self.count)
-        self._values, self._places, self._held = [values], [places], len(values)
-        if self.count and len(values) == self.count:
+        values, places = self._values[: self._held], self._places[: self._held]
+        if self._held > self.count:
+            best = _highest(values, places, self.count)
+            self._held = 0
+            self._append(*best)
+            values, places = values[: self._held], places[: self._held]
+        if self.count and self._held == self.count:
             self.floor = float(values.min())
         return values, places
 

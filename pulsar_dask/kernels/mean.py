@@ -15,6 +15,8 @@ from pulsar_dask.kernels.pixels import SWAP, PixelType
 Array = np.ndarray[Any, Any]
 #: Pixels that are summed together: sums and counts of so many stay in the L1 cache.
 _BLOCK = 2048
+#: Values in such a block, where that makes it smaller.
+_BLOCK_VALUES = 1 << 18
 #: Bytes for each pixel that `mean` holds beside its input: sum, count, values, one temporary.
 PIXEL_BYTES = 8 + 4 + 8 + 8
 
@@ -58,8 +60,9 @@ def mean(stack: Array, pixels: PixelType, *, compiled: bool = True) -> tuple[Arr
             add = _add_values
             if compiled:
                 from pulsar_dask.kernels.mean_compiled import add_values as add
-        for start in range(0, n, _BLOCK):
-            part = slice(start, min(start + _BLOCK, n))
+        step = _block(frames)
+        for start in range(0, n, step):
+            part = slice(start, min(start + step, n))
             block = stack[:, part] if exact else _values(stack[:, part], pixels)
             if exact:
                 add(block, pixels.blank, sums[part], counts[part])
@@ -79,7 +82,11 @@ def mean(stack: Array, pixels: PixelType, *, compiled: bool = True) -> tuple[Arr
 
 def scratch_bytes(frames: int, pixels: int) -> int:
     """Bytes that `mean` holds besides its input and per-pixel output, for up to so many pixels."""
-    return 4 * 8 * max(frames, 8) * min(_BLOCK, pixels)
+    return 4 * 8 * max(frames, 8) * min(_block(frames), pixels)
+
+
+def _block(frames: int) -> int:
+    return max(64, min(_BLOCK, _BLOCK_VALUES // frames))
 
 
 def _add_integers(block: Array, blank: int | None, sums: Array, counts: Array) -> None:

@@ -37,7 +37,7 @@ NETWORK_FRAMES = {1: 64, 2: 64, 4: 160, 8: 512}
 #: Pixels in a block of NumPy calls: large enough that the calls do not count.
 _BLOCK = 4096
 #: Values in such a block, where that makes it smaller.
-_BLOCK_VALUES = 1 << 20
+_BLOCK_VALUES = 1 << 18
 
 
 def median(stack: Array, pixels: PixelType, *, compiled: bool = True) -> tuple[Array, Array | None]:
@@ -110,7 +110,8 @@ def scratch_bytes(frames: int, itemsize: int, pixels: int, *, compiled: bool) ->
     key = _key_size(itemsize, frames)
     if compiled:  # some blocks of keys; an image narrower than a block is widened to one
         return (1 << 19) + 1024 * frames
-    return 6 * max(frames, 8) * min(_block(frames), pixels) * key
+    # keys, and what folds them, one copy after the other; of 8 frames and fewer also the ranks
+    return 4 * max(frames, 8) * min(_block(frames), pixels) * key
 
 
 def pixel_bytes(pixels: PixelType, frames: int, *, compiled: bool) -> int:

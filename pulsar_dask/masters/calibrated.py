@@ -14,6 +14,7 @@ from pulsar_dask.engine.layer import token
 from pulsar_dask.formats.buffers import thread_buffer
 from pulsar_dask.formats.holding import reading_holds
 from pulsar_dask.formats.reading import read_tile, read_values
+from pulsar_dask.formats.stackread import CONVERSION_BYTES
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.stack import stored_alike
@@ -179,29 +180,33 @@ def _far_neighbours(plane: int, place: int, group: FlatGroup, frame: Frame) -> f
         reach *= 4
 
 
-def flat_holds(group: FlatGroup, together: int, *, spare: int) -> Holds:
+def flat_holds(group: FlatGroup, together: int) -> Holds:
     """What `flat_tile` holds beside the combining, and `frame_levels` of so many frames, which
-    goes through the same tiles; `spare` as for `stack_holds`."""
-    n, columns = len(group.frames), group.shape[-1]
+    goes through the same tiles."""
+    n, (height, columns) = len(group.frames), group.shape[-2:]
     reach = group.defects.reach if group.defects is not None else 0
-    reading = reading_holds(group.reads, spare=spare)
+    reading = reading_holds(group.reads)
     size = max(f.pixels.stored.itemsize for f in group.frames)
-    around = 2 * reach * columns
-    if any(
-        f.stored.block[1] < columns for f in group.reads if not f.stored.expanded
-    ):  # a tile may be narrower
-        around += 2 * reach * (group.shape[-2] + 2 * reach)
-    blocks = (
-        max(f.stored.block[0] * columns for f in group.reads) if around and reading.pixel else 0
-    )
-    rows = around * ((8 + size) * n + 32) + (around + 2 * blocks) * sum(reading.pixel.values())
+    blocks = [f.stored.block for f in group.reads if not f.stored.expanded]
+    low = min(height, max((b[0] for b in blocks), default=1))  # rows of the lowest tile
+    around = min(2 * reach, height - low) * columns
+    if any(b[1] < columns for b in blocks):  # which may be narrower
+        around += 2 * reach * (low + 2 * reach)
+    passing = max((sum(p.pixel.values()) for p in reading.phases), default=0)
+    window = sum(reading.pixel.values()) + passing
+    decoded = (around + 2 * low * columns) * window if around else 0
     listed = len(group.defects.places) if group.defects is not None else 0
-    return reading + Holds(
-        pixel={"calibrated frames": 2 * 8 * n, "frames": size * n, "conversion": 4 * 8},
+    kept = Holds(
+        pixel={"calibrated frames": 2 * 8 * n, "frames": size * n},
+        thread={"rows around a tile": around * (8 + size) * n},
+        process={f"hot pixels listed for {group.frames[0].path}": listed * DEFECT_BYTES},
+    )
+    passes = Holds(
+        pixel={"conversion": CONVERSION_BYTES, "dark": 8},
         thread={
-            "rows around a tile": rows,
+            "rows around a tile, values": around * (CONVERSION_BYTES + 8) + decoded,
             "values near the median": (together + 2) * 8 * most_kept(math.prod(group.shape[-2:])),
             "correction": CORRECTION_BYTES if group.defects else 0,
         },
-        process={"list of hot pixels": listed * DEFECT_BYTES},
     )
+    return kept + reading + passes.passing

@@ -12,7 +12,6 @@ from pulsar_dask.engine.layer import Layer, layer
 from pulsar_dask.formats import stackread
 from pulsar_dask.formats.reading import read_values
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.planes import Plane
 from pulsar_dask.kernels.loaded import Kernel, worth_compiling
 from pulsar_dask.kernels.tile import Tile
@@ -32,7 +31,7 @@ def cube_layer(frames: Sequence[Frame]) -> Layer:
         str(dtype),
         planes=(Plane(FRAMES, str(dtype), (len(frames),)),),
         reads=frames,
-        holds=stackread.stack_holds(frames) + Holds(pixel={"conversion": 3 * 8}),
+        holds=stackread.values_holds(frames),
         kernel=Kernel.of(frames, frames[0].pixels) if any(f.stored.rice for f in frames) else None,
     )
 

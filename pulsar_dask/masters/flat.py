@@ -85,8 +85,7 @@ def flat_recipe(
             planes=planes_of(planes),
             reads=group.frames,
             also=group.reads[n:],
-            holds=combining
-            + calibrated.flat_holds(group, together, spare=sum(combining.pixel.values())),
+            holds=calibrated.flat_holds(group, together) | combining,
             kernel=_kernel(group, method),
             passes=2,
         )

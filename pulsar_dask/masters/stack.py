@@ -60,7 +60,7 @@ def stacked(
         minus,
         planes=planes_of(planes),
         reads=tuple(frames),
-        holds=combining + stackread.stack_holds(frames, spare=sum(combining.pixel.values())),
+        holds=stackread.stack_holds(frames) | combining,
         kernel=loaded.Kernel.of(frames, pixels, method),
     )
 
@@ -68,7 +68,8 @@ def stacked(
 def combining_holds(frames: Sequence[Frame], method: Combine, pixels: PixelType) -> Holds:
     """What combining a tile of frames holds, once it is read."""
     area = math.prod(frames[0].shape[-2:])
-    return method.holds(len(frames), pixels, area, compiled=loaded.worth_compiling(frames))
+    worth = loaded.worth_compiling(frames)
+    return method.holds(len(frames), pixels, area, compiled=worth).passing
 
 
 def combined(
@@ -109,6 +110,7 @@ def planes_made(
         compiled=loaded.worth_compiling(frames),
     )
     found = {name: made[name].reshape(tile.shape) for name in planes if name in made}
+    del made  # whose values would stay beside those that are made of them
     if "count" in planes and "count" not in found:  # nothing can be missing
         found["count"] = np.full(tile.shape, len(frames), np.int32)
     return found
@@ -123,7 +125,7 @@ def rounded(values: Array, dtype: str) -> Array:
 
 def one_image(kind: str, frame: Frame) -> Layer:
     """The values of one image, as a calibrator."""
-    return layer(kind, image, frame, also=(frame,), holds=stackread.stack_holds([frame]))
+    return layer(kind, image, frame, also=(frame,), holds=stackread.values_holds([frame]))
 
 
 def image(tile: Tile, frame: Frame) -> dict[str, Array]:

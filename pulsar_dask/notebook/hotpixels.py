@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any
 
@@ -42,7 +43,7 @@ def hot_pixels(
     """
     check_number("count", count, "how many pixels as a whole number, such as 1000", low=0)
     image = _image(master)
-    hot = HotPixels(image.shape, int(count))
+    hot = HotPixels(image.shape, min(int(count), math.prod(image.shape[-2:])))
     chunks = image.chunks or tuple((n,) for n in image.shape)
     grid = Grid(image.shape, max(chunks[-2]), max(chunks[-1]))
     for _, tile in grid:

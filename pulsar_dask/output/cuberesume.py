@@ -79,7 +79,7 @@ def comparison(store: Store) -> tuple[Recipe, Sink]:
         planes=(),
         reads=store.frames if every else (),
         also=() if every else store.frames,
-        holds=stackread.stack_holds(store.frames)
+        holds=stackread.values_holds(store.frames)
         + Holds(pixel={"chunk": 4 * len(store.frames) * store.dtype.itemsize}),
     )
     return Recipe((), (one,)), _Found(store, one)

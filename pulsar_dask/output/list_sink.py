@@ -13,16 +13,19 @@ import numpy as np
 from pulsar_dask.engine.cut import Plan
 from pulsar_dask.engine.layer import Index, Layer
 from pulsar_dask.engine.sink import Run
-from pulsar_dask.frames.holds import Holds
-from pulsar_dask.kernels.highest import HOT_PIXELS, Candidates, HotPixels
+from pulsar_dask.frames.holds import Holds, Phase
+from pulsar_dask.kernels.highest import AT_ONCE, HOT_PIXELS, Candidates, HotPixels
 from pulsar_dask.kernels.tile import Tile
 from pulsar_dask.output.lists import list_bytes, seal_list
 from pulsar_dask.output.ownlists import begins_alike, file_crc
 
 Array = np.ndarray[Any, Any]
-#: Bytes that a hot pixel takes as a candidate, in each plane; and while all are put in order and
-#: written.
-CANDIDATE_BYTES, ORDER_BYTES = 48, 90
+#: Bytes that each hot pixel takes as candidates, twice as many as are wanted, in each plane; more
+#: while those of one plane are put in order; and more while the list is written. While all planes
+#: are put in order they take as much again.
+CANDIDATE_BYTES, ORDER_BYTES, LIST_BYTES = 32, 40, 40
+#: Bytes of a value and its place.
+_PAIR = 16
 
 
 class ListSink:
@@ -45,9 +48,9 @@ class ListSink:
     ) -> None:
         """`alone`: no master is written beside it that would vouch for it the next time."""
         self.layer, self.path, self.paths = layer, path, [path]
-        self.hot = HotPixels(shape, count)
         self.lines = min(count, math.prod(shape[-2:]))
         """Pixels that it lists."""
+        self.hot = HotPixels(shape, self.lines)
         self.crc = 0
         """CRC-32 of the sealed list."""
         self._rows = shape[-2] if origin_top else None
@@ -56,11 +59,19 @@ class ListSink:
         """CRC-32 of the list that was there, where that begins alike."""
         self._longer = False
         """Whether all that was in it is in this one."""
-        self.sends = 0
+        # the first tiles send as many of each part as are wanted
+        self.sends = math.ceil(_PAIR * min(1, count / AT_ONCE))
         planes = shape[0] if len(shape) == 3 else 1
         more = self.lines if count > HOT_PIXELS else 0  # as many as usual take next to nothing
-        self.holds = Holds(process={f"hot pixels of {layer.name}": CANDIDATE_BYTES * planes * more})
-        self.after = Holds(process={"lists of hot pixels": ORDER_BYTES * more})
+        finding = Phase(
+            {"candidates": self.sends},
+            {"a part's candidates": 2 * _PAIR * AT_ONCE},
+            {"ordering": ORDER_BYTES * more},
+        )
+        held = {f"hot pixels of {layer.name}": CANDIDATE_BYTES * planes * more}
+        self.holds = Holds(process=held, phases=(finding,))
+        last = max(LIST_BYTES, CANDIDATE_BYTES * planes)
+        self.after = Holds(process={"lists of hot pixels": last * more})
 
     def begin(self, plan: Plan) -> frozenset[Index]:
         return frozenset()

@@ -8,7 +8,7 @@ from typing import Any
 from pulsar_dask.engine.make import make
 from pulsar_dask.engine.sink import Executor
 from pulsar_dask.errors import PulsarError, printable
-from pulsar_dask.formats import holding
+from pulsar_dask.formats import stackread
 from pulsar_dask.formats.reading import read_header
 from pulsar_dask.frames import stack
 from pulsar_dask.frames.frame import Frame
@@ -80,7 +80,6 @@ def compare_again(
 
 
 def comparing_holds(there: Frame) -> Holds:
-    """What comparing a plane with that of a master holds: both as float64, rounded and read anew,
-    and which are missing."""
-    held = 5 * 8 + 3 + 2 * there.pixels.stored.itemsize
-    return Holds(pixel={"comparison": held}) + holding.reading_holds([there])
+    """What comparing a plane with that of a master holds: both as float64, and which are
+    missing."""
+    return Holds(pixel={"comparison": 2 * 8 + 3}) + stackread.values_holds([there])

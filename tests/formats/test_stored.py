@@ -88,7 +88,7 @@ class Computed(Stored):
             with _LOCK:
                 READ.setdefault(frame.path, np.zeros(frame.shape, int))[place] += 1
 
-    def holds(self, frames, *, compiled, spare):
+    def holds(self, frames, *, compiled):
         return Holds({"computed": 4}, process={"a computer": 1_000_000 * len(frames)})
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from astropy.io import fits
-from helpers import OTHER_SIGN, command, write_frame
+from helpers import OTHER_SIGN, run, write_frame
 
 TOOLS = ("med", "med to .zarr", "makedark", "makeflat", "make_cosme", "cube", "verify")
 CODED = ("RICE_1", "GZIP_1", "GZIP_2", "HCOMPRESS_1", "PLIO_1")
@@ -191,7 +191,7 @@ def prepare(folder: Path, d: Draw) -> list[str]:
 
 
 def tool(folder: Path, *words: str) -> None:
-    subprocess.run(command(*words), cwd=folder, check=True, capture_output=True, timeout=300)
+    run(*words, cwd=folder)
 
 
 @dataclass(frozen=True)
@@ -204,14 +204,23 @@ class Took:
     plans: list[dict[str, Any]]
 
 
-def measured(folder: Path, words: list[str], gigabytes: float, threads: int) -> Took:
-    """Run a command in a process started anew."""
+def measured(
+    folder: Path, words: list[str], gigabytes: float, threads: int, *, hair: float = 0.0
+) -> Took:
+    """Run a command in a process started anew. With a hair its plans get what they ask for, and
+    so many GB more."""
     result = folder / "took.json"
     result.unlink(missing_ok=True)
     for output in ("o.fit", "o.lst", "o.zarr"):
         if words[0] != "verify":
             subprocess.run(["rm", "-rf", folder / output], check=True)
-    line = [sys.executable, str(Path(__file__).with_name("peak.py")), str(result), *words]
+    line = [
+        sys.executable,
+        str(Path(__file__).with_name("peak.py")),
+        str(result),
+        str(hair),
+        *words,
+    ]
     done = subprocess.run(
         [*line, "--memory", f"{gigabytes:.6f}", "--threads", str(threads)],
         cwd=folder, capture_output=True, text=True, timeout=300,
