@@ -31,9 +31,9 @@ from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.formats.scan import scan_frames
 from pulsar_dask.frames.planes import IMAGE
 from pulsar_dask.inputs.find import find_inputs
-from pulsar_dask.kernels.tile import Grid
+from pulsar_dask.kernels.pixels import Grid
 from pulsar_dask.masters.dark import stack_product
-from pulsar_dask.notebook.cube import lazy_array
+from pulsar_dask.notebook.lazy import lazy_array
 from pulsar_dask.output.fits_sink import Encode
 
 

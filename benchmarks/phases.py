@@ -37,7 +37,7 @@ PARTS = {
 }
 #: The same on the threads of the tiles.
 TILE_PARTS = {
-    "read and sum": ("formats.stackread", "read_stack"),
+    "read and sum": ("formats.reading", "read_stack"),
     "select": ("kernels.compiled", "select"),
     "other median": ("kernels.median", "median"),
     "round": ("output.fits_sink", "encode"),

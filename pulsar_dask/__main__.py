@@ -20,7 +20,7 @@ import gc
 import signal
 from typing import Any
 
-from pulsar_dask.cli.signals import die, handle
+from pulsar_dask.cli.program import die, handle
 
 
 def _stop(number: int, frame: Any) -> None:

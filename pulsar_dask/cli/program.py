@@ -1,5 +1,5 @@
 """Running a tool as a program: its signals, its exit status, and its streams, which may be
-closed, full or no longer read without harm to the work."""
+gone."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
-from pulsar_dask.cli.signals import INTERRUPTED, TERMINATED, die, handle
 from pulsar_dask.errors import (
     PulsarError,
     PulsarWarning,
@@ -24,6 +23,34 @@ from pulsar_dask.errors import (
     reason,
     terminal_text,
 )
+
+INTERRUPTED, TERMINATED = 130, 143
+"""Exit statuses where there are no signals to die of; and what a shell makes of those."""
+
+
+_WINDOWS = os.name == "nt"
+
+
+_CONTROL_C_EXIT = 0xC000013A - 2**32
+
+
+def die(number: int) -> NoReturn:
+    """End as a signal ends a program. A shell that sees an exit status instead takes the signal
+    for handled, and goes on with its loop."""
+    if _WINDOWS:
+        os._exit(_CONTROL_C_EXIT if number == signal.SIGINT else TERMINATED)
+    signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
+    signal.raise_signal(number)
+    os._exit(128 + number)
+
+
+def handle(handler: Any) -> None:
+    """Let a function handle Ctrl-C and SIGTERM, unless they are ignored as under nohup."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
+
 
 #: An error whose text is the help; click 8.1 has none.
 _HELP: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())

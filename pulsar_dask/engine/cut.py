@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.frames.holds import GB, MB, Phase
-from pulsar_dask.kernels.tile import Grid
+from pulsar_dask.kernels.pixels import Grid
 
 #: Bytes of stored pixels in a tile that are fastest (15 to 40 MB; measured).
 TARGET = 20 * MB

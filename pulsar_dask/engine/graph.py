@@ -21,7 +21,7 @@ from dask.tokenize import tokenize
 
 from pulsar_dask.engine.layer import Index, Layer, Taker, frames_read, in_order
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.kernels.tile import Grid, Tile
+from pulsar_dask.kernels.pixels import Grid, Tile
 
 
 def evaluate(

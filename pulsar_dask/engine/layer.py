@@ -12,7 +12,7 @@ from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.planes import IMAGE, Plane
 from pulsar_dask.kernels.loaded import Kernel
-from pulsar_dask.kernels.tile import Tile
+from pulsar_dask.kernels.pixels import Tile
 
 
 @dataclass(frozen=True, eq=False)

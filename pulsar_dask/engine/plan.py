@@ -20,7 +20,7 @@ from pulsar_dask.formats import holding
 from pulsar_dask.frames import stack
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.kernels import loaded
-from pulsar_dask.kernels.tile import Grid
+from pulsar_dask.kernels.pixels import Grid
 
 
 class Holding(Protocol):

@@ -14,7 +14,7 @@ from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.kernels.ordersum import Sums
-from pulsar_dask.kernels.tile import Grid, Tile
+from pulsar_dask.kernels.pixels import Grid, Tile
 
 
 class Sink(Protocol):

@@ -16,7 +16,7 @@ from pulsar_dask.engine.sink import Sink, Watch
 from pulsar_dask.formats import expanded, reading
 from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.kernels import loading
-from pulsar_dask.kernels.tile import Tile
+from pulsar_dask.kernels.pixels import Tile
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,11 @@ from pulsar_dask.engine import memory
 from pulsar_dask.engine.graph import arguments, evaluate
 from pulsar_dask.engine.layer import Layer, Taker
 from pulsar_dask.errors import PulsarError, printable
-from pulsar_dask.formats import buffers, expanded, reading
+from pulsar_dask.formats import expanded, reading
 from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.kernels import loaded, loading
-from pulsar_dask.kernels.tile import Grid, Tile
+from pulsar_dask.kernels.pixels import Grid, Tile
 
 
 def survey() -> Callable[..., Any]:
@@ -72,7 +72,7 @@ def _prepare_here(
         importlib.import_module(module)
     if needed:
         loading.warm_up(needed)
-    buffers.drop_buffers()
+    reading.drop_buffers()
     return memory.resident(), memory.available()
 
 

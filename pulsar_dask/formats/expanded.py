@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask.errors import PulsarError, printable
-from pulsar_dask.formats.guard import guarded
-from pulsar_dask.formats.openfiles import OpenFile, check_unopened, on_close, read_window
+from pulsar_dask.formats.openfiles import OpenFile, check_unopened, guarded, on_close, read_window
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import GB
-from pulsar_dask.kernels.tile import Tile
+from pulsar_dask.kernels.pixels import Tile
 
 Array = np.ndarray[Any, Any]
 

@@ -16,10 +16,9 @@ from astropy.io import fits
 
 from pulsar_dask._version import CREATOR
 from pulsar_dask.errors import PulsarError, printable, refusal
-from pulsar_dask.formats.fitsimage import FitsImage
 from pulsar_dask.formats.gzipped import Gzipped
 from pulsar_dask.formats.hdus import Hdu, Keywords, hdus_of, integer, opened, real, status_of
-from pulsar_dask.formats.plain import Plain
+from pulsar_dask.formats.plain import FitsImage, Plain
 from pulsar_dask.formats.tables import check_tiles, coding, rice_table
 from pulsar_dask.formats.tiled import Tiled
 from pulsar_dask.frames.frame import Frame, Stated

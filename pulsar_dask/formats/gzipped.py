@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask.formats.expanded import read_expanded
-from pulsar_dask.formats.fitsimage import FitsImage
 from pulsar_dask.formats.hdus import most_expanded
+from pulsar_dask.formats.plain import FitsImage
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.kernels.tile import Tile
+from pulsar_dask.kernels.pixels import Tile
 
 Array = np.ndarray[Any, Any]
 #: Bytes that expanding a .gz holds beside what it writes on: parts of 1 MB, and gzip's own.

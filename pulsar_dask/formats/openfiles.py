@@ -1,4 +1,4 @@
-"""Files open for positioned reads."""
+"""Files open for positioned reads, and what libraries raise over damaged ones."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.errors import PulsarError, exhausted, printable, refusal
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.kernels.tile import Tile
+from pulsar_dask.kernels.pixels import Tile
 
 Array = np.ndarray[Any, Any]
 
@@ -147,3 +147,21 @@ def _changed(path: str) -> PulsarError:
         f"{printable(path)}: the file changed after its header was read; "
         "run again when nothing writes to it"
     )
+
+
+def guarded(read: Callable[..., Any]) -> Callable[..., Any]:
+    """`read`, with what a damaged file makes the libraries raise told as a PulsarError."""
+
+    def guarded(frame: Frame, *args: Any, **more: Any) -> Any:
+        try:
+            return read(frame, *args, **more)
+        except PulsarError:
+            raise
+        except Exception as error:
+            if text := exhausted(error):
+                raise PulsarError(f"{printable(frame.place)}: {text}") from error
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+            what, way_out = f"its pixels cannot be read ({reason})", frame.stored.way_out
+            raise refusal(frame.place, what, way_out) from error
+
+    return guarded

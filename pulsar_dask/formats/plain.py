@@ -1,25 +1,61 @@
-"""FITS images whose pixels lie in the file as they are.
-
-They are read with positioned reads straight into the tile; a memory map would count the page
-cache against the process.
-"""
+"""FITS images whose pixels lie in the file as they are; and what images
+in FITS files have in common."""
 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
+from astropy.io import fits
+from astropy.utils.exceptions import AstropyWarning
 
-from pulsar_dask.formats.fitsimage import FitsImage
-from pulsar_dask.formats.guard import guarded
-from pulsar_dask.formats.openfiles import open_limit, open_plain, read_window
-from pulsar_dask.frames.frame import Frame
+from pulsar_dask.formats.cards import fill_up
+from pulsar_dask.formats.hdus import hdus_of, opened
+from pulsar_dask.formats.openfiles import guarded, open_limit, open_plain, read_window
+from pulsar_dask.frames.frame import Frame, Stored
 from pulsar_dask.kernels.loaded import if_loaded
 from pulsar_dask.kernels.ordersum import WEIGHTS
-from pulsar_dask.kernels.tile import Tile
+from pulsar_dask.kernels.pixels import Tile
+
+
+@dataclass(frozen=True, slots=True)
+class FitsImage(Stored):
+    """An image in an HDU of a FITS file."""
+
+    hdu: int
+    """Index of the HDU."""
+    offset: int
+    """Byte at which its data begin, in the expanded file where it is gzipped."""
+    length: int
+    """Bytes of its data, without padding."""
+
+    @property
+    def token(self) -> int:
+        return self.hdu
+
+    def header(self, frame: Frame) -> fits.Header:
+        """The header of its HDU, with the cards of the primary header that it lacks."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AstropyWarning)
+            with opened(frame.path) as (file, _):
+                hdus = []
+                for hdu in hdus_of(file, frame.path):
+                    hdus.append(hdu)
+                    if hdu.index == self.hdu:
+                        break
+            header = self.image_header(hdus[-1].header)
+            if len(hdus) > 1:
+                fill_up(header, hdus[0].header)
+            return header
+
+    def image_header(self, header: fits.Header) -> fits.Header:
+        """What the header of its HDU says of the image."""
+        return header
+
 
 Array = np.ndarray[Any, Any]
 #: Files read in one go: a thread holds so many open beyond those that are kept.

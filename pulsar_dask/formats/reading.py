@@ -1,14 +1,9 @@
-"""From frames to the pixels of a tile.
-
-`read_tile` is a function of small values (frames, tile): it opens what it needs, so it can
-run in any thread or process. How pixels lie in a file is what a frame's `stored` knows; no
-format is known here. Open files are kept, fewer than the system's limit, so that the system's
-read-ahead sees each file read in order.
-"""
+"""From frames to the pixels of a tile, and what reading them holds."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pulsar_dask.formats import openfiles
-from pulsar_dask.formats.guard import guarded
+from pulsar_dask.formats.holding import reading_holds
 from pulsar_dask.formats.ledger import Ledger
+from pulsar_dask.formats.openfiles import guarded
 from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.holds import Holds
+from pulsar_dask.frames.stack import stack_type, stored_alike
 from pulsar_dask.kernels.checksum import both_sums
 from pulsar_dask.kernels.ordersum import Sums
-from pulsar_dask.kernels.pixels import PixelType
-from pulsar_dask.kernels.tile import Tile
+from pulsar_dask.kernels.pixels import PixelType, Tile
 
 if TYPE_CHECKING:
     from astropy.io import fits
@@ -172,3 +169,55 @@ def read_header(frame: Frame) -> fits.Header:
     """The image header of a frame as it would be were it not compressed, with the cards
     of the primary header that it lacks."""
     return frame.stored.header(frame)
+
+
+_LOCAL = threading.local()
+
+
+def thread_buffer(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """An array that this thread uses again for each tile: new memory costs a page fault for
+    every 4 kB, as much as the reading itself. Its content is the last tile's."""
+    size = math.prod(shape) * dtype.itemsize
+    held: dict[str, Array] = _LOCAL.__dict__.setdefault("buffers", {})
+    if name not in held or held[name].size < size:
+        held.pop(name, None)
+        held[name] = np.empty(size, np.uint8)
+    return held[name][:size].view(dtype).reshape(shape)
+
+
+def drop_buffers() -> None:
+    """Forget the buffers of all threads; those in use live on until they are not."""
+    global _LOCAL
+    _LOCAL = threading.local()
+
+
+#: Bytes for each pixel while a frame is made values: as stored, in native order, as float64.
+CONVERSION_BYTES = 3 * 8
+
+
+def read_stack(tile: Tile, frames: Sequence[Frame]) -> tuple[Array, PixelType]:
+    """One tile of a stack, and how its pixels are held; see `stack_type`.
+
+    Returns
+    -------
+    stack : ndarray, shape (frames, tile height, tile width)
+        In this thread's buffer: the next call overwrites it.
+    pixels : PixelType
+    """
+    pixels, shape = stack_type(frames), (len(frames), *tile.shape)
+    if stored_alike(frames):
+        return read_tile(frames, tile, thread_buffer("stack", shape, pixels.stored)), pixels
+    values = np.dtype("f8")
+    return read_values(frames, tile, values, out=thread_buffer("stack", shape, values)), pixels
+
+
+def stack_holds(frames: Sequence[Frame]) -> Holds:
+    """What reading a tile of a stack holds; see `read_stack`."""
+    kept = Holds({"frames": len(frames) * stack_type(frames).stored.itemsize})
+    reading = reading_holds(frames) if stored_alike(frames) else values_holds(frames)
+    return kept + reading
+
+
+def values_holds(frames: Sequence[Frame]) -> Holds:
+    """What reading a tile of some frames as values holds beside these."""
+    return reading_holds(frames) + Holds({"conversion": CONVERSION_BYTES}).passing

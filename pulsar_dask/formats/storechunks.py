@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask.formats.storeformat import FRAMES, MOST_TEXT, ArrayFormat, read_bounded
-from pulsar_dask.kernels.tile import Tile
+from pulsar_dask.kernels.pixels import Tile
 
 Array = np.ndarray[Any, Any]
 #: Bytes that tell to how many a compressed chunk expands.

@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask.errors import printable
-from pulsar_dask.formats.guard import guarded
 from pulsar_dask.formats.ledger import Ledger
-from pulsar_dask.formats.openfiles import open_plain
+from pulsar_dask.formats.openfiles import guarded, open_plain
 from pulsar_dask.formats.reading import read_tile, sum_part
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.kernels.checksum import MINUS_ZERO, both_sums
 from pulsar_dask.kernels.ordersum import Sums
-from pulsar_dask.kernels.tile import Grid
+from pulsar_dask.kernels.pixels import Grid
 
 Array = np.ndarray[Any, Any]
 #: Bytes of a block of FITS.

@@ -13,16 +13,15 @@ import numpy as np
 from astropy.io import fits
 
 from pulsar_dask.formats import tables
-from pulsar_dask.formats.buffers import thread_buffer
 from pulsar_dask.formats.expanded import read_expanded
-from pulsar_dask.formats.expansion import check_expansion
-from pulsar_dask.formats.fitsimage import FitsImage
 from pulsar_dask.formats.openfiles import check_unopened, on_close, open_limit, open_plain
-from pulsar_dask.formats.tables import Coding, RiceTable
+from pulsar_dask.formats.plain import FitsImage
+from pulsar_dask.formats.reading import thread_buffer
+from pulsar_dask.formats.tables import Coding, RiceTable, check_expansion
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds, Phase
 from pulsar_dask.kernels.loaded import worth_compiling
-from pulsar_dask.kernels.tile import Grid, Tile
+from pulsar_dask.kernels.pixels import Grid, Tile
 
 Array = np.ndarray[Any, Any]
 #: Rows of a compression tile up to which reading it again for each tile is worth while.

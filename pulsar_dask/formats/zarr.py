@@ -31,7 +31,7 @@ from pulsar_dask.formats.storeformat import (
 from pulsar_dask.frames.frame import Frame, Stored
 from pulsar_dask.frames.holds import MB, Holds, Phase
 from pulsar_dask.frames.keywords import frame_keywords
-from pulsar_dask.kernels.tile import Tile
+from pulsar_dask.kernels.pixels import Tile
 
 Array = np.ndarray[Any, Any]
 #: What to do about a store that is damaged.

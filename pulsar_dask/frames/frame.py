@@ -16,8 +16,7 @@ import numpy as np
 from pulsar_dask.errors import DAMAGED
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.naming import kind_of
-from pulsar_dask.kernels.pixels import PixelType
-from pulsar_dask.kernels.tile import Tile
+from pulsar_dask.kernels.pixels import PixelType, Tile
 
 if TYPE_CHECKING:
     from astropy.io import fits

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from pulsar_dask.errors import PulsarError, PulsarWarning, printable, reason
-from pulsar_dask.inputs.names import in_list
 from pulsar_dask.inputs.numbers import NUMBER_FORM
 from pulsar_dask.inputs.words import (
     FITS_NAME,
     NUMBERED,
     as_texts,
     has_mask,
+    in_list,
     is_list,
     is_store,
     list_path,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask.errors import PulsarError, printable, reason
-from pulsar_dask.inputs.names import open_text
+from pulsar_dask.inputs.words import open_text
 from pulsar_dask.kernels.highest import AT_ONCE
 
 Array = np.ndarray[Any, Any]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask.kernels.highest import AT_ONCE
-from pulsar_dask.kernels.tile import Tile
+from pulsar_dask.kernels.pixels import Tile
 
 Array = np.ndarray[Any, Any]
 #: Values of listed pixels, over all frames, that are replaced together; what that holds.

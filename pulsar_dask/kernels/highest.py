@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pulsar_dask.kernels.tile import Tile
+from pulsar_dask.kernels.pixels import Tile
 
 Array = np.ndarray[Any, Any]
 HOT_PIXELS = 10_000

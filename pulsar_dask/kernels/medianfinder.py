@@ -1,4 +1,5 @@
-"""The exact median of values that come in parts, in a few passes and little memory."""
+"""Arithmetic of calibrated flats on plain arrays: subtraction, and the exact median of values
+that come in parts, in a few passes and little memory."""
 
 from __future__ import annotations
 
@@ -7,8 +8,68 @@ from typing import Any
 
 import numpy as np
 
-from pulsar_dask.kernels import flatmath
-from pulsar_dask.kernels.flatmath import MOST_KEPT
+from pulsar_dask.kernels.pixels import SWAP, PixelType
+
+#: Most values near a median that are kept while it is looked for; more, and the bracket is narrowed
+#: first.
+MOST_KEPT = 500_000
+
+
+def subtract(stack: Array, pixels: PixelType, dark: Array, *, out: Array) -> Array:
+    """Integers as stored to float64 values minus a dark; missing ones NaN.
+
+    Parameters
+    ----------
+    stack : ndarray, shape (frames, height, width), C-contiguous
+        Pixels as stored, of up to 32 bits.
+    pixels : PixelType
+    dark : ndarray of float64, shape (height, width)
+    out : ndarray of float64, shape (frames, height, width)
+    """
+    from pulsar_dask.kernels import compiled as numba_code
+
+    frames, itemsize = len(stack), stack.dtype.itemsize
+    bits = stack.view(f"i{itemsize}" if itemsize > 1 else "u1").reshape(frames, -1)
+    numba_code.subtract(
+        bits,
+        SWAP and stack.dtype.str[0] == ">",
+        pixels.blank is not None,
+        bits.dtype.type(pixels.blank or 0),
+        pixels.bscale,
+        pixels.bzero,
+        np.ascontiguousarray(dark).ravel(),
+        out.reshape(frames, -1),
+    )
+    return out
+
+
+def bracket(
+    values: Array, low: float, high: float, *, compiled: bool = True
+) -> tuple[int, int, int, int, Array]:
+    """Where values lie: how many are not NaN, below `low`, at `low`, at `high`; and those
+    strictly between."""
+    if compiled:
+        from pulsar_dask.kernels import compiled as numba_code
+
+        inside = np.empty(len(values))
+        *counts, within = numba_code.bracket(values, low, high, inside)
+        return *counts, inside[:within].copy()
+    inside = values[(values >= low) & (values <= high)]
+    at_low, at_high = inside == low, inside == high
+    return (
+        int(np.count_nonzero(values == values)),
+        int(np.count_nonzero(values < low)),
+        int(np.count_nonzero(at_low)),
+        int(np.count_nonzero(at_high)) if high > low else 0,
+        inside[~(at_low | at_high)],
+    )
+
+
+def most_kept(pixels: int) -> int:
+    """Most values that are kept of an image of so many pixels: half as many again as are
+    expected between the brackets."""
+    return min(MOST_KEPT, max(4096, pixels // 32))
+
 
 Array = np.ndarray[Any, Any]
 #: Bins in which values are counted that are too many to keep.
@@ -56,7 +117,7 @@ class MedianFinder:
             self.under = max(self.under, values.max(initial=-np.inf, where=values < self.split))
             self.over = min(self.over, values.min(initial=np.inf, where=values >= self.split))
             return
-        *counts, inside = flatmath.bracket(values, self.low, self.high, compiled=self.compiled)
+        *counts, inside = bracket(values, self.low, self.high, compiled=self.compiled)
         self.total += counts[0]
         self.below += counts[1]
         self.at_low += counts[2]

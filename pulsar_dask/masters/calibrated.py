@@ -11,19 +11,16 @@ import numpy as np
 
 from pulsar_dask.combine import Combine
 from pulsar_dask.engine.layer import token
-from pulsar_dask.formats.buffers import thread_buffer
 from pulsar_dask.formats.holding import reading_holds
-from pulsar_dask.formats.reading import read_tile, read_values
-from pulsar_dask.formats.stackread import CONVERSION_BYTES
+from pulsar_dask.formats.reading import CONVERSION_BYTES, read_tile, read_values, thread_buffer
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.stack import stored_alike
-from pulsar_dask.kernels import flatmath, loaded
+from pulsar_dask.kernels import loaded, medianfinder
 from pulsar_dask.kernels.correct import CORRECTION_BYTES, DEFECT_BYTES, Defects, correct
-from pulsar_dask.kernels.flatmath import most_kept
-from pulsar_dask.kernels.pixels import PixelType
-from pulsar_dask.kernels.tile import Tile
-from pulsar_dask.masters.stack import planes_made
+from pulsar_dask.kernels.medianfinder import most_kept
+from pulsar_dask.kernels.pixels import PixelType, Tile
+from pulsar_dask.masters.combined import planes_made
 
 Array = np.ndarray[Any, Any]
 _FLOAT64 = PixelType(-64)
@@ -144,7 +141,7 @@ def _minus_dark(
         values -= dark_values(window, group)
         return values
     stored = thread_buffer("stack", values.shape, pixels.stored)
-    flatmath.subtract(
+    medianfinder.subtract(
         read_tile(frames, window, stored, counted=counted),
         pixels,
         np.broadcast_to(dark_values(window, group), window.shape),

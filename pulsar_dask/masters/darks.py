@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from pulsar_dask.errors import PulsarError, count, printable, warn
 from pulsar_dask.formats.scan import scan_frames, scan_inputs
-from pulsar_dask.frames.alike import check_calibrator, check_group
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.groups import (
     by_exposure,
@@ -18,7 +17,7 @@ from pulsar_dask.frames.groups import (
     why_passed,
 )
 from pulsar_dask.frames.naming import exposure_name
-from pulsar_dask.frames.stack import check_shapes
+from pulsar_dask.frames.stack import check_calibrator, check_group, check_shapes
 from pulsar_dask.inputs.numbers import as_number, finite
 from pulsar_dask.inputs.words import as_texts, has_mask, is_list
 from pulsar_dask.masters.dark import Bias

@@ -19,8 +19,7 @@ from pulsar_dask.frames.planes import planes_of
 from pulsar_dask.frames.provenance import Trace
 from pulsar_dask.frames.step import Step
 from pulsar_dask.kernels import loaded
-from pulsar_dask.kernels.pixels import PixelType
-from pulsar_dask.kernels.tile import Grid
+from pulsar_dask.kernels.pixels import Grid, PixelType
 from pulsar_dask.masters import calibrated
 from pulsar_dask.masters.calibrated import FlatGroup
 from pulsar_dask.masters.dark import key

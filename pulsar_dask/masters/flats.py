@@ -13,7 +13,6 @@ from pulsar_dask.engine.memory import room, too_little
 from pulsar_dask.errors import PulsarError, printable, warn
 from pulsar_dask.formats.reading import read_header
 from pulsar_dask.formats.scan import refuse_planes, scan_frame, scan_inputs
-from pulsar_dask.frames.alike import check_calibrator, check_group
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.groups import (
     by_filter,
@@ -22,7 +21,7 @@ from pulsar_dask.frames.groups import (
 )
 from pulsar_dask.frames.naming import exposure_name, named_exposure
 from pulsar_dask.frames.provenance import Source, Trace
-from pulsar_dask.frames.stack import check_shapes, describe_shape
+from pulsar_dask.frames.stack import check_calibrator, check_group, check_shapes, describe_shape
 from pulsar_dask.frames.step import Step
 from pulsar_dask.inputs.numbers import as_number, finite
 from pulsar_dask.inputs.pixellists import SOME_PIXELS, TooMany, read_list

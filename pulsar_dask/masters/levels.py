@@ -14,9 +14,8 @@ from pulsar_dask.formats.reading import read_values
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.kernels import loaded
-from pulsar_dask.kernels.flatmath import MOST_KEPT, most_kept
-from pulsar_dask.kernels.medianfinder import MedianFinder
-from pulsar_dask.kernels.tile import Grid, Tile
+from pulsar_dask.kernels.medianfinder import MOST_KEPT, MedianFinder, most_kept
+from pulsar_dask.kernels.pixels import Grid, Tile
 from pulsar_dask.masters.calibrated import FlatGroup, calibrated, dark_values
 
 Array = np.ndarray[Any, Any]

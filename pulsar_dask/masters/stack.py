@@ -1,7 +1,9 @@
-"""A stack of frames combined, perhaps minus a bias: the layer of every master but the flat."""
+"""A stack of frames combined, perhaps minus a bias: the layer of every master but the flat. And the
+frames themselves as values."""
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -11,15 +13,16 @@ import numpy as np
 
 from pulsar_dask.combine import Combine
 from pulsar_dask.engine.layer import Layer, layer
-from pulsar_dask.formats import stackread
+from pulsar_dask.formats import reading
 from pulsar_dask.formats.reading import read_values
 from pulsar_dask.frames import stack
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
-from pulsar_dask.frames.planes import planes_of
+from pulsar_dask.frames.planes import Plane, planes_of
 from pulsar_dask.kernels import loaded
-from pulsar_dask.kernels.pixels import PixelType
-from pulsar_dask.kernels.tile import Tile
+from pulsar_dask.kernels.loaded import Kernel, worth_compiling
+from pulsar_dask.kernels.pixels import PixelType, Tile
+from pulsar_dask.masters.combined import planes_made
 
 Array = np.ndarray[Any, Any]
 
@@ -60,7 +63,7 @@ def stacked(
         minus,
         planes=planes_of(planes),
         reads=tuple(frames),
-        holds=stackread.stack_holds(frames) | combining,
+        holds=reading.stack_holds(frames) | combining,
         kernel=loaded.Kernel.of(frames, pixels, method),
     )
 
@@ -82,37 +85,13 @@ def combined(
     dtype: str | None,
 ) -> dict[str, Array]:
     """Planes of one tile, each of shape (tile height, tile width)."""
-    stack, pixels = stackread.read_stack(tile, frames)
+    stack, pixels = reading.read_stack(tile, frames)
     found = planes_made(tile, frames, stack, pixels, method=method, planes=planes)
     level = minus if isinstance(minus, (int, float)) else minus["image"]
     if not isinstance(level, (int, float)) or level:
         found["image"] = found["image"] - level
     if dtype is not None:
         found["image"] = rounded(found["image"], dtype)
-    return found
-
-
-def planes_made(
-    tile: Tile,
-    frames: Sequence[Frame],
-    stack: Array,
-    pixels: PixelType,
-    *,
-    method: Combine,
-    planes: Sequence[str],
-) -> dict[str, Array]:
-    """What a method makes of a tile of frames, in the shape of the tile; and what it need not
-    make, as it can be told from that."""
-    made = method.block(
-        stack.reshape(len(frames), -1),
-        pixels,
-        planes,
-        compiled=loaded.worth_compiling(frames),
-    )
-    found = {name: made[name].reshape(tile.shape) for name in planes if name in made}
-    del made  # whose values would stay beside those that are made of them
-    if "count" in planes and "count" not in found:  # nothing can be missing
-        found["count"] = np.full(tile.shape, len(frames), np.int32)
     return found
 
 
@@ -125,9 +104,35 @@ def rounded(values: Array, dtype: str) -> Array:
 
 def one_image(kind: str, frame: Frame) -> Layer:
     """The values of one image, as a calibrator."""
-    return layer(kind, image, frame, also=(frame,), holds=stackread.values_holds([frame]))
+    return layer(kind, image, frame, also=(frame,), holds=reading.values_holds([frame]))
 
 
 def image(tile: Tile, frame: Frame) -> dict[str, Array]:
     """The values of a tile, missing ones NaN."""
     return {"image": read_values([frame], tile, np.dtype("f8"), counted=None)[0]}
+
+
+FRAMES = "frames"
+
+
+def cube_layer(frames: Sequence[Frame]) -> Layer:
+    """A layer of the values of all frames, of a type that holds those of each exactly."""
+    frames = tuple(frames)
+    dtype = np.result_type(*{f.pixels.native for f in frames})
+    return layer(
+        "cube",
+        cube_tile,
+        frames,
+        str(dtype),
+        planes=(Plane(FRAMES, str(dtype), (len(frames),)),),
+        reads=frames,
+        holds=reading.values_holds(frames),
+        kernel=Kernel.of(frames, frames[0].pixels) if any(f.stored.rice for f in frames) else None,
+    )
+
+
+def cube_tile(tile: Tile, frames: Sequence[Frame], dtype: str) -> dict[str, Array]:
+    """One tile of all frames as values, shape (frames, tile height, tile width)."""
+    if worth_compiling(frames) and any(f.stored.rice for f in frames):
+        importlib.import_module("pulsar_dask.kernels.rice")  # loaded, it decodes on all threads
+    return {FRAMES: read_values(frames, tile, np.dtype(dtype))}

@@ -16,8 +16,8 @@ from pulsar_dask.formats.reading import read_values
 from pulsar_dask.formats.scan import scan_frames
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.inputs.words import FITS_NAME
-from pulsar_dask.kernels.tile import Tile
-from pulsar_dask.output.attributes import attributes
+from pulsar_dask.kernels.pixels import Tile
+from pulsar_dask.output.header import attributes
 
 
 class PulsarBackend(BackendEntrypoint):

@@ -8,31 +8,25 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import dask.array as da
 import numpy as np
 import xarray as xr
 from dask.system import CPU_COUNT
 
-from pulsar_dask.engine.cut import Resources
-from pulsar_dask.engine.graph import Graph
-from pulsar_dask.engine.layer import Layer
-from pulsar_dask.engine.memory import budget, process_bytes
-from pulsar_dask.engine.plan import make_plan
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.engine.sink import Executor
 from pulsar_dask.engine.threads import Threads
 from pulsar_dask.formats.scan import scan_inputs
 from pulsar_dask.frames import stack
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.frames.planes import Plane
 from pulsar_dask.inputs.find import find_inputs
 from pulsar_dask.inputs.words import as_text
-from pulsar_dask.masters.cube import cube_layer
 from pulsar_dask.masters.search import Spec
+from pulsar_dask.masters.stack import cube_layer
 from pulsar_dask.notebook.arguments import check_resources
-from pulsar_dask.output.attributes import attributes, coordinates
+from pulsar_dask.notebook.lazy import graph_of, lazy_array
 from pulsar_dask.output.cubestore import CubeStore
 from pulsar_dask.output.cubestore import write as write_store
+from pulsar_dask.output.header import attributes, coordinates
 
 Array = np.ndarray[Any, Any]
 
@@ -151,16 +145,3 @@ def frames_cube(
         name="frames",
         attrs=attributes(frames[0]),
     )
-
-
-def lazy_array(graph: Graph, layer: Layer, plane: Plane) -> da.Array:
-    """A plane of a layer as a dask array."""
-    name, tasks = graph.lazy(layer, plane.name)
-    chunks = (*((n,) for n in plane.leading), *graph.grid.chunks)
-    return da.Array(tasks, name, chunks, dtype=np.dtype(plane.dtype))
-
-
-def graph_of(recipe: Recipe, memory: float | None, threads: int | None) -> Graph:
-    """A recipe over tiles that so many threads can compute at once."""
-    here = Resources(budget(memory), process_bytes(), threads or CPU_COUNT)
-    return Graph(recipe.layers, make_plan(recipe, (), [here]).grid)

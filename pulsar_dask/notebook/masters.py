@@ -33,9 +33,8 @@ from pulsar_dask.notebook.arguments import (
     combining,
     searching,
 )
-from pulsar_dask.notebook.cube import graph_of, lazy_array
-from pulsar_dask.output.attributes import attributes, header_attributes
-from pulsar_dask.output.header import master_header
+from pulsar_dask.notebook.lazy import graph_of, lazy_array
+from pulsar_dask.output.header import attributes, header_attributes, master_header
 
 Array = np.ndarray[Any, Any]
 

@@ -18,7 +18,7 @@ from pulsar_dask.files.part import is_temporary
 from pulsar_dask.formats.storechunks import chunk_index, chunk_name, fill
 from pulsar_dask.formats.storeformat import ArrayFormat
 from pulsar_dask.formats.storeseal import Piece, piece
-from pulsar_dask.kernels.tile import Tile
+from pulsar_dask.kernels.pixels import Tile
 
 Array = np.ndarray[Any, Any]
 

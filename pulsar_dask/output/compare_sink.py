@@ -15,8 +15,8 @@ from pulsar_dask.engine.sink import Run
 from pulsar_dask.formats.reading import read_values
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
-from pulsar_dask.kernels.tile import Grid, Tile
-from pulsar_dask.masters.cube import FRAMES, cube_tile
+from pulsar_dask.kernels.pixels import Grid, Tile
+from pulsar_dask.masters.stack import FRAMES, cube_tile
 from pulsar_dask.output.encoding import to_dtype
 
 Array = np.ndarray[Any, Any]

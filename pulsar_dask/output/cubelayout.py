@@ -23,7 +23,7 @@ from pulsar_dask.formats.storeformat import (
 from pulsar_dask.formats.storeseal import sealed_text
 from pulsar_dask.formats.zarr import storable
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.kernels.tile import Grid
+from pulsar_dask.kernels.pixels import Grid
 from pulsar_dask.output.chunks import write_whole
 from pulsar_dask.output.header import clean_header
 
@@ -49,7 +49,7 @@ def describe_cube(
     import zarr
     from zarr.codecs import BloscCodec, Crc32cCodec
 
-    from pulsar_dask.output.attributes import attributes, coordinates
+    from pulsar_dask.output.header import attributes, coordinates
 
     headers = [clean_header(f).tostring(sep="\n", padding=False, endcard=False) for f in frames]
     known = coordinates(frames) | {HEADER: ("frame", headers)}

@@ -29,15 +29,15 @@ from pulsar_dask.engine.layer import Index, Layer, layer
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.engine.sink import Run, Sink
 from pulsar_dask.errors import PulsarError, printable
-from pulsar_dask.formats import stackread
+from pulsar_dask.formats import reading
 from pulsar_dask.formats.reading import read_values
 from pulsar_dask.formats.storechunks import chunk_index, chunk_name, decode
 from pulsar_dask.formats.storeformat import FRAMES, ArrayFormat, read_bounded
 from pulsar_dask.formats.storeseal import Piece, piece
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
-from pulsar_dask.kernels.tile import Grid, Tile
-from pulsar_dask.masters.cube import cube_tile
+from pulsar_dask.kernels.pixels import Grid, Tile
+from pulsar_dask.masters.stack import cube_tile
 
 Array = np.ndarray[Any, Any]
 _SAME, _UNREADABLE = -1, -2
@@ -79,7 +79,7 @@ def comparison(store: Store) -> tuple[Recipe, Sink]:
         planes=(),
         reads=store.frames if every else (),
         also=() if every else store.frames,
-        holds=stackread.values_holds(store.frames)
+        holds=reading.values_holds(store.frames)
         + Holds(pixel={"chunk": 4 * len(store.frames) * store.dtype.itemsize}),
     )
     return Recipe((), (one,)), _Found(store, one)

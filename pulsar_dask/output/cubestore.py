@@ -41,11 +41,11 @@ from pulsar_dask.formats.storeformat import (
 )
 from pulsar_dask.formats.storeseal import Piece, sealed_text
 from pulsar_dask.frames import stack
-from pulsar_dask.frames.alike import check_alike
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
-from pulsar_dask.kernels.tile import Grid, Tile
-from pulsar_dask.masters.cube import cube_layer
+from pulsar_dask.frames.stack import check_alike
+from pulsar_dask.kernels.pixels import Grid, Tile
+from pulsar_dask.masters.stack import cube_layer
 from pulsar_dask.output import cuberesume
 from pulsar_dask.output.chunks import ChunkWriter, remove_partial, write_whole
 from pulsar_dask.output.cubelayout import describe_cube

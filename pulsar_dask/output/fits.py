@@ -18,7 +18,7 @@ from pulsar_dask.formats.hdus import BLOCK
 from pulsar_dask.frames.provenance import Trace, history_cards
 from pulsar_dask.kernels.checksum import MINUS_ZERO, ORDER_CARD, both_sums, encode_checksum
 from pulsar_dask.kernels.ordersum import Sums
-from pulsar_dask.kernels.tile import Tile
+from pulsar_dask.kernels.pixels import Tile
 from pulsar_dask.output.encoding import OUTPUT_TYPES, encode
 
 Array = np.ndarray[Any, Any]

@@ -15,7 +15,7 @@ from pulsar_dask.engine.layer import Index
 from pulsar_dask.engine.recipe import Product
 from pulsar_dask.engine.sink import Run
 from pulsar_dask.frames.holds import Holds
-from pulsar_dask.kernels.tile import Tile
+from pulsar_dask.kernels.pixels import Tile
 from pulsar_dask.output.encoding import encode, encoding_bytes
 from pulsar_dask.output.fits import FitsFile, FitsMaster
 from pulsar_dask.output.header import master_header

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pulsar_dask.cli.signals import INTERRUPTED
+from pulsar_dask.cli.program import INTERRUPTED
 from pulsar_dask.errors import PulsarError, count, printable, warn
 from pulsar_dask.formats.scan import scan_inputs
 from pulsar_dask.frames.groups import why_passed
 from pulsar_dask.output.cuberesume import OtherPixels
 from pulsar_dask.output.cubestore import CubeStore, write
-from pulsar_dask.tools.naming import check_order
-from pulsar_dask.tools.options import Options, telling, watching
+from pulsar_dask.tools.options import Options, check_order, telling, watching
 
 
 @telling

@@ -12,11 +12,17 @@ from pulsar_dask.formats.scan import refuse_planes, scan_frames
 from pulsar_dask.inputs.words import FITS_NAME, is_store
 from pulsar_dask.kernels.highest import HOT_PIXELS
 from pulsar_dask.masters.stack import stacked
-from pulsar_dask.output.list_sink import ListSink
+from pulsar_dask.output.lists import ListSink
 from pulsar_dask.output.ours import check_output
 from pulsar_dask.tools.masters import hint_at_number, hottest
-from pulsar_dask.tools.naming import check_name, check_order, is_store_name
-from pulsar_dask.tools.options import Options, make_files, telling
+from pulsar_dask.tools.options import (
+    Options,
+    check_name,
+    check_order,
+    is_store_name,
+    make_files,
+    telling,
+)
 
 
 @telling

@@ -16,7 +16,7 @@ from pulsar_dask.frames.frame import Frame
 from pulsar_dask.kernels.highest import HOT_PIXELS
 from pulsar_dask.masters.levels import FrameLevels
 from pulsar_dask.output.fits_sink import FitsSink
-from pulsar_dask.output.list_sink import ListSink
+from pulsar_dask.output.lists import ListSink
 from pulsar_dask.tools.options import Options, make_files, make_folder
 
 #: Shares of full scale between which a flat is well exposed.

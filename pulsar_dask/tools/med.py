@@ -15,10 +15,9 @@ from pulsar_dask.errors import PulsarError, count, printable, warn
 from pulsar_dask.files.leftovers import remove_stale
 from pulsar_dask.formats.scan import scan_inputs
 from pulsar_dask.frames import stack
-from pulsar_dask.frames.alike import check_alike
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.groups import why_passed
-from pulsar_dask.frames.stack import default_dtype
+from pulsar_dask.frames.stack import check_alike, default_dtype
 from pulsar_dask.inputs.find import Inputs
 from pulsar_dask.inputs.same import Same
 from pulsar_dask.inputs.words import has_mask, is_store
@@ -28,8 +27,14 @@ from pulsar_dask.output.fits_sink import FitsSink
 from pulsar_dask.output.header import common
 from pulsar_dask.output.ours import OUTPUT_LAST, check_output, is_ours
 from pulsar_dask.tools.masters import warn_of_pixels
-from pulsar_dask.tools.naming import check_name, check_order
-from pulsar_dask.tools.options import Options, lists_in, make_files, telling
+from pulsar_dask.tools.options import (
+    Options,
+    check_name,
+    check_order,
+    lists_in,
+    make_files,
+    telling,
+)
 
 
 @telling
@@ -70,7 +75,7 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
     )
     sink: Any
     if output.lower().endswith(".zarr"):
-        from pulsar_dask.output.zarr_sink import ZarrSink
+        from pulsar_dask.output.zarrstore import ZarrSink
 
         sink = ZarrSink(product, output, verify=options.verify)
     else:

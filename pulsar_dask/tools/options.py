@@ -1,4 +1,4 @@
-"""What every tool takes, and how it makes files."""
+"""What every tool takes and what it names, and how it makes files."""
 
 from __future__ import annotations
 
@@ -25,11 +25,10 @@ from pulsar_dask.files.disk import failure
 from pulsar_dask.files.interrupts import uninterrupted
 from pulsar_dask.files.leftovers import remove_stale
 from pulsar_dask.files.transaction import DONE, commit_all
-from pulsar_dask.inputs.words import as_texts, is_list, list_path
-from pulsar_dask.kernels.tile import Tile
+from pulsar_dask.inputs.words import as_texts, has_mask, is_list, list_path
+from pulsar_dask.kernels.pixels import Tile
 from pulsar_dask.masters.search import Search
-from pulsar_dask.output.ours import check_output, is_ours
-from pulsar_dask.output.ownlists import kept
+from pulsar_dask.output.ours import check_output, is_ours, kept
 
 
 @dataclass(frozen=True)
@@ -244,3 +243,34 @@ def _is_foreign(path: str, sink: Any) -> bool:
 def lists_in(spec: Sequence[str]) -> list[str]:
     """The lists of names in an input spec: they are inputs, too."""
     return [list_path(text) for text in as_texts(spec) if text and is_list(text)]
+
+
+def check_order(spec: Sequence[str], output: str) -> None:
+    """Ask whether input and output are the wrong way round, where only the second is there."""
+    first = spec[0]
+    if len(spec) > 1 or first.startswith("@") or has_mask(first) or os.path.lexists(first):
+        return
+    list_wanted = first.lower().endswith(".lst")
+    if has_mask(output) or (os.path.exists(output) and (list_wanted or not is_ours(output))):
+        raise PulsarError(
+            f"{printable(first)}: no such file or folder. Is the order right? "
+            f"The input comes first, the output (here {printable(output)}) last"
+        )
+
+
+def check_name(output: str) -> None:
+    """Refuse the name of an output that no file can have, before any work is done for it."""
+    name = printable(output)
+    if os.path.isdir(output) and not is_store_name(output):
+        raise PulsarError(f"{name} is a folder; the output, which comes last, is a file")
+    try:
+        os.lstat(output)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        short = name if len(name) < 80 else f"{name[:76]}…"
+        raise PulsarError(f"{short}: {error.strerror}; name another output") from error
+
+
+def is_store_name(path: str) -> bool:
+    return path.lower().rstrip("/\\").endswith(".zarr")

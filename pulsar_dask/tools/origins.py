@@ -21,7 +21,7 @@ from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.provenance import Source
 from pulsar_dask.kernels.checksum import file_sums
 from pulsar_dask.kernels.ordersum import Sums
-from pulsar_dask.kernels.tile import Grid
+from pulsar_dask.kernels.pixels import Grid
 from pulsar_dask.tools.judged import Findings, Status
 
 #: A frame, or the path of a list.

@@ -26,8 +26,7 @@ from pulsar_dask.frames.provenance import read_trace, written_in
 from pulsar_dask.inputs.words import FITS_NAME
 from pulsar_dask.kernels import loaded
 from pulsar_dask.output.ours import is_ours
-from pulsar_dask.tools.again import compare_again
-from pulsar_dask.tools.cubecheck import check_cube
+from pulsar_dask.tools.again import check_cube, compare_again
 from pulsar_dask.tools.judged import Findings, Status, summary, worst
 from pulsar_dask.tools.options import Options
 from pulsar_dask.tools.origins import find_origins, say_problems

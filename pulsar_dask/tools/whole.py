@@ -12,8 +12,7 @@ from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.formats.storeseal import is_sealed, what_happened
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.kernels.checksum import is_as_written
-from pulsar_dask.output.ours import is_ours
-from pulsar_dask.output.ownlists import file_crc
+from pulsar_dask.output.ours import file_crc, is_ours
 from pulsar_dask.tools.judged import Findings, Status
 
 

@@ -9,7 +9,7 @@ from night import noted, pixels, stack, write, write_stack
 
 import pulsar_dask
 from pulsar_dask.formats.scan import scan_frames
-from pulsar_dask.frames.alike import check_alike, check_group
+from pulsar_dask.frames.stack import check_alike, check_group
 from pulsar_dask.masters.darks import gather_darks
 from pulsar_dask.masters.flats import gather_flats
 

@@ -15,8 +15,8 @@ from pulsar_dask.engine.plan import needs
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.planes import Plane
-from pulsar_dask.kernels.tile import Grid, Tile
-from pulsar_dask.notebook.cube import lazy_array
+from pulsar_dask.kernels.pixels import Grid, Tile
+from pulsar_dask.notebook.lazy import lazy_array
 
 
 def ramp(tile: Tile, start: float) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pulsar_dask.engine.limits import group_limit
+from pulsar_dask.engine.memory import group_limit
 
 GB = 10**9
 

@@ -15,7 +15,7 @@ from helpers import names, write_frame
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.files import atomic
 from pulsar_dask.files.atomic import AtomicFile
-from pulsar_dask.kernels.tile import Grid
+from pulsar_dask.kernels.pixels import Grid
 from pulsar_dask.output.fits import FitsMaster
 from pulsar_dask.output.ours import check_output
 from pulsar_dask.output.zarrstore import ZarrMaster

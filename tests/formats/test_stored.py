@@ -31,10 +31,9 @@ from pulsar_dask.formats.zarr import DAMAGED_STORE
 from pulsar_dask.frames.frame import Frame, Stored
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.keywords import frame_keywords
-from pulsar_dask.kernels.pixels import PixelType
-from pulsar_dask.kernels.tile import Tile
+from pulsar_dask.kernels.pixels import PixelType, Tile
 from pulsar_dask.masters.dark import stack_product
-from pulsar_dask.notebook.cube import graph_of
+from pulsar_dask.notebook.lazy import graph_of
 from pulsar_dask.notebook.masters import lazy_planes
 from pulsar_dask.tools.med import med
 from pulsar_dask.tools.options import Options
@@ -371,7 +370,7 @@ def test_what_reads_pixels_imports_no_format():
         for file in sorted((PACKAGE / room).glob("*.py")):
             assert not imported(file) & CONCRETE, f"{file} imports a format; go through `stored`"
     generic = [p for p in (PACKAGE / "formats").glob("*.py") if _name(p) not in CONCRETE]
-    assert {p.stem for p in generic} >= {"reading", "stackread", "sums", "expanded", "guard"}
+    assert {p.stem for p in generic} >= {"reading", "openfiles", "sums", "expanded"}
     for file in generic:
         if file.stem != "scan":
             assert not imported(file) & CONCRETE, f"{file} imports a format; go through `stored`"

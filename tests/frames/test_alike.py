@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from night import noted
 
-from pulsar_dask.frames.alike import check_group
+from pulsar_dask.frames.stack import check_group
 
 
 def notes_of(frames):

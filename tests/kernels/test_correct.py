@@ -12,7 +12,7 @@ from night import corrected, write
 
 from pulsar_dask.formats.scan import scan_frame
 from pulsar_dask.kernels.correct import correct, find_rings
-from pulsar_dask.kernels.tile import Grid, Tile
+from pulsar_dask.kernels.pixels import Grid, Tile
 from pulsar_dask.masters.calibrated import FlatGroup, calibrated
 
 sizes = st.one_of(

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from night import hottest
 
 from pulsar_dask.kernels.highest import HotPixels
-from pulsar_dask.kernels.tile import Grid
+from pulsar_dask.kernels.pixels import Grid
 
 shapes = st.one_of(
     st.tuples(st.integers(1, 9), st.integers(1, 12)),

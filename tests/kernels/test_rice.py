@@ -13,7 +13,7 @@ import pulsar_dask.kernels.rice  # noqa: F401 - loaded, it is used for small fra
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.formats.reading import close_files, read_tile
 from pulsar_dask.formats.scan import scan_frame
-from pulsar_dask.kernels.tile import Tile
+from pulsar_dask.kernels.pixels import Tile
 
 
 def read(path, *window):

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulsar_dask.kernels.tile import Grid
+from pulsar_dask.kernels.pixels import Grid
 
 lengths = st.one_of(st.integers(1, 40), st.integers(1, 12_000))
 shapes = st.one_of(st.tuples(lengths, lengths), st.tuples(st.integers(1, 4), lengths, lengths))

@@ -18,7 +18,7 @@ from hypothesis.extra import numpy as hnp
 from masters import DTYPES, as_type, read, write_master
 
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.kernels.tile import Grid
+from pulsar_dask.kernels.pixels import Grid
 from pulsar_dask.output.encoding import OUTPUT_TYPES, encode, to_dtype
 from pulsar_dask.output.fits import FitsMaster
 
@@ -109,7 +109,7 @@ import numpy as np
 from astropy.io import fits
 from pulsar_dask.cli import program
 from pulsar_dask.output.fits import FitsMaster
-from pulsar_dask.kernels.tile import Tile
+from pulsar_dask.kernels.pixels import Tile
 
 def work():
     with FitsMaster(sys.argv[1], (100, 100), "float32", fits.Header()) as master:

@@ -25,7 +25,7 @@ from stores import begun, replaced, truth, with_datasum, write_frames
 
 import pulsar_dask
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.kernels.tile import Grid
+from pulsar_dask.kernels.pixels import Grid
 from pulsar_dask.output.ours import is_ours
 from pulsar_dask.output.zarrstore import ZarrMaster
 

@@ -26,7 +26,7 @@ from server import forked
 
 from pulsar_dask.formats.reading import close_files, read_tile
 from pulsar_dask.formats.scan import scan_frames
-from pulsar_dask.kernels.tile import Tile
+from pulsar_dask.kernels.pixels import Tile
 
 SHAPE = 40, 80  # 6400 bytes: two blocks and a part of a third
 IMAGE = np.random.default_rng(0).integers(0, 30_000, SHAPE).astype("i2")

@@ -27,7 +27,7 @@ from pulsar_dask.files.atomicfolder import AtomicFolder
 from pulsar_dask.files.leftovers import remove_stale
 from pulsar_dask.kernels.checksum import word_sum
 from pulsar_dask.kernels.ordersum import fold
-from pulsar_dask.kernels.tile import Grid
+from pulsar_dask.kernels.pixels import Grid
 from pulsar_dask.output.fits import FitsMaster
 from pulsar_dask.output.lists import sealed_list
 from pulsar_dask.output.zarrstore import ZarrMaster

@@ -22,7 +22,7 @@ from pulsar_dask.formats.reading import close_files, read_header, read_values
 from pulsar_dask.formats.scan import scan_frames
 from pulsar_dask.frames.groups import by_exposure, by_filter
 from pulsar_dask.frames.naming import filter_code
-from pulsar_dask.kernels.tile import Tile
+from pulsar_dask.kernels.pixels import Tile
 from pulsar_dask.output.fits import FitsMaster
 from pulsar_dask.output.header import master_header
 

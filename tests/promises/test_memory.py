@@ -16,8 +16,7 @@ from helpers import image_bytes, write_frame
 from pulsar_dask.formats.scan import scan_frames
 from pulsar_dask.inputs import pixellists
 from pulsar_dask.kernels import correct, highest, median
-from pulsar_dask.kernels.pixels import PixelType
-from pulsar_dask.kernels.tile import Tile
+from pulsar_dask.kernels.pixels import PixelType, Tile
 from pulsar_dask.masters import calibrated, levels
 from pulsar_dask.output import lists
 
@@ -271,7 +270,7 @@ def test_rings_and_correction_hold_what_is_planned():
 
 @pytest.mark.parametrize("planes", [1, 3])
 def test_many_hot_pixels_hold_what_is_planned(tmp_path, planes):
-    from pulsar_dask.output.list_sink import CANDIDATE_BYTES, LIST_BYTES, ORDER_BYTES
+    from pulsar_dask.output.lists import CANDIDATE_BYTES, LIST_BYTES, ORDER_BYTES
 
     count, n = 100_000, 400_000
     values = np.random.default_rng(0).permutation(n).astype("f8").reshape(400, 1000)

@@ -28,7 +28,7 @@ from pulsar_dask.frames.provenance import read_trace
 from pulsar_dask.kernels import ordersum
 from pulsar_dask.kernels.checksum import both_sums, file_sums, is_as_written
 from pulsar_dask.kernels.ordersum import Sums
-from pulsar_dask.kernels.tile import Grid
+from pulsar_dask.kernels.pixels import Grid
 from pulsar_dask.output.fits import FitsMaster
 
 P = 2**61 - 1

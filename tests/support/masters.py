@@ -9,7 +9,7 @@ from astropy.io import fits
 from helpers import halfway
 
 from pulsar_dask.frames.provenance import Trace
-from pulsar_dask.kernels.tile import Grid
+from pulsar_dask.kernels.pixels import Grid
 from pulsar_dask.output.encoding import OUTPUT_TYPES
 from pulsar_dask.output.fits import FitsMaster
 

@@ -14,7 +14,7 @@ from pulsar_dask.engine.make import make_plan
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.engine.threads import Threads
 from pulsar_dask.formats.scan import scan_frames
-from pulsar_dask.masters.cube import cube_tile
+from pulsar_dask.masters.stack import cube_tile
 from pulsar_dask.output.cubestore import CubeStore
 
 SHAPE = (48, 40)
