@@ -25,7 +25,7 @@ DOORS = ("__init__", "__main__", "start", "demo")
 
 #: Lines of a file, and of imports in a row from a door to the ground.
 LINES = 300
-FLOORS = 20
+FLOORS = 10
 #: What may be longer: kernels that say in their docstring why they are long (`Long: …`).
 LONG = ("kernels",)
 #: Libraries' names that may change with any version: imported in one file, which says why.

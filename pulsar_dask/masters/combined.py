@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from pulsar_dask.combine import Combine
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.kernels import loaded
 from pulsar_dask.kernels.pixels import PixelType, Tile
+
+Array = np.ndarray[Any, Any]
 
 
 def planes_made(
