@@ -36,6 +36,7 @@ def planes_of(master: Frame) -> dict[str, Frame]:
         This version does not know one.
     """
     plane = str(read_header(master).get("EXTNAME", "image")).strip().lower()
+    plane = plane.replace("compressed_image", "image")  # as astropy and fpack name it
     found = {plane: master, **master.stored.beside(master)}
     if unknown := set(found) - {"image", *PLANES}:
         raise PulsarError(f"this version does not know the plane {printable(min(unknown))!r}")
