@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import re
-import reprlib
 import warnings
 from collections.abc import Iterator
-from typing import Any
+
+# Only what Python has loaded by then: see `__init__`.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 #: A parameter in a message, which a function has and a command line, where it is an option.
 _PARAMETER = re.compile("⟦([a-z_]+)⟧")
@@ -92,6 +95,8 @@ def refusal(path: str, what: str, way_out: str = DAMAGED) -> PulsarError:
 
 def wrong_argument(name: str, value: object, give: str) -> PulsarError:
     """The error that refuses what a parameter was given, and says what to give."""
+    import reprlib  # not before modules of the current folder are out of reach
+
     return PulsarError(f"⟦{name}⟧ {printable(reprlib.repr(value))}: give {give}")
 
 
