@@ -15,7 +15,7 @@ from astropy.io import fits
 from helpers import run, write_frame
 
 from pulsar_dask.errors import PulsarWarning
-from pulsar_dask.start import tools
+from pulsar_dask.tools.commands import tools
 
 SHAPE = (24, 31)
 
