@@ -168,7 +168,7 @@ def makeflat(
     **options: Any,
 ) -> None:
     """Make master flats, one for each filter: dark subtracted, hot pixels corrected, each
-    frame scaled to TARGET_MEDIAN (5000), then their median.
+    frame scaled to TARGET_MEDIAN (5000), then combined.
 
     INPUT_SPEC is a folder, a mask, files, a numbered file or a list. Writes flat_<filter>.fit.
     """
