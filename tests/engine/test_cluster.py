@@ -102,7 +102,9 @@ async def answers(address: str, **credentials: Any) -> bool:
 
 def ports_of(process: psutil.Process) -> list[int]:
     with contextlib.suppress(psutil.Error):  # it has not begun, or has ended
-        return [c.laddr.port for c in process.net_connections("tcp") if c.status == "LISTEN"]
+        # Before psutil 6.0 it was called `connections`.
+        connections = getattr(process, "net_connections", None) or process.connections
+        return [c.laddr.port for c in connections("tcp") if c.status == "LISTEN"]
     return []
 
 

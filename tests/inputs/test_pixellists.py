@@ -138,7 +138,7 @@ def test_a_million_lines(tmp_path):
     path.write_bytes(b"".join(b"P %d %d\r\n" % (n % 4000, n // 4000) for n in range(1_000_000)))
     code = (
         "import resource, sys, numpy\n"
-        "from pulsar_dask.hotpixels import read_list\n"
+        "from pulsar_dask.inputs.pixellists import read_list\n"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "before = peak()\n"
         "places = read_list(sys.argv[1], (4000, 4000))\n"

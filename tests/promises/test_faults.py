@@ -75,7 +75,7 @@ def test_a_damaged_master_is_an_error(tmp_path, dtype, verify):
     with FitsMaster(path, grid.shape, dtype, HEADER, verify=verify) as master:
         for _, tile in grid:
             master.write(tile, np.full(tile.shape, 1234.0))
-        master._file.write_at(b"\1", master._data_start + 1000)
+        master.file.write_at(b"\1", master._hdus["image"].data_start + 1000)
         if verify:
             with pytest.raises(PulsarError, match="does not read back"):
                 master.seal()
@@ -95,13 +95,13 @@ def test_parts_of_a_large_master_are_read_back_while_others_are_written(tmp_path
         for index, tile in sorted(grid, key=lambda entry: entry[0][0] % 7):
             master.write(tile, values[tile.y : tile.y + tile.height])
             if damage in ("early", "late") and index == ((30, 0) if damage == "early" else (62, 0)):
-                place = master._data_start + 4 * 3001 * tile.y + 5
-                master._file.write_at(b"\0", place)
+                place = master._hdus["image"].data_start + 4 * 3001 * tile.y + 5
+                master.file.write_at(b"\0", place)
         if damage == "padding":
-            master._file.write_at(b"\1", master._data_start + master._size)
+            master.file.write_at(b"\1", master._hdus["image"].data_start + 4 * values.size)
         if damage == "short":
-            os.ftruncate(master._file._held.fd, 9_000_000)
-        parts = len(master._file._held.parts)
+            os.ftruncate(master.file._held.fd, 9_000_000)
+        parts = len(master.file._held.parts)
         assert parts == (2 if verify and hasattr(os, "posix_fadvise") else 0)
         if damage and verify:
             with pytest.raises(PulsarError, match="does not read back"):

@@ -471,10 +471,10 @@ def test_a_master_with_blocks_exchanged(tmp_path, place):
             across = slice(tile.x, tile.x + tile.width)
             master.write(tile, values[tile.y : tile.y + tile.height, across])
             if place and tile.y == {"early": 0, "late": 2480}.get(place):
-                swap(master, master._data_start + 4 * 3001 * (tile.y + 1), size)
+                swap(master, master._hdus["image"].data_start + 4 * 3001 * (tile.y + 1), size)
         if place == "header":  # DATE and CREATOR, say, once it is on the disk
-            sealed = master._file.seal
-            master._file.seal = lambda *sums: (swap_cards(master), sealed(*sums))
+            sealed = master.file.seal
+            master.file.seal = lambda *sums: (swap_cards(master), sealed(*sums))
         if place:
             with pytest.raises(PulsarError, match="does not read back"):
                 master.seal()
@@ -484,10 +484,10 @@ def test_a_master_with_blocks_exchanged(tmp_path, place):
 
 
 def swap(master: FitsMaster, at: int, size: int) -> None:
-    fd = master._file._held.fd
+    fd = master.file._held.fd
     a, b = os.pread(fd, size, at), os.pread(fd, size, at + size)
     assert a != b
-    master._file.write_at(b + a, at)
+    master.file.write_at(b + a, at)
 
 
 def swap_cards(master: FitsMaster) -> None:

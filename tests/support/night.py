@@ -14,8 +14,8 @@ import numpy as np
 from astropy.io import fits
 from helpers import run, write_frame
 
-from pulsar_dask.__main__ import tools
 from pulsar_dask.errors import PulsarWarning
+from pulsar_dask.tools.commands import tools
 
 SHAPE = (24, 31)
 

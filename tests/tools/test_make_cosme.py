@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from night import hottest, noted, pixels, points, stack, tool, write
 
-from pulsar_dask.__main__ import make_cosme
+from pulsar_dask.tools.make_cosme import make_cosme
 from pulsar_dask.tools.options import Options
 
 
