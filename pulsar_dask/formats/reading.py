@@ -162,6 +162,16 @@ def to_values(stored: Array, pixels: PixelType) -> Array:
     return values
 
 
+def conversion_bytes(pixels: PixelType) -> int:
+    """For each pixel, what `read_values` holds beside the values that it gives back: pixels as
+    stored, in native order, what `to_values` makes of these, and which are missing."""
+    size, native = pixels.stored.itemsize, pixels.native
+    held = 2 * size + (size if pixels.other_sign else 0)
+    if native.kind == "f" and (not pixels.floating or pixels.scaled):
+        held += native.itemsize
+    return held + (1 if pixels.floating or pixels.overflows or pixels.blank is not None else 0)
+
+
 def close_files() -> None:
     """Close the files kept open for reading, and drop the scratch file."""
     openfiles.close_kept()

@@ -9,7 +9,7 @@ import numpy as np
 
 from pulsar_dask.formats.buffers import thread_buffer
 from pulsar_dask.formats.holding import reading_holds
-from pulsar_dask.formats.reading import read_tile, read_values
+from pulsar_dask.formats.reading import conversion_bytes, read_tile, read_values
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.stack import stack_type, stored_alike
@@ -17,8 +17,6 @@ from pulsar_dask.kernels.pixels import PixelType
 from pulsar_dask.kernels.tile import Tile
 
 Array = np.ndarray[Any, Any]
-#: Bytes for each pixel while a frame is made values: as stored, in native order, as float64.
-CONVERSION_BYTES = 3 * 8
 
 
 def read_stack(tile: Tile, frames: Sequence[Frame]) -> tuple[Array, PixelType]:
@@ -46,4 +44,5 @@ def stack_holds(frames: Sequence[Frame]) -> Holds:
 
 def values_holds(frames: Sequence[Frame]) -> Holds:
     """What reading a tile of some frames as values holds beside these."""
-    return reading_holds(frames) + Holds({"conversion": CONVERSION_BYTES}).passing
+    most = max(conversion_bytes(frame.pixels) for frame in frames)
+    return reading_holds(frames) + Holds({"conversion": most}).passing

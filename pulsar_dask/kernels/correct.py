@@ -14,6 +14,8 @@ Array = np.ndarray[Any, Any]
 #: Values of listed pixels, over all frames, that are replaced together; what that holds.
 _CORRECTED_AT_ONCE = 65_536
 CORRECTION_BYTES = 80 * _CORRECTED_AT_ONCE
+#: Bytes for each pixel of one frame's window in which the nearest values are looked for.
+NEAREST_BYTES = 6
 #: Bytes that each pixel of a list takes while it is read, when each may be there twice: all, and
 #: all in order. Then a place and its ring.
 LIST_BYTES, DEFECT_BYTES = 34, 8 + 4

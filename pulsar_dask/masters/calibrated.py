@@ -13,13 +13,19 @@ from pulsar_dask.combine import Combine
 from pulsar_dask.engine.layer import token
 from pulsar_dask.formats.buffers import thread_buffer
 from pulsar_dask.formats.holding import reading_holds
-from pulsar_dask.formats.reading import read_tile, read_values
-from pulsar_dask.formats.stackread import CONVERSION_BYTES
+from pulsar_dask.formats.reading import conversion_bytes, read_tile, read_values
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.stack import stored_alike
 from pulsar_dask.kernels import flatmath, loaded
-from pulsar_dask.kernels.correct import CORRECTION_BYTES, DEFECT_BYTES, Defects, correct, nearest
+from pulsar_dask.kernels.correct import (
+    CORRECTION_BYTES,
+    DEFECT_BYTES,
+    NEAREST_BYTES,
+    Defects,
+    correct,
+    nearest,
+)
 from pulsar_dask.kernels.medianfinder import most_kept
 from pulsar_dask.kernels.pixels import PixelType
 from pulsar_dask.kernels.tile import Tile
@@ -206,10 +212,11 @@ def flat_holds(group: FlatGroup, together: int) -> Holds:
         thread={"rows around a tile": around * (8 + size) * n},
         process={f"hot pixels listed for {group.frames[0].path}": listed * DEFECT_BYTES},
     )
+    conversion = max(NEAREST_BYTES, *(conversion_bytes(frame.pixels) for frame in group.reads))
     passes = Holds(
-        pixel={"conversion": CONVERSION_BYTES, "dark": 8},
+        pixel={"conversion": conversion, "dark": 8},
         thread={
-            "rows around a tile, values": around * (CONVERSION_BYTES + 8) + decoded,
+            "rows around a tile, values": around * (conversion + 8) + decoded,
             "values near the median": (together + 2) * 8 * most_kept(math.prod(group.shape[-2:])),
             "correction": CORRECTION_BYTES if group.defects else 0,
         },
