@@ -190,6 +190,10 @@ def plan_tiles(
         share = -(-rows * planes // shared)
         height = min(height, max(low_height, -(-share // low_height) * low_height))
         grid = Grid(shape, height, width)
+    # as many tiles, but none much smaller than the others: the largest is what is held
+    height = _even(rows, height, low_height)
+    width = _even(columns, width, block[1])
+    grid = Grid(shape, height, width)
     count = min(count, len(grid))
     area = min(height, rows) * width
     parts = {"process": process, **costs.fixed}
@@ -207,6 +211,12 @@ def plan_tiles(
     before |= {name: expanders * size for name, size in costs.expanding.items()}
     after_all = {"process": process, **costs.fixed, **costs.after}
     return Plan(grid, count, budget, parts, expanders=expanders, before=before, after=after_all)
+
+
+def _even(length: int, part: int, step: int) -> int:
+    """The least that the parts can be, whole steps long, for there to be as many as of `part`."""
+    each = -(-length // -(-length // part))
+    return min(part, -(-each // step) * step)
 
 
 @dataclass(frozen=True)

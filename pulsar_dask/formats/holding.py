@@ -31,10 +31,12 @@ def expanding_bytes(frames: Sequence[Frame], compiled: bool) -> int:
     return max(each, default=0)
 
 
-def most_expanders(frames: Sequence[Frame]) -> int | None:
-    """Threads of which more expand nothing faster; None: each helps."""
-    most = (f.stored.expanders for f in frames if f.stored.expanded)
-    return min((n for n in most if n is not None), default=None)
+def most_expanders(frames: Sequence[Frame]) -> int:
+    """Threads of which more expand nothing faster."""
+    each = [f.stored.expanders for f in frames if f.stored.expanded]
+    most = [n for n in each if n is not None]
+    useful = len(each) if len(most) < len(each) else max(most, default=1)
+    return max(1, min(useful, len(each)))
 
 
 def sum_bytes(frames: Sequence[Frame], compiled: bool, stretch: int) -> int:

@@ -160,6 +160,16 @@ def to_values(stored: Array, pixels: PixelType) -> Array:
     return values
 
 
+def conversion_bytes(pixels: PixelType) -> int:
+    """For each pixel, what `read_values` holds beside the values that it gives back: pixels as
+    stored, in native order, what `to_values` makes of these, and which are missing."""
+    size, native = pixels.stored.itemsize, pixels.native
+    held = 2 * size + (size if pixels.other_sign else 0)
+    if native.kind == "f" and (not pixels.floating or pixels.scaled):
+        held += native.itemsize
+    return held + (1 if pixels.floating or pixels.overflows or pixels.blank is not None else 0)
+
+
 def close_files() -> None:
     """Close the files kept open for reading, and drop the scratch file."""
     openfiles.close_kept()
@@ -191,10 +201,6 @@ def drop_buffers() -> None:
     _LOCAL = threading.local()
 
 
-#: Bytes for each pixel while a frame is made values: as stored, in native order, as float64.
-CONVERSION_BYTES = 3 * 8
-
-
 def read_stack(tile: Tile, frames: Sequence[Frame]) -> tuple[Array, PixelType]:
     """One tile of a stack, and how its pixels are held; see `stack_type`.
 
@@ -220,4 +226,5 @@ def stack_holds(frames: Sequence[Frame]) -> Holds:
 
 def values_holds(frames: Sequence[Frame]) -> Holds:
     """What reading a tile of some frames as values holds beside these."""
-    return reading_holds(frames) + Holds({"conversion": CONVERSION_BYTES}).passing
+    most = max(conversion_bytes(frame.pixels) for frame in frames)
+    return reading_holds(frames) + Holds({"conversion": most}).passing

@@ -75,8 +75,8 @@ class Tiled(FitsImage):
 
     @property
     def expanders(self) -> int | None:
-        """One decodes, one writes, where one decodes at a time."""
-        return 2 if self._serial else None
+        """One, where one decodes at a time: what it writes meanwhile is next to nothing."""
+        return 1 if self._serial else None
 
     def holds(self, frames: Sequence[Frame], *, compiled: bool) -> Holds:
         sections = [(f, _of(f)) for f in frames if not f.stored.expanded]

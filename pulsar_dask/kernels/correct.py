@@ -14,6 +14,8 @@ Array = np.ndarray[Any, Any]
 #: Values of listed pixels, over all frames, that are replaced together; what that holds.
 _CORRECTED_AT_ONCE = 65_536
 CORRECTION_BYTES = 80 * _CORRECTED_AT_ONCE
+#: Bytes for each pixel of one frame's window in which the nearest values are looked for.
+NEAREST_BYTES = 6
 #: Bytes that each pixel of a list takes while it is read, when each may be there twice: all, and
 #: all in order. Then a place and its ring.
 LIST_BYTES, DEFECT_BYTES = 34, 8 + 4
@@ -90,7 +92,9 @@ def _colours(places: Array, columns: int, step: int) -> Array:
 def ring_offsets(ring: int) -> list[tuple[int, int]]:
     """(dy, dx) of the pixels at Chebyshev distance `ring`, row by row."""
     span = range(-ring, ring + 1)
-    return [(dy, dx) for dy in span for dx in span if max(abs(dy), abs(dx)) == ring]
+    if ring == 0:
+        return [(0, 0)]
+    return [(dy, dx) for dy in span for dx in (span if abs(dy) == ring else (-ring, ring))]
 
 
 def _contains(sorted_places: Array, wanted: Array) -> Array:
@@ -152,41 +156,108 @@ def _correct(
     flat = window.reshape(frames, -1)
     target = (y - origin[0]) * width + (x - origin[1])
     new = np.full((frames, len(target)), np.nan)
-    widest = max(height, width) // defects.step
     for ring in np.unique(rings[rings > 0]):
-        todo, span = np.flatnonzero(rings == ring), int(ring)
-        while len(todo) and span <= widest:
-            total, count = _ring_sums(
-                flat, (height, width), origin, defects, y[todo], x[todo], span
-            )
-            mean = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
-            new[:, todo] = np.where(np.isnan(new[:, todo]), mean, new[:, todo])
-            # a frame in which all of them are missing takes the next wider ring
-            todo = todo[np.isnan(new[:, todo]).any(axis=0)]
-            span += 1
-            # only as far as the window shows whole rings, or the image ends
-            todo = todo[_shows(origin, (height, width), defects, y[todo], x[todo], span)]
+        those = np.flatnonzero(rings == ring)
+        total, count = _ring_sums(flat, (height, width), origin, defects, y[those], x[those], ring)
+        new[:, those] = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    # a frame in which all of them are missing takes the next wider ring
+    missing = np.isnan(new) & (rings > 0)
+    for one in np.flatnonzero(missing.any(axis=1)):
+        left = np.flatnonzero(missing[one])
+        new[one, left] = nearest(window[one], origin, defects, y[left], x[left])
     frame, n = np.nonzero(np.isnan(new))
     new[frame, n] = flat[frame, target[n]]
     flat[:, target] = new
     return frame, y[n] * defects.shape[1] + x[n]
 
 
-def _shows(
-    origin: tuple[int, int],
-    size: tuple[int, int],
-    defects: Defects,
-    y: Array,
-    x: Array,
-    ring: int,
-) -> Array:
-    """Whether a window holds all of a ring that lies inside the image."""
-    reach = ring * defects.step
-    shown = np.ones(len(y), bool)
-    for at, start, length, whole in zip((y, x), origin, size, defects.shape, strict=True):
-        shown &= np.maximum(at - reach, 0) >= start
-        shown &= np.minimum(at + reach, whole - 1) < start + length
-    return shown
+def nearest(values: Array, origin: tuple[int, int], defects: Defects, y: Array, x: Array) -> Array:
+    """For some listed pixels of one frame the mean of the nearest ring that holds a value.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (height, width)
+        Of a window of the image, missing ones NaN.
+    origin : (int, int)
+        Row and column of the window's first pixel in the image.
+    defects : Defects
+    y, x : ndarray of int64, shape (n,)
+        Rows and columns in the image.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        NaN where no ring that the window shows whole, as far as the image goes, holds a value.
+    """
+    good = ~np.isnan(values)
+    (height, width), columns, step = values.shape, defects.shape[1], defects.step
+    first, last = np.searchsorted(
+        defects.places, [origin[0] * columns, (origin[0] + height) * columns]
+    )
+    for start in range(first, last, AT_ONCE):
+        ly, lx = np.divmod(defects.places[start : min(start + AT_ONCE, last)], columns)
+        here = (lx >= origin[1]) & (lx < origin[1] + width)
+        good[ly[here] - origin[0], lx[here] - origin[1]] = False
+    new = np.full(len(y), np.nan)
+    wy, wx = y - origin[0], x - origin[1]
+    for dy, dx in _cells(step):
+        some = np.flatnonzero((wy % step == dy) & (wx % step == dx))
+        lattice = good[dy::step, dx::step]
+        if not len(some) or not lattice.any():
+            continue
+        shown = np.full(len(some), max(lattice.shape))
+        for at, start, length, whole in zip((wy, wx), origin, values.shape, defects.shape,
+                                            strict=True):  # fmt: skip
+            if start > 0:
+                shown = np.minimum(shown, at[some] // step)
+            if start + length < whole:
+                shown = np.minimum(shown, (length - 1 - at[some]) // step)
+        rings = _nearest_rings(lattice, wy[some] // step, wx[some] // step, shown)
+        for ring in np.unique(rings[rings > 0]):
+            of_ring = some[rings == ring]
+            each = max(1, _CORRECTED_AT_ONCE // (8 * int(ring)))
+            for begin in range(0, len(of_ring), each):
+                n = of_ring[begin : begin + each]
+                new[n] = _ring_means(values, good, int(ring), step, wy[n], wx[n])
+    return new
+
+
+def _nearest_rings(good: Array, y: Array, x: Array, most: Array) -> Array:
+    """The nearest ring of each place that holds a good pixel, up to `most`; 0: there is none."""
+    rows, columns = good.shape
+    above = np.zeros((rows + 1, columns + 1), np.int32)
+    """Good pixels above and to the left."""
+    np.cumsum(good, axis=0, dtype=np.int32, out=above[1:, 1:])
+    np.cumsum(above, axis=1, out=above)
+
+    def holds(ring: Array) -> Array:
+        top, bottom = np.maximum(y - ring, 0), np.minimum(y + ring + 1, rows)
+        left, right = np.maximum(x - ring, 0), np.minimum(x + ring + 1, columns)
+        count = above[bottom, right] - above[top, right] - above[bottom, left] + above[top, left]
+        found: Array = count > 0
+        return found
+
+    low, high = np.zeros(len(y), np.int64), most.astype(np.int64)  # none in low; some in high
+    none = ~holds(high)
+    while (high - low > 1).any():
+        middle = (low + high) // 2
+        inside = holds(middle)
+        low, high = np.where(inside, low, middle), np.where(inside, middle, high)
+    high[none] = 0
+    return high
+
+
+def _ring_means(values: Array, good: Array, ring: int, step: int, y: Array, x: Array) -> Array:
+    """Means of the good pixels on rings, added in the order of the image."""
+    height, width = values.shape
+    dy, dx = step * np.array(ring_offsets(ring)).T
+    ny, nx = dy[:, None] + y, dx[:, None] + x
+    use = (ny >= 0) & (ny < height) & (nx >= 0) & (nx < width)
+    at = np.where(use, ny * width + nx, 0)
+    use &= good.reshape(-1)[at]
+    value = np.where(use, values.reshape(-1)[at], 0.0)
+    means: Array = np.cumsum(value, axis=0)[-1] / np.count_nonzero(use, axis=0)
+    return means
 
 
 def _ring_sums(

@@ -38,6 +38,8 @@ NETWORK_FRAMES = {1: 64, 2: 64, 4: 160, 8: 512}
 _BLOCK = 4096
 #: Values in such a block, where that makes it smaller.
 _BLOCK_VALUES = 1 << 18
+#: Pixels that are made values together.
+_AT_ONCE = 16_384
 
 
 def median(stack: Array, pixels: PixelType, *, compiled: bool = True) -> tuple[Array, Array | None]:
@@ -95,33 +97,45 @@ def median(stack: Array, pixels: PixelType, *, compiled: bool = True) -> tuple[A
         if pixels.floating:
             low, high = low.view(stored), high.view(stored)
         numba_code.middle(low, high, pixels.bzero, values)
-        return values, counts.astype(np.int32) if can_miss else None
-    values = _values(low, pixels, stored)
-    if high_rank != low_rank or any_missing:
-        values = _mean(values, _values(high, pixels, stored))
+    else:
+        two = high_rank != low_rank or any_missing
+        values = _middle(low, high if two else None, pixels, stored)
+    del low, high  # before there is more
     if any_missing:
         values[counts == 0] = np.nan
     return values, counts.astype(np.int32) if can_miss else None
+
+
+def _middle(low: Array, high: Array | None, pixels: PixelType, stored: np.dtype[Any]) -> Array:
+    """float64 values of the keys in the middle; where there are two, their mean."""
+    middle = np.empty(len(low))
+    for start in range(0, len(low), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        values = _values(low[part], pixels, stored)
+        if high is not None:
+            values = _mean(values, _values(high[part], pixels, stored))
+        middle[part] = values
+    return middle
 
 
 def scratch_bytes(frames: int, itemsize: int, pixels: int, *, compiled: bool) -> int:
     """Bytes that `median` holds besides its input and what `pixel_bytes` counts, for up to so
     many pixels."""
     key = _key_size(itemsize, frames)
+    values = 32 * min(_AT_ONCE, pixels)
     if compiled:  # some blocks of keys; an image narrower than a block is widened to one
-        return (1 << 19) + 1024 * frames
+        return max(values, (1 << 19) + 1024 * frames)
     # keys, and what folds them, one copy after the other; of 8 frames and fewer also the ranks
-    return 4 * max(frames, 8) * min(_block(frames), pixels) * key
+    return values + 4 * max(frames, 8) * min(_block(frames), pixels) * key
 
 
 def pixel_bytes(pixels: PixelType, frames: int, *, compiled: bool) -> int:
-    """Bytes per pixel that `median` holds beside its input: the keys of both middle values, their
-    float64 values and mean, and what counts those that are missing."""
+    """Bytes per pixel that `median` holds beside its input: the keys of both middle values, the
+    float64 values, and what counts those that are missing."""
     key = _key_size(pixels.stored.itemsize, frames)
-    can_miss = pixels.floating or pixels.blank is not None
-    in_one_go = compiled and not can_miss and key <= 4 and not pixels.scaled
-    alone = in_one_go or (frames % 2 == 1 and not can_miss)  # one value in the middle
-    return 2 * key + (8 if alone else 3 * 8 + 1) + (key + 5 if can_miss else 0)
+    if not (pixels.floating or pixels.blank is not None):
+        return 2 * key + 8
+    return 8 + key + max(2 * key, 4 + 1)
 
 
 def _block(frames: int) -> int:

@@ -12,12 +12,19 @@ import numpy as np
 from pulsar_dask.combine import Combine
 from pulsar_dask.engine.layer import token
 from pulsar_dask.formats.holding import reading_holds
-from pulsar_dask.formats.reading import CONVERSION_BYTES, read_tile, read_values, thread_buffer
+from pulsar_dask.formats.reading import conversion_bytes, read_tile, read_values, thread_buffer
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.stack import stored_alike
 from pulsar_dask.kernels import loaded, medianfinder
-from pulsar_dask.kernels.correct import CORRECTION_BYTES, DEFECT_BYTES, Defects, correct
+from pulsar_dask.kernels.correct import (
+    CORRECTION_BYTES,
+    DEFECT_BYTES,
+    NEAREST_BYTES,
+    Defects,
+    correct,
+    nearest,
+)
 from pulsar_dask.kernels.medianfinder import most_kept
 from pulsar_dask.kernels.pixels import PixelType, Tile
 from pulsar_dask.masters.combined import planes_made
@@ -76,13 +83,12 @@ def calibrated(
     stays = 0
     if group.defects is not None:
         stuck = correct(values, (window.y, window.x), group.defects, tile)
-        for frame, place in zip(*stuck, strict=True):
-            value = _far_neighbours(tile.plane, int(place), group, frames[frame])
-            if value is None:
-                stays += 1
-            else:
-                y, x = divmod(int(place), group.shape[-1])
-                values[frame, y - window.y, x - window.x] = value
+        for frame in np.unique(stuck[0]):
+            places = stuck[1][stuck[0] == frame]
+            found = _far_neighbours(tile.plane, places, group, frames[frame])
+            stays += int(np.isnan(found).sum())
+            y, x = np.divmod(places[~np.isnan(found)], group.shape[-1])
+            values[frame, y - window.y, x - window.x] = found[~np.isnan(found)]
     y, x = tile.y - window.y, tile.x - window.x
     return values[:, y : y + tile.height, x : x + tile.width], stays
 
@@ -157,24 +163,25 @@ def dark_values(window: Tile, group: FlatGroup) -> Array | float:
     return group.dark
 
 
-def _far_neighbours(plane: int, place: int, group: FlatGroup, frame: Frame) -> float | None:
-    """A listed pixel's value where its near neighbours are missing: look ever further out."""
+def _far_neighbours(plane: int, places: Array, group: FlatGroup, frame: Frame) -> Array:
+    """Values of listed pixels whose near neighbours are missing: look ever further out, for all
+    at once; NaN where there is none."""
     assert group.defects is not None
-    rows, columns = group.shape[-2:]
-    y, x = divmod(place, columns)
-    if group.defects.rings[np.searchsorted(group.defects.places, place)] == 0:
-        return None
-    pixel = Tile(plane, y, x, 1, 1)
+    y, x = np.divmod(places, group.shape[-1])
+    found = np.full(len(places), np.nan)
+    left = np.flatnonzero(group.defects.rings[np.searchsorted(group.defects.places, places)])
     reach = max(8, 2 * group.defects.reach)
-    while True:
-        window = _around(pixel, reach, group.shape)
-        values = _minus_dark(window, group, [frame], "far neighbours")
-        stuck, _ = correct(values, (window.y, window.x), group.defects, pixel)
-        if not len(stuck):
-            return float(values[0, y - window.y, x - window.x])
-        if reach > max(rows, columns):
-            return None
+    while len(left):
+        top, first = int(y[left].min()), int(x[left].min())
+        height, width = int(y[left].max()) - top + 1, int(x[left].max()) - first + 1
+        window = _around(Tile(plane, top, first, height, width), reach, group.shape)
+        values = _minus_dark(window, group, [frame], "far neighbours")[0]
+        found[left] = nearest(values, (window.y, window.x), group.defects, y[left], x[left])
+        left = left[np.isnan(found[left])]
+        if window.shape == group.shape[-2:]:
+            break
         reach *= 4
+    return found
 
 
 def flat_holds(group: FlatGroup, together: int) -> Holds:
@@ -198,10 +205,11 @@ def flat_holds(group: FlatGroup, together: int) -> Holds:
         thread={"rows around a tile": around * (8 + size) * n},
         process={f"hot pixels listed for {group.frames[0].path}": listed * DEFECT_BYTES},
     )
+    conversion = max(NEAREST_BYTES, *(conversion_bytes(frame.pixels) for frame in group.reads))
     passes = Holds(
-        pixel={"conversion": CONVERSION_BYTES, "dark": 8},
+        pixel={"conversion": conversion, "dark": 8},
         thread={
-            "rows around a tile, values": around * (CONVERSION_BYTES + 8) + decoded,
+            "rows around a tile, values": around * (conversion + 8) + decoded,
             "values near the median": (together + 2) * 8 * most_kept(math.prod(group.shape[-2:])),
             "correction": CORRECTION_BYTES if group.defects else 0,
         },

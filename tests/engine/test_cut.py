@@ -100,6 +100,10 @@ def test_tiles_are_whole_blocks(arguments, size):
     assert 1 <= grid.width <= columns
     assert grid.height == rows or grid.height % block[0] == 0
     assert grid.width == columns or grid.width % block[1] == 0
+    # smaller ones would be more
+    for length, part, step in zip((rows, columns), (grid.height, grid.width), block, strict=True):
+        smaller = (part - 1) // step * step
+        assert not smaller or -(-length // smaller) > -(-length // part)
 
 
 @given(plans(), budgets)
@@ -122,7 +126,7 @@ def test_the_plan_does_not_grow_with_the_image(frames, threads):
         for rows in (4000, 40_000, 400_000)
     ]
     assert max(p.total for p in plans) <= 2 * GB
-    assert plans[1].grid.height == plans[2].grid.height
+    assert plans[1].grid.height == pytest.approx(plans[2].grid.height, rel=0.02)
 
 
 @pytest.mark.parametrize("frames", [1, 5, 20])

@@ -197,6 +197,17 @@ def test_where_near_neighbours_are_missing_farther_ones_count(tmp_path):
     assert stays == 1
 
 
+def test_where_next_to_all_is_missing_nothing_is_looked_at_ring_by_ring(tmp_path):
+    """Thousands of listed pixels, hundreds of pixels away from the only value."""
+    image = np.full((400, 300), np.nan)
+    image[399, 299] = 77.0
+    y, x = np.nonzero(np.random.default_rng(0).random((399, 299)) < 0.1)
+    listed = set(zip(x.tolist(), y.tolist(), strict=True))
+    out, stays = in_tiles(tmp_path, [image], listed, 1, (50, 300))
+    assert set(out[0, y, x].tolist()) == {77.0}
+    assert stays == 0
+
+
 def test_the_dark_is_subtracted_first(tmp_path):
     dark = scan_frame(write(tmp_path / "dark.fit", (IMAGE * 2).astype("i2")))
     listed = {(0, 0), (3, 2)}

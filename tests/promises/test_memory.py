@@ -13,6 +13,7 @@ from astropy.io import fits
 from geometry import draw, least_of, measured, prepare
 from helpers import image_bytes, write_frame
 
+from pulsar_dask.formats import reading
 from pulsar_dask.formats.scan import scan_frames
 from pulsar_dask.inputs import pixellists
 from pulsar_dask.kernels import correct, highest, median
@@ -217,6 +218,25 @@ def test_a_median_holds_what_is_planned(pixels, frames, compiled):
     assert planned <= 1.7 * used + 100_000
     if not compiled:
         assert scratch <= 4 * used
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [*TYPES, PixelType(16, bzero=32768.0), PixelType(8, bzero=-128.0, blank=1),
+     PixelType(64, bzero=2.0**63), PixelType(-64, 1e300, 0.0)],
+    ids=str,
+)  # fmt: skip
+def test_reading_values_holds_what_is_planned(tmp_path, pixels):
+    stored = np.random.default_rng(0).integers(0, 9, (400, 500)).astype(pixels.stored)
+    path = write_frame(tmp_path / "f.fit", stored, bscale=pixels.bscale, bzero=int(pixels.bzero),
+                       blank=pixels.blank)  # fmt: skip
+    (frame,) = scan_frames([str(path)])
+    assert frame.pixels == pixels
+    out = np.empty((1, 400, 500))
+    used = traced(reading.read_values, [frame], Tile(0, 0, 0, 400, 500), out.dtype, out)
+    planned = 200_000 * reading.conversion_bytes(pixels)
+    assert used <= planned + 100_000
+    assert planned <= 1.1 * used
 
 
 @pytest.mark.parametrize("shape", [(900, 1000), (70, 200_000)])

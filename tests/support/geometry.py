@@ -96,7 +96,8 @@ def draw(number: int, most: int) -> Draw:
         }[kind]
         if least > 1:  # it takes no fewer than 4 rows or columns
             rows, columns = max(4, rows), max(4, columns)
-            height = height if rows % max(4, height) in (0, *range(4, height)) else rows
+            height = max(4, height)
+            height = height if rows % height in (0, *range(4, height)) else rows
             width = columns if columns % max(4, width) in (1, 2, 3) else max(4, width)
             shape = (*shape[:-2], rows, columns)
         tile = (*(1,) * (len(shape) - 2), min(height, rows), min(width, columns))
@@ -127,6 +128,8 @@ def write_stack(folder: Path, d: Draw, label: str, level: float, count: int, **c
             stored = values if d.bitpix < 0 else np.clip(values.round(), 0, 2**15 - 1)
             if d.bitpix == 8:
                 stored = stored * (200 / 32768)
+                if d.extra == "blank":  # else all of a dark would be missing
+                    stored.flat[0] = 255
             dtype = f"f{-d.bitpix // 8}" if d.bitpix < 0 else f"i{d.bitpix // 8}"
             scaling: dict[str, Any] = {
                 "other sign": {"bzero": OTHER_SIGN.get(d.bitpix, 0)},
