@@ -32,8 +32,8 @@ class Step:
     def __str__(self) -> str:
         """As it stands in a HISTORY card."""
         form = FORMS[self.verb]
-        words = [write(arg) for write, arg in zip(form.write, self.args, strict=True)]
-        return form.template.format(*words)
+        words = (*(write(arg) for write, arg in zip(form.write, self.args, strict=True)), "")
+        return "".join(a + b for a, b in zip(form.parts, words, strict=True))
 
     @staticmethod
     def read(text: str) -> Step | None:
@@ -77,8 +77,13 @@ class Form:
     """What each word may look like."""
 
     @property
+    def parts(self) -> list[str]:
+        """What stands around the words."""
+        return self.template.split("{}")
+
+    @property
     def pattern(self) -> re.Pattern[str]:
-        parts = map(re.escape, re.split(r"\{\}", self.template))
+        parts = map(re.escape, self.parts)
         words = (*(f"({word})" for word in self.words), "")
         return re.compile("".join(a + b for a, b in zip(parts, words, strict=True)), re.DOTALL)
 

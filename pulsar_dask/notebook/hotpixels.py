@@ -9,7 +9,7 @@ from typing import Any
 import xarray as xr
 
 from pulsar_dask.errors import PulsarError, printable
-from pulsar_dask.formats.scan import scan_frames
+from pulsar_dask.formats.scan import refuse_planes, scan_frames
 from pulsar_dask.formats.storeformat import MASTER
 from pulsar_dask.inputs.words import as_text, is_store
 from pulsar_dask.kernels.highest import HOT_PIXELS, HotPixels
@@ -60,7 +60,9 @@ def _image(master: Any) -> xr.DataArray:
         path = as_text(master, "master")
         if os.path.isdir(path) and not is_store(path):
             raise PulsarError(f"{printable(path)}: a folder; name one image, such as dark120s.fit")
-        return master_of(scan_frames([path]), *combining("median", None), None, None)[MASTER]
+        frames = scan_frames([path])
+        refuse_planes(frames)
+        return master_of(frames, *combining("median", None), None, None)[MASTER]
     if isinstance(master, xr.Dataset):
         names = ", ".join(map(str, master.data_vars))
         raise PulsarError(f"⟦master⟧ is a Dataset of several arrays; give one of them ({names})")

@@ -138,5 +138,12 @@ def test_a_recipe_adds_up_what_waits(monkeypatch):
     b = Layer("b", ramp, holds=Holds({"work": 30}))
     c = Layer("c", ramp, (a, b), planes=(Plane("image"), Plane("count", "int32")))
     held = needs(Recipe((), (c,)), [Taking(c, Holds({"work": 50}))])
-    # c's planes, those of a and b that it takes, and what a held at its time
-    assert held.pixel == {"work": 100, "planes": 12, "planes of layers before": 16}
+    # each layer and taker beside its planes and those that wait: a's and b's are 8 bytes, c's 12
+    waiting = "planes of layers before"
+    assert held.pixel == {"work": 100}
+    assert [dict(phase.pixel) for phase in held.phases] == [
+        {"planes": 8, waiting: 0, "results": 0},
+        {"planes": 8, waiting: 8, "results": 0},
+        {"planes": 12, waiting: 16, "results": 0},
+        {"planes": 12, waiting: 16, "results": 0, "work": 50},
+    ]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import same
+from helpers import exact_median, same
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from night import corrected, write
-from stores import truth
 
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.formats.scan import scan_frame
@@ -18,6 +17,11 @@ from pulsar_dask.kernels.correct import find_rings
 from pulsar_dask.masters import levels as module
 from pulsar_dask.masters.calibrated import FlatGroup
 from pulsar_dask.masters.levels import frame_levels, frame_scales
+
+
+def truth(values):
+    return float(exact_median(np.ravel(values).astype("f8"))) if np.size(values) else np.nan
+
 
 # --- frames --------------------------------------------------------------------------------
 

@@ -182,6 +182,8 @@ def test_any_spec_is_files_or_an_error(here, monkeypatch, specs, sequences, recu
     monkeypatch.chdir(here)
     tree(folder, ["a1.fit", "a2.fit", "b.fits.fz", "[x].fit"], {"one.txt": ["a1.fit"]})
     (folder / "sub" / "c1.fit").write_bytes(b"x")
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(folder / "sub"))
     monkeypatch.chdir(folder)
     if any(spec.startswith(("/", "..", "./..", "~/")) or ".." in spec for spec in specs):
         specs = [spec.replace("..", "a").lstrip("/") for spec in specs]
