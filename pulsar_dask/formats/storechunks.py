@@ -56,7 +56,7 @@ def chunks_of(store: str, array: ArrayFormat) -> Iterator[str]:
 def decode(array: ArrayFormat, data: bytes) -> Array:
     """The values of a chunk, the part beyond an edge included; a ValueError if it expands to
     another size than is announced."""
-    check_head(array, data[:_HEAD], len(data))
+    _check_head(array, data[:_HEAD], len(data))
     import zarr
     from zarr.buffer import cpu
     from zarr.storage import MemoryStore
@@ -82,7 +82,7 @@ def fill(array: ArrayFormat) -> Any:
     return "NaN" if array.dtype.startswith("float") else 0
 
 
-def check_head(array: ArrayFormat, head: bytes, size: int) -> None:
+def _check_head(array: ArrayFormat, head: bytes, size: int) -> None:
     """Compare the length to which a chunk says it expands with what its array announces, before
     room for it is made: a few bytes could ask for gigabytes."""
     found, announced = _expanded(array, head, size), array.chunk_bytes
@@ -112,15 +112,30 @@ def _zstd_length(head: bytes) -> int | str:
     return int.from_bytes(head[start : start + length], "little") + 256 * (length == 2)
 
 
-def check_chunks(store: str, array: ArrayFormat, tile: Tile) -> None:
-    """`check_head` of all chunks from which a tile is read; FileNotFoundError where one is gone,
-    which would be read as zeros."""
+def read_chunk(store: str, array: ArrayFormat, index: Sequence[int]) -> bytes:
+    """What a chunk's file holds; FileNotFoundError where it is gone."""
+    path = os.path.join(store, chunk_name(array.name, index))
+    return read_bounded(path, 2 * array.chunk_bytes + 1_000_000)
+
+
+def read_window(store: str, array: ArrayFormat, tile: Tile) -> Array:
+    """The values of a tile, of all frames. A chunk's file is opened once, so that what was looked
+    at is what is decoded, whatever gets its name meanwhile."""
     height, width = array.chunks[-2:]
+    shape = tile.shape if array.name != FRAMES else (array.shape[0], *tile.shape)
+    values = np.empty(shape, array.dtype)
     for y in range(tile.y // height * height, tile.y + tile.height, height):
         for x in range(tile.x // width * width, tile.x + tile.width, width):
             index = chunk_index(array, replace(tile, y=y, x=x))
-            with open(os.path.join(store, chunk_name(array.name, index)), "rb") as file:
-                check_head(array, file.read(_HEAD), os.fstat(file.fileno()).st_size)
+            chunk = decode(array, read_chunk(store, array, index))
+            if len(array.image) == 3:
+                chunk = chunk[..., 0, :, :]
+            top, bottom = max(y, tile.y), min(y + height, tile.y + tile.height)
+            left, right = max(x, tile.x), min(x + width, tile.x + tile.width)
+            values[..., top - tile.y : bottom - tile.y, left - tile.x : right - tile.x] = chunk[
+                ..., top - y : bottom - y, left - x : right - x
+            ]
+    return values
 
 
 def read_texts(store: str, array: ArrayFormat) -> list[str]:

@@ -97,9 +97,14 @@ class ArrayFormat:
         return self.shape[1:] if self.name == FRAMES else self.shape
 
     @property
+    def counts(self) -> tuple[int, ...]:
+        """Chunks along each axis."""
+        return tuple(-(-n // m) for n, m in zip(self.shape, self.chunks, strict=True))
+
+    @property
     def count(self) -> int:
         """Chunks of the whole array."""
-        return math.prod(-(-n // m) for n, m in zip(self.shape, self.chunks, strict=True))
+        return math.prod(self.counts)
 
 
 def refused(store: str, what: str) -> PulsarError:

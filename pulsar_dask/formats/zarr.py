@@ -16,7 +16,7 @@ from astropy.io import fits
 from pulsar_dask._version import CREATOR
 from pulsar_dask.errors import PulsarError, count, printable, refusal
 from pulsar_dask.formats.hdus import Keywords
-from pulsar_dask.formats.storechunks import check_chunks, chunks_of, read_texts, slices
+from pulsar_dask.formats.storechunks import chunks_of, read_texts, read_window
 from pulsar_dask.formats.storeformat import (
     FILE,
     FRAMES,
@@ -201,10 +201,8 @@ def _read_window(frame: Frame, stored: InStore, tile: Tile, image: Array) -> Non
     key = frame.place, stored.variable, frame.mtime_ns, tile
     if getattr(_HELD, "key", None) != key:
         _HELD.key = _HELD.values = None  # before the next ones are made
-        form, array = _open_array(frame.place, frame.size, frame.mtime_ns, stored.variable)
-        check_chunks(frame.place, form, tile)
-        planes = (tile.plane,) if len(frame.shape) == 3 else ()
-        values = array[(..., *planes, *slices(tile))]
+        array = _known_array(frame.place, frame.size, frame.mtime_ns, stored.variable)
+        values = read_window(frame.place, array, tile)
         _HELD.values = values if values.ndim == 3 else values[None]
         _HELD.key = key
     values = _HELD.values[stored.index]
@@ -216,18 +214,16 @@ def _read_window(frame: Frame, stored: InStore, tile: Tile, image: Array) -> Non
 
 
 @functools.lru_cache(maxsize=32)
-def _open_array(store: str, size: int, mtime_ns: int, variable: str) -> tuple[ArrayFormat, Any]:
-    """What an array is, and the array; `size` and `mtime_ns` are those of the store's metadata."""
-    import zarr
-
-    form = read_array(store, variable)  # in every process that opens it
+def _known_array(store: str, size: int, mtime_ns: int, variable: str) -> ArrayFormat:
+    """How an array is stored; `size` and `mtime_ns` are those of the store's metadata."""
+    array = read_array(store, variable)  # in every process that reads it
     status = os.stat(os.path.join(store, "zarr.json"))
     if (status.st_size, status.st_mtime_ns) != (size, mtime_ns):
         raise PulsarError(
             f"{printable(store)}: the store changed after it was looked at; "
             "run again when nothing writes to it"
         )
-    return form, zarr.open_array(os.path.join(store, variable), mode="r", zarr_format=3)
+    return array
 
 
 @functools.lru_cache(maxsize=8)

@@ -11,9 +11,8 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -71,28 +70,29 @@ def word_sum(data: Array, offset: int = 0) -> int:
 
 def file_sums(path: str) -> Sums:
     """`both_sums` of a whole file."""
-    total, at = Sums(), 0
     with open(path, "rb") as file:
-        while part := file.read(_STRETCH):
-            total += both_sums(np.frombuffer(part, np.uint8), at)
-            at += len(part)
+        return _sums_of(file)
+
+
+def _sums_of(file: BinaryIO) -> Sums:
+    total, at = Sums(), 0
+    while part := file.read(_STRETCH):
+        total += both_sums(np.frombuffer(part, np.uint8), at)
+        at += len(part)
     return total
-
-
-def file_sum(path: str) -> int:
-    """`word_sum` of a whole file."""
-    return file_sums(path).words
 
 
 def is_as_written(path: str) -> bool:
     """Whether the words of a FITS file with CHECKSUM, and nothing behind its HDUs, add up, and
     lie in the order that it states; a program that changes pixels may make CHECKSUM anew, and one
     that adds an HDU gives it one. A file has one HDU, and as many more as NEXTEND says."""
-    found = file_sums(path)
-    if found.words != MINUS_ZERO:
-        return False
-    stated, end, hdus, old = Sums(), os.path.getsize(path), 0, False
-    with open(path, "rb") as file:
+    stated, hdus, old = Sums(), 0, False
+    with open(path, "rb") as file:  # once: another file may get the name meanwhile
+        found = _sums_of(file)
+        if found.words != MINUS_ZERO:
+            return False
+        end = file.tell()
+        file.seek(0)
         while (start := file.tell()) < end:
             cards = iter(functools.partial(file.read, 80), b"")
             head = {card[:8].rstrip(): card for card in itertools.takewhile(_END.__ne__, cards)}

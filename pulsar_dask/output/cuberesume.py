@@ -16,7 +16,6 @@ A chunk that cannot be decoded counts as missing, and is written again.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -31,8 +30,8 @@ from pulsar_dask.engine.sink import Run, Sink
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.formats import reading
 from pulsar_dask.formats.reading import read_values
-from pulsar_dask.formats.storechunks import chunk_index, chunk_name, decode
-from pulsar_dask.formats.storeformat import FRAMES, ArrayFormat, read_bounded
+from pulsar_dask.formats.storechunks import chunk_index, decode, read_chunk
+from pulsar_dask.formats.storeformat import FRAMES, ArrayFormat
 from pulsar_dask.formats.storeseal import Piece, piece
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
@@ -140,9 +139,8 @@ def compared(
     Of `every` frame all pixels, else of some a row, of each in some chunk.
     """
     index = chunk_index(array, tile)
-    path = os.path.join(store, chunk_name(FRAMES, index))
     try:
-        data = read_bounded(path, 2 * array.chunk_bytes + 1_000_000)
+        data = read_chunk(store, array, index)
         chunk = decode(array, data)[..., : tile.height, : tile.width]
     except Exception:  # zarr has no one class for what can be wrong
         return _UNREADABLE, (0, 0)
@@ -155,7 +153,7 @@ def compared(
                 state = i
                 break
     else:
-        number = int(np.ravel_multi_index(index, _counts(array)))
+        number = int(np.ravel_multi_index(index, array.counts))
         row = number % tile.height
         part = replace(tile, y=tile.y + row, height=1)
         for i in range(number % len(frames), len(frames), array.count):
@@ -164,10 +162,6 @@ def compared(
                 state = i
                 break
     return state, piece(data)
-
-
-def _counts(array: ArrayFormat) -> list[int]:
-    return [-(-n // m) for n, m in zip(array.shape, array.chunks, strict=True)]
 
 
 def _same(a: Array, b: Array) -> bool:

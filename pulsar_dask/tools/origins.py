@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import re
@@ -49,17 +48,12 @@ def find_origins(
     `threads` says how many may take sums of some frames at once.
     """
     stored = functools.cache(lambda store: scan_frames([store]))  # one scan for all its frames
-    look = functools.partial(_look, folders=folders, stored=stored)
-    frames = []
-    for source in (s for s in sources if not s.store):
-        home, name = source.place
-        for folder in (*folders, home):
-            with contextlib.suppress(PulsarError):  # told when it is looked at
-                file = _open(source, os.path.join(folder, name), stored)
-                frames += [file] if isinstance(file, Frame) else []
+    found = {source: _find(source, folders, stored) for source in sources}
+    alone = [source for source in found if not source.store]
+    frames = [f for source in alone for f in found[source] if isinstance(f, Frame)]
     with ThreadPoolExecutor(threads(frames)) as pool:
-        looked = {o.source: o for o in pool.map(look, (s for s in sources if not s.store))}
-    looked |= {s: look(s) for s in sources if s.store}
+        looked = dict(zip(alone, pool.map(lambda s: _look(s, found[s]), alone), strict=True))
+    looked |= {s: _look(s, files) for s, files in found.items() if s.store}
     return _compare_stored([looked[source] for source in sources])
 
 
@@ -80,14 +74,27 @@ def say_problems(origins: Sequence[Origin], findings: Findings) -> None:
         findings.say(f"{text}; --inputs DIR says where they are now", Status.AWAY)
 
 
-def _look(source: Source, folders: Sequence[str], stored: Callable[[str], list[Frame]]) -> Origin:
+def _find(
+    source: Source, folders: Sequence[str], stored: Callable[[str], list[Frame]]
+) -> list[File | PulsarError]:
+    """All files that a source may be now, or why they cannot be read."""
     home, name = source.place
-    first: Origin | None = None
+    found: list[File | PulsarError] = []
     for folder in (*folders, home):
         try:
-            file = _open(source, os.path.join(folder, name), stored)
-            if file is None:
-                continue
+            if (file := _open(source, os.path.join(folder, name), stored)) is not None:
+                found.append(file)
+        except PulsarError as error:
+            found.append(error)
+    return found
+
+
+def _look(source: Source, files: Sequence[File | PulsarError]) -> Origin:
+    first: Origin | None = None
+    for file in files:
+        try:
+            if isinstance(file, PulsarError):
+                raise file
             origin = Origin(source, file)
             if source.sum is not None and not source.store:
                 origin = _compare(origin, _sums(file))
@@ -96,7 +103,7 @@ def _look(source: Source, folders: Sequence[str], stored: Callable[[str], list[F
         if origin.status == Status.GOOD:
             return origin
         first = first or origin
-    there = printable(os.path.join(home, name))
+    there = printable(os.path.join(*source.place))
     return first or Origin(source, None, Status.AWAY, f"{source.role} {there}: not there")
 
 

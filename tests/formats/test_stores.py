@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import os
 import pickle
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +20,14 @@ import xarray as xr
 import zarr
 from harm import POSIX, snapshot
 from helpers import one_line, run, same, write_frame
-from stores import chunks, flip_chunk, link, swap, truth, write_frames
+from stores import SHAPE, chunks, flip_chunk, link, swap, truth, write_frames
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 import pulsar_dask
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.formats.scan import scan_frames
+from pulsar_dask.kernels.pixels import Tile
+from pulsar_dask.masters.stack import cube_tile
 from pulsar_dask.output.ours import is_ours
 
 VARIABLE = {"med": "master", "cube": "frames"}
@@ -304,8 +310,10 @@ def test_texts_that_this_program_does_not_write(copied, variable, edit, says):
     refuses(copied / "cube.zarr", says)
 
 
-def test_a_codec_that_is_installed_is_not_asked(copied):
-    """Zarr would ask it, as it would one that any installed package brings."""
+@pytest.fixture
+def asked() -> list[Any]:
+    """What a codec was asked that Zarr finds by its name, as it would one that any installed
+    package brings."""
     asked = []
 
     class Evil(Crc32cCodec):
@@ -315,6 +323,10 @@ def test_a_codec_that_is_installed_is_not_asked(copied):
             return super().from_dict(data | {"name": "crc32c"})
 
     zarr.registry.register_codec("evil", Evil)
+    return asked
+
+
+def test_a_codec_that_is_installed_is_not_asked(copied, asked):
     edited(copied / "cube.zarr", "frames", with_codec({"name": "evil"}, 3))
     with pytest.raises(Exception):  # noqa: B017, PT011
         zarr.open_array(copied / "cube.zarr" / "frames", mode="r")[:]
@@ -322,6 +334,70 @@ def test_a_codec_that_is_installed_is_not_asked(copied):
     asked.clear()
     refuses(copied / "cube.zarr", "the codec 'evil'")
     assert not asked
+
+
+_BEFORE_OPENING: dict[str, Callable[[], None]] = {}
+
+
+@functools.cache
+def _listen() -> None:
+    """Python tells of each file that is about to be opened; such a hook stays."""
+
+    def told(event: str, args: tuple[Any, ...]) -> None:
+        if event == "open" and (act := _BEFORE_OPENING.get(str(args[0]))):
+            act()
+
+    sys.addaudithook(told)
+
+
+@contextlib.contextmanager
+def opened(*paths: Path, act: Callable[[int], None] = lambda number: None) -> Iterator[list[int]]:
+    """How often each of some files is opened meanwhile; `act` before each opening."""
+    _listen()
+    counts = [0] * len(paths)
+
+    def count(i: int) -> None:
+        counts[i] += 1
+        act(counts[i])
+
+    _BEFORE_OPENING.update({str(path): partial(count, i) for i, path in enumerate(paths)})
+    try:
+        yield counts
+    finally:
+        _BEFORE_OPENING.clear()
+
+
+@pytest.mark.parametrize("number", range(1, 6))
+def test_metadata_that_are_exchanged_between_two_looks(copied, asked, number):
+    """What was looked at is what is opened: before whichever opening another file gets the name,
+    its codec is not asked."""
+    place, other = copied / "cube.zarr" / "frames" / "zarr.json", copied / "other.json"
+    shutil.copy(place, other)
+    metadata = json.loads(other.read_text())
+    with_codec({"name": "evil"}, 3)(metadata)
+    other.write_text(json.dumps(metadata))
+    pixels = truth(copied)
+    with opened(place, act=lambda n: os.replace(other, place) if n == number else None):
+        said = "the codec 'evil'"
+        try:
+            same(pulsar_dask.open_frames(str(copied / "cube.zarr")).values, pixels)
+        except PulsarError as error:
+            said = str(error)
+    assert "the codec 'evil'" in said
+    assert not asked
+
+
+@pytest.mark.parametrize("tool", VARIABLE)
+def test_a_chunk_is_opened_once(copied, tool):
+    """Another file that gets its name after the look at it is not what is decoded."""
+    store = copied / f"{tool}.zarr"
+    frames = scan_frames([str(store)])
+    files = chunks(store, VARIABLE[tool])
+    with opened(*files) as counts:
+        found = cube_tile(Tile(0, 0, 0, *SHAPE), frames, str(frames[0].pixels.native))["frames"]
+    assert counts == [1] * len(files)
+    pixels = truth(copied)
+    same(found, pixels if tool == "cube" else np.median(pixels, axis=0, keepdims=True))
 
 
 def described(store: Path, text: str) -> None:
