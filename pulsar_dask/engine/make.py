@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pulsar_dask.engine.graph import Graph
+from pulsar_dask.engine.memory import check_address_space
 from pulsar_dask.engine.plan import make_plan
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.engine.sink import Executor, Run, Sink, Watch
@@ -55,6 +56,7 @@ def make(
         be written.
     """
     began = time.perf_counter()
+    check_address_space()
     load = [module for sink in sinks for module in sink.load]
     grid = next((sink.grid for sink in sinks if sink.grid), None)
     plan = make_plan(recipe, sinks, executor.resources(recipe, load, memory), grid)

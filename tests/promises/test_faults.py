@@ -20,6 +20,7 @@ from harm import disturb, mounted
 from helpers import command, names, one_line, run, same, write_frame, write_old_master
 from night import stack, write_stack
 
+from pulsar_dask.engine.memory import LEAST_ADDRESSES
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.files import atomic
 from pulsar_dask.files.atomic import AtomicFile
@@ -538,7 +539,7 @@ def test_two_runs_write_the_same_output(tmp_path, output, old):
 
 
 @RESOURCE
-@pytest.mark.parametrize("megabytes", [400, 800])
+@pytest.mark.parametrize("megabytes", [400, 660, 800])
 def test_little_memory_of_the_system(scene, megabytes):
     import resource
 
@@ -551,6 +552,7 @@ def test_little_memory_of_the_system(scene, megabytes):
     assert scene.left(place) == []
     if process.returncode == 0:
         assert found["old"] == 0
+        assert megabytes * 2**20 >= LEAST_ADDRESSES
     else:
         assert process.returncode == 1
         assert ": error: " in one_line(errors), errors
