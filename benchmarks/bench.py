@@ -20,8 +20,9 @@ from typing import Any
 
 import peers
 import report
+from harness import Bench, say
 from measure import Failed
-from sections import SECTIONS, Bench, say
+from sections import SECTIONS, section
 
 HERE = Path(__file__).resolve().parent
 SMALL = {"frames": 20, "size": (3124, 2088), "flats": 10}
@@ -40,11 +41,11 @@ def main() -> int:
     peers.EXTRA_PYTHON[:] = args.extra_python
     args.data.mkdir(parents=True, exist_ok=True)
     failed = 0
-    for section in args.sections or SECTIONS:
+    for name in args.sections or SECTIONS:
         # The scratch folder lies with the frames, so that these can be linked to.
         with tempfile.TemporaryDirectory(prefix="scratch-", dir=args.data) as scratch:
             bench = Bench(args, args.data.resolve(), Path(scratch).resolve())
-            failed |= measure_section(bench, section)
+            failed |= measure_section(bench, name)
     return failed
 
 
@@ -53,7 +54,7 @@ def make_parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("sections", nargs="*", type=section, metavar="SECTION", help=", ".join(SECTIONS))
+    add("sections", nargs="*", type=known, metavar="SECTION", help=", ".join(SECTIONS))
     add("--full", action="store_true", help="50 x 6248 x 4176 and 20 flats, not 20 x 3124 x 2088")
     add("--frames", type=int, metavar="N", help="darks in the stack")
     add("--size", type=size, metavar="WxH", help="pixels of a frame")
@@ -78,7 +79,7 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def section(text: str) -> str:
+def known(text: str) -> str:
     if text not in SECTIONS:
         raise argparse.ArgumentTypeError(
             f"no such section: {text}; there are {', '.join(SECTIONS)}"
@@ -123,22 +124,25 @@ def command_line(section: str) -> str:
     return shlex.join(["python", "benchmarks/bench.py", section, *kept])
 
 
-def measure_section(bench: Bench, section: str) -> int:
+def measure_section(bench: Bench, name: str) -> int:
     """Measure, print, and write the page anew; 1 if that was not possible."""
     load = os.getloadavg()[0]
-    say(f"--- {section} (load {load:.1f})")
+    say(f"--- {name} (load {load:.1f})")
+    measured = section(name)
     try:
-        tables = SECTIONS[section](bench)
+        tables = measured.tables(bench)
     except (Failed, peers.Missing) as error:
-        say(f"{section}: {error}")
+        say(f"{name}: {error}")
         return 1
     for table in tables:
-        table.command = command_line(section)
+        table.command = command_line(name)
         print(table.text(), flush=True)
+    print(f"\nCompare with {measured.AGAINST}", flush=True)
     kept = bench.data / "results.json"
-    results = report.save(kept, section, tables, load)
-    bench.args.out.write_text(report.markdown(results, list(SECTIONS)))
-    if section == "curves":
+    version = peers.package("pulsar-dask")
+    results = report.save(kept, name, tables, load, version, measured.AGAINST)
+    bench.args.out.write_text(report.markdown(results, SECTIONS))
+    if name == "curves":
         plot(kept, bench.args.plot)
     return 0
 

@@ -1,13 +1,14 @@
 """What a large stack costs before its first pixel: ``python graph.py ADDRESS FOLDER TILES``.
 
-Plans the median of the frames in a folder in so many tiles, and asks a dask cluster for it as
-the commands do (tile by tile) and as a notebook does (a dask array), up to the first result.
-Prints bytes and seconds.
+Plans the median of the frames in a folder in so many tiles, and asks for it up to the first
+result: a dask cluster as the commands do (tile by tile) and as a notebook does (a dask array),
+and the threads of this process. Prints bytes and seconds.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import sys
 import time
@@ -15,18 +16,25 @@ from operator import methodcaller
 from typing import Any
 
 import dask.array as da
-import numpy as np
 from distributed import Client
 
-from pulsar_dask import pipelines
-from pulsar_dask.cluster import WINDOW, Cluster, Job, Part
-from pulsar_dask.cube import lazy_array
-from pulsar_dask.graph import TileGraph
-from pulsar_dask.memory import resident
-from pulsar_dask.run import Output
-from pulsar_dask.scan import scan_frames
-from pulsar_dask.spec import find_inputs
-from pulsar_dask.tiles import Grid, Plan
+from pulsar_dask.combine import method
+from pulsar_dask.engine.cluster import WINDOW, Cluster
+from pulsar_dask.engine.cut import Plan
+from pulsar_dask.engine.graph import Graph
+from pulsar_dask.engine.memory import resident
+from pulsar_dask.engine.recipe import Recipe
+from pulsar_dask.engine.sink import Executor, Watch
+from pulsar_dask.engine.threads import Threads
+from pulsar_dask.engine.worker import Job
+from pulsar_dask.formats.ledger import Ledger
+from pulsar_dask.formats.scan import scan_frames
+from pulsar_dask.frames.planes import IMAGE
+from pulsar_dask.inputs.find import find_inputs
+from pulsar_dask.kernels.pixels import Grid
+from pulsar_dask.masters.dark import stack_product
+from pulsar_dask.notebook.lazy import lazy_array
+from pulsar_dask.output.fits_sink import Encode
 
 
 class First(Exception):
@@ -34,9 +42,9 @@ class First(Exception):
 
 
 class Stop:
-    """A writer that has seen enough after one tile."""
+    """A sink that has seen enough after one tile."""
 
-    def write(self, tile: Any, values: Any) -> None:
+    def here(self, tile: Any, result: Any) -> None:
         raise First
 
 
@@ -44,18 +52,16 @@ def main() -> None:
     address, folder, tiles = sys.argv[1], sys.argv[2], int(sys.argv[3])
     found: dict[str, float] = {}
     frames = clocked(found, "scan", lambda: scan_frames(find_inputs(folder).paths))
-    grid = cut(frames[0].shape, tiles)
-    graph = TileGraph(grid)
-    layer = pipelines.median_graph(frames, graph)
+    product = stack_product("median", None, frames, method("median"), rounds=False)
+    recipe = Recipe([product])
+    grid = cut(recipe.shape, tiles)
+    graph = Graph(recipe.layers, grid, [(product.layer.name, Encode(product.dtypes))])
     with Client(address, set_as_default=False) as client:
         cluster = Cluster(client)
         cluster.check_workers()
-        kernel = len(frames), frames[0].pixels
-        clocked(found, "prepare", lambda: cluster._prepare(frames, kernel, ()))
-        output = Output(layer, (Stop(),), "float32")
-        plan = Plan(grid, 1, 0, {})
-        clocked(found, "first", lambda: until_first(cluster, graph, output, frames, plan))
-        job = Job(dict(graph.shared), list(graph.layers.values()), (Part.of(output),), frames)
+        clocked(found, "prepare", lambda: cluster.resources(recipe, (), None))
+        clocked(found, "first", lambda: until_first(cluster, graph))
+        job = Job(graph.each, graph.takers, {}, grid, recipe.frames)
         call = methodcaller("tile", 0, 1000, 0, grid.height, grid.width)
         found |= {
             "tiles": len(grid),
@@ -65,9 +71,13 @@ def main() -> None:
         }
         found["client"] = resident()
     with Client(address):
-        array = clocked(found, "build", lambda: lazy_array(graph, layer, np.dtype("f8")))
+        array = clocked(found, "build", lambda: lazy_array(graph, product.layer, IMAGE))
         found["graph bytes"] = len(pickle.dumps(dict(array.dask)))
         clocked(found, "array", lambda: first_of(array))
+    threads = Threads(os.cpu_count() or 1)
+    threads.resources(recipe, (), None)
+    clocked(found, "tasks", lambda: graph.tasks(lambda tile, results: None))
+    clocked(found, "here", lambda: until_first(threads, graph))
     print(json.dumps(found))
 
 
@@ -86,11 +96,11 @@ def clocked(found: dict[str, float], name: str, work: Any) -> Any:
     return result
 
 
-def until_first(
-    cluster: Cluster, graph: TileGraph, output: Output, frames: Any, plan: Plan
-) -> None:
+def until_first(executor: Executor, graph: Graph) -> None:
+    plan = Plan(graph.grid, executor.slots, 0, {})
+    sinks: list[Any] = [Stop()]
     try:
-        cluster.run(graph, [output], frames, plan, lambda key, result: None)
+        executor.run(graph, sinks, plan, Watch(), Ledger())
     except First:
         return
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pulsar_dask import kernels
-from pulsar_dask.frame import PixelType
+from pulsar_dask.kernels import median
+from pulsar_dask.kernels.pixels import PixelType
 
 Array = npt.NDArray[Any]
 BITPIX = {"uint8": 8, "int16": 16, "int32": 32, "int64": 64, "float32": -32, "float64": -64}
@@ -61,17 +61,17 @@ def row(
     cells = []
 
     def ours() -> Array:
-        return kernels.median(stored, pixels)[0]
+        return median.median(stored, pixels)[0]
 
-    kept = kernels.NETWORK_FRAMES
+    kept = median.NETWORK_FRAMES
     for limit in (None, *FORCED.values()):
         if limit and frames > args.network_up_to:
             cells.append("")
             continue
-        kernels.NETWORK_FRAMES = kept if limit is None else dict.fromkeys(kept, limit)
+        median.NETWORK_FRAMES = kept if limit is None else dict.fromkeys(kept, limit)
         same &= bool(np.array_equal(ours(), expected))  # and compiles
         cells.append(cost(ours, values.size, args.repeat))
-    kernels.NETWORK_FRAMES = kept
+    median.NETWORK_FRAMES = kept
     for function in others.values():
         function(values)  # what compiles does so now
         cells.append(cost(lambda f=function: f(values), values.size, args.repeat))  # type: ignore[misc]

@@ -20,29 +20,30 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-#: Part of the work: module and function (or class and method) that does it.
+#: Part of the work: the module that calls it, and the function (or class and method) that does it.
 PARTS = {
-    "find files": ("commands", "Search.find"),
-    "read headers": ("commands", "scan_frames"),
-    "make the header": ("commands", "master_header"),
-    "load the compiler and kernels": ("kernels", "warm_up"),
-    "plan": ("run", "plan_tiles"),
-    "claim space": ("outputs", "AtomicFile.__init__"),
-    "make the graph": ("graph", "TileGraph.tasks"),
-    "run the tiles": ("run", "Threads.run"),
-    "check the sums": ("reading", "check_sums"),
-    "sync": ("outputs", "sync"),
-    "read back": ("outputs", "AtomicFile._read_back"),
-    "take the name": ("outputs", "AtomicFile.commit"),
+    "find files": ("masters.search", "Search.find"),
+    "read headers": ("tools.med", "scan_frames"),
+    "make the header": ("output.fits_sink", "master_header"),
+    "load the compiler and kernels": ("kernels.loading", "warm_up"),
+    "plan": ("engine.make", "make_plan"),
+    "claim space": ("files.atomic", "AtomicFile.__init__"),
+    "make the graph": ("engine.graph", "Graph.tasks"),
+    "run the tiles": ("engine.threads", "Threads.run"),
+    "check the sums": ("formats.sums", "check_sums"),
+    "sync": ("files.atomic", "sync"),
+    "read back": ("files.atomic", "AtomicFile._read_back"),
+    "take the name": ("files.atomic", "AtomicFile.commit"),
 }
 #: The same on the threads of the tiles.
 TILE_PARTS = {
-    "read and sum": ("pipelines", "read_tile"),
-    "select": ("compiled", "select"),
-    "other median": ("pipelines", "kernels.median"),
-    "write": ("outputs", "AtomicFile.write_at"),
-    "round, sum": ("master", "FitsMaster.write"),
-    "rest of a tile": ("pipelines", "median_tile"),
+    "read and sum": ("formats.reading", "read_stack"),
+    "select": ("kernels.compiled", "select"),
+    "other median": ("kernels.median", "median"),
+    "round": ("output.fits_sink", "encode"),
+    "write": ("files.atomic", "AtomicFile.write_at"),
+    "sum": ("output.fits", "FitsFile.put"),
+    "rest of a tile": ("engine.graph", "evaluate"),
 }
 
 
@@ -98,18 +99,19 @@ class Clock:
 
 def child(folder: Path, result: Path, threads: int) -> None:
     marks = {"Python": time.time()}
-    import pulsar_dask.cli
+    import pulsar_dask.tools.commands  # noqa: F401
 
     marks["command line"] = time.time()
-    import pulsar_dask.commands
+    from pulsar_dask.tools.med import med
+    from pulsar_dask.tools.options import Options
 
     marks["libraries"] = time.time()
-    import pulsar_dask.kernels
+    from pulsar_dask.kernels import loading
 
     clock = Clock()
     for name, (module, place) in PARTS.items():
         replace(clock, name, module, place)
-    warm = pulsar_dask.kernels.warm_up
+    warm = loading.warm_up
 
     def then_wrap(*arguments: Any) -> None:
         warm(*arguments)  # before that the compiled code is not loaded
@@ -117,12 +119,12 @@ def child(folder: Path, result: Path, threads: int) -> None:
             replace(clock, name, module, place)
         clock.spent["write"] = clock.calls["write"] = 0
 
-    pulsar_dask.kernels.warm_up = then_wrap
-    pulsar_dask.commands.med(
+    loading.warm_up = then_wrap
+    med(
         [str(folder)],
         str(result.with_suffix(".fit")),
         dtype=None,
-        options=pulsar_dask.commands.Options(quiet=True, threads=threads),
+        options=Options(quiet=True, threads=threads),
     )
     marks["work"] = time.time()
     result.write_text(json.dumps({"marks": marks, "spent": clock.spent, "calls": clock.calls}))
@@ -180,8 +182,8 @@ def show(found: dict[str, Any], threads: int) -> None:
 def show_imports(folder: Path) -> None:
     """Time of imports by library, its own modules and those that only it brings."""
     code = (
-        "import pulsar_dask.commands, pulsar_dask.compiled, dask.threaded; "
-        "import pulsar_dask.prefetch"
+        "import pulsar_dask.tools.med, pulsar_dask.kernels.compiled, dask.threaded; "
+        "import pulsar_dask.inputs.prefetch"
     )
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", code], capture_output=True, text=True, check=True

@@ -52,7 +52,9 @@ def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def save(path: Path, section: str, tables: Sequence[Table], load: float) -> dict[str, Any]:
+def save(
+    path: Path, section: str, tables: Sequence[Table], load: float, version: str, against: str
+) -> dict[str, Any]:
     """Put the tables of a section in the place of its earlier ones of that size; all sections."""
     results = json.loads(path.read_text()) if path.exists() else {}
     results[tables[0].title] = {
@@ -60,6 +62,8 @@ def save(path: Path, section: str, tables: Sequence[Table], load: float) -> dict
         "date": datetime.now(UTC).date().isoformat(),
         "machine": machine(),
         "load": round(load, 1),
+        "version": version,
+        "against": against,
         "tables": [asdict(t) for t in tables],
     }
     path.write_text(json.dumps(results, indent=1))
@@ -71,7 +75,9 @@ def markdown(results: dict[str, Any], order: Sequence[str]) -> str:
     parts = ["# Benchmark", "", "Written by `bench.py`; what the columns mean is in README.md.", ""]
     for kept in sorted(results.values(), key=lambda kept: order.index(kept["section"])):
         parts += [Table(**table).markdown() for table in kept["tables"]]
-        parts += [f"*{kept['date']}, {kept['machine']}; load before: {kept['load']}*", ""]
+        parts += [f"Compare with {kept['against']}", ""] if "against" in kept else []
+        measured = f"pulsar-dask {kept.get('version', '0.1.0')}, {kept['date']}, {kept['machine']}"
+        parts += [f"*{measured}; load before: {kept['load']}*", ""]
     return "\n".join(parts)
 
 

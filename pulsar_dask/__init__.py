@@ -17,30 +17,26 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pulsar_dask.cube import (
-        dark_masters,
-        flat_masters,
-        hot_pixels,
-        median,
-        open_frames,
-        write_cube,
-    )
-    from pulsar_dask.frame import Frame
-    from pulsar_dask.gather import Search
-    from pulsar_dask.scan import scan_frame
-    from pulsar_dask.spec import find_inputs
+    from pulsar_dask.formats.scan import scan_frame
+    from pulsar_dask.frames.frame import Frame
+    from pulsar_dask.inputs.find import find_inputs
+    from pulsar_dask.masters.search import Search
+    from pulsar_dask.notebook.cube import open_frames, write_cube
+    from pulsar_dask.notebook.hotpixels import hot_pixels
+    from pulsar_dask.notebook.masters import dark_masters, flat_masters, master, median
 
 _PLACES = {
-    "open_frames": "cube",
-    "median": "cube",
-    "dark_masters": "cube",
-    "flat_masters": "cube",
-    "hot_pixels": "cube",
-    "write_cube": "cube",
-    "Search": "gather",
-    "find_inputs": "spec",
-    "scan_frame": "scan",
-    "Frame": "frame",
+    "open_frames": "notebook.cube",
+    "master": "notebook.masters",
+    "median": "notebook.masters",
+    "dark_masters": "notebook.masters",
+    "flat_masters": "notebook.masters",
+    "hot_pixels": "notebook.hotpixels",
+    "write_cube": "notebook.cube",
+    "Search": "masters.search",
+    "find_inputs": "inputs.find",
+    "scan_frame": "formats.scan",
+    "Frame": "frames.frame",
 }
 
 __all__ = [
@@ -53,6 +49,7 @@ __all__ = [
     "find_inputs",
     "flat_masters",
     "hot_pixels",
+    "master",
     "median",
     "open_frames",
     "scan_frame",

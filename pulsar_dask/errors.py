@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import re
 import warnings
+from collections.abc import Iterator
+
+# Only what Python has loaded by then: see `__init__`.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+#: A parameter in a message, which a function has and a command line, where it is an option.
+_PARAMETER = re.compile("⟦([a-z_]+)⟧")
 
 
-class PulsarError(Exception):
+class _Message(Exception):
+    """A text that names parameters: ``⟦memory⟧`` is "`memory`" in Python, and "--memory" on a
+    command line."""
+
+    def __init__(self, text: object = "") -> None:
+        self.text = str(text)
+        super().__init__(_PARAMETER.sub(r"`\1`", self.text))
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.text,)
+
+    @property
+    def on_command_line(self) -> str:
+        """The text with options in place of parameters."""
+        return _PARAMETER.sub(lambda match: f"--{match[1].replace('_', '-')}", self.text)
+
+
+class PulsarError(_Message):
     """A failure a user can cause or mend; its text names the file and the way out."""
 
 
-class PulsarWarning(UserWarning):
+class PulsarWarning(_Message, UserWarning):
     """Something that was worked around; its text says what it means for the result."""
 
 
@@ -20,7 +48,7 @@ def exhausted(error: BaseException) -> str | None:
     text = str(error).lower()
     if "can't start new thread" in text:
         return (
-            "the system gives no further thread; take fewer with --threads, or raise the limits "
+            "the system gives no further thread; take fewer with ⟦threads⟧, or raise the limits "
             "(`ulimit -u`, `ulimit -v`)"
         )
     if (
@@ -30,7 +58,7 @@ def exhausted(error: BaseException) -> str | None:
         or "failed to map segment" in text
     ):
         return (
-            "the system gives no more memory; take less with --memory and --threads, close other "
+            "the system gives no more memory; take less with ⟦memory⟧ and ⟦threads⟧, close other "
             "programs, or raise the limit (`ulimit -v`)"
         )
     if number in (errno.EMFILE, errno.ENFILE) or "too many open files" in text:
@@ -56,9 +84,43 @@ def reason(error: OSError) -> str:
     return f"{error.strerror or error}" + (f"; {way_out}" if way_out else "")
 
 
+#: What to do about a file that is damaged.
+DAMAGED = "copy it again or remove it from the input"
+
+
+def refusal(path: str, what: str, way_out: str = DAMAGED) -> PulsarError:
+    """The error that refuses a file, for a reason in words; both are made fit for a terminal."""
+    return PulsarError(f"{printable(path)}: {printable(what)}; {way_out}")
+
+
+def wrong_argument(name: str, value: object, give: str) -> PulsarError:
+    """The error that refuses what a parameter was given, and says what to give."""
+    import reprlib  # not before modules of the current folder are out of reach
+
+    return PulsarError(f"⟦{name}⟧ {printable(reprlib.repr(value))}: give {give}")
+
+
+_TOLD: list[list[str]] = []
+
+
 def warn(text: str) -> None:
     """Issue a `PulsarWarning`."""
-    warnings.warn(PulsarWarning(text), stacklevel=3)
+    warning = PulsarWarning(text)
+    for texts in _TOLD:
+        texts.append(str(warning))
+    warnings.warn(warning, stacklevel=3)
+
+
+@contextlib.contextmanager
+def told() -> Iterator[list[str]]:
+    """A list of what is warned of meanwhile, for those who keep it: a warning that scrolled away
+    is none a year later."""
+    texts: list[str] = []
+    _TOLD.append(texts)
+    try:
+        yield texts
+    finally:
+        _TOLD.remove(texts)
 
 
 def printable(text: object) -> str:

@@ -2,11 +2,22 @@ from __future__ import annotations
 
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
-from helpers import REAL
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from clusters import Cluster
+
+# What lies in support says what was found where its assertions fail, as tests do.
+pytest.register_assert_rewrite(*(p.stem for p in Path(__file__).with_name("support").glob("*.py")))
+from helpers import REAL, run, write_frame  # noqa: E402
+
+collect_ignore = ["support"]
 
 settings.register_profile(
     "suite",
@@ -46,6 +57,29 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A new folder that is the current one."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A scheduler and two workers."""
+    from clusters import cluster_in
+
+    with cluster_in(tmp_path_factory.mktemp("cluster"), 2) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Frames that take their time, since gzip tiles are expanded by one thread."""
+    folder = tmp_path_factory.mktemp("slow")
+    rng = np.random.default_rng(5)
+    for i in range(6):
+        image = rng.integers(-2000, 2000, (900, 1500)).astype("i2")
+        cards = {"EXPTIME": 1.0, "FILTER": "L"}
+        path = folder / f"f{i}.fit.fz"
+        write_frame(path, image, cards=cards, place="tiled", compression="GZIP_1")
+    run("med", "f*.fz", "truth.fit", cwd=folder)
+    return folder
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

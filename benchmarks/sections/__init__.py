@@ -1,0 +1,18 @@
+"""What is measured: a section a file.
+
+Each has `tables`, which measures and returns tables, and `AGAINST`, which says what a run is to be
+compared with.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+#: In the order of the page.
+SECTIONS = ("stack", "dark", "flat", "fz", "cluster", "startup", "cold", "curves")
+
+
+def section(name: str) -> Any:
+    """The module of a section."""
+    return importlib.import_module(f"sections.{name}")

@@ -1,0 +1,249 @@
+"""What a command line is made of: how arguments are read, and the options that tools share."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+
+from pulsar_dask import combine
+from pulsar_dask._version import __version__
+from pulsar_dask.cli.program import Running, reword
+from pulsar_dask.frames.planes import PLANES, wanted_planes
+
+#: Before an argument that begins as an option and is none; no argument can hold it.
+_MARK = "\0"
+
+
+class Command(Running, click.Command):
+    """A tool. A negative number among its arguments is a number, not an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        takes_value = {
+            name
+            for param in self.params
+            if isinstance(param, click.Option) and not param.is_flag
+            for name in param.opts
+        }
+        if "" in args:
+            raise click.UsageError('an argument is empty (""): is a variable of the shell not set?')
+        args = list(map(_at_home, args))
+        end = args.index("--") if "--" in args else len(args)
+        marked = [
+            _MARK + argument
+            if re.match(r"-\.?[0-9]", argument) and before not in takes_value
+            else argument
+            for before, argument in itertools.pairwise(["", *args[:end]])
+        ]
+        try:
+            rest = super().parse_args(ctx, marked + args[end:])
+        except click.ClickException as error:
+            reword(error, lambda text: text.replace(_MARK, ""))
+            raise
+        for name, value in ctx.params.items():
+            if isinstance(value, tuple):
+                ctx.params[name] = tuple(v.removeprefix(_MARK) for v in value)
+            elif isinstance(value, str):
+                ctx.params[name] = value.removeprefix(_MARK)
+        return rest
+
+
+def _at_home(argument: str) -> str:
+    """An argument whose path, maybe that of an option, begins in the home folder as in a shell."""
+    from pulsar_dask.inputs.words import at_home
+
+    start = argument.find("=") + 1 if argument.startswith("--") else 0
+    return argument[:start] + at_home(argument[start:])
+
+
+class Tools(Running, click.Group):
+    """All tools, for ``pulsar-dask``."""
+
+    sections: Mapping[str, Mapping[str, str]] = {}
+    """How the help lists the tools: in groups, by name, in words."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        wide = max(map(len, self.commands))
+        for title, words in self.sections.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(wide), text) for name, text in words.items()])
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if self.get_command(ctx, args[0]) is None:
+            # click 8.1 takes a name that does not begin with a letter for an option, and shows help
+            ctx.fail(f"No such command '{args[0]}'.")
+        return super().resolve_command(ctx, args)
+
+
+def options(*decorators: Callable[..., Any]) -> Callable[[Callable[..., Any]], Any]:
+    def decorate(function: Callable[..., Any]) -> Any:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+class Number(click.ParamType):  # type: ignore[type-arg]
+    """A number from one bound to another, as it is written everywhere: with a point."""
+
+    name = "number"
+
+    def __init__(
+        self, low: float, high: float, give: str, *, whole: bool = False, above: bool = False
+    ) -> None:
+        self.low, self.high, self.whole, self.above = low, high, whole, above
+        self.give = give
+        """What is to be given, as "gigabytes as a number, such as 2"."""
+
+    def convert(self, value: Any, param: Any, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        from pulsar_dask.inputs.numbers import number
+
+        try:
+            given = number(value)
+        except ValueError as error:
+            self.fail(f"{value!r}: {error}; give {self.give}", param, ctx)
+        if not self.low <= given <= self.high or (self.above and given == self.low):
+            bounds = f"{'above' if self.above else 'from'} {self.low:.12g} to {self.high:.12g}"
+            self.fail(f"{value!r} is not a number {bounds}; give {self.give}", param, ctx)
+        if self.whole and given != int(given):
+            self.fail(f"{value!r} is not a whole number; give {self.give}", param, ctx)
+        return int(given) if self.whole else given
+
+
+input_options = options(
+    click.option(
+        "--no-sequence",
+        "sequence",
+        is_flag=True,
+        flag_value=False,
+        default=True,
+        help="Take one numbered file alone, not as the first of its sequence.",
+    ),
+    click.option("--recursive", is_flag=True, help="Enter the folders in a folder."),
+)
+
+
+def _planes(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
+    try:
+        return wanted_planes(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.") from error
+
+
+combine_option = click.option(
+    "--combine",
+    type=click.Choice(combine.names()),
+    default="median",
+    help="How the frames are combined. [default: median]",
+)
+
+
+def planes_option(also: str = "") -> Callable[[Callable[..., Any]], Any]:
+    """``--planes``; `also` says where they go beside the usual file."""
+    where = "NAME.planes.fit" + (f", {also}" if also else "")
+    known = ", ".join(f"{plane.name} ({plane.words})" for plane in PLANES.values())
+    return click.option(
+        "--planes",
+        metavar="NAME,…",
+        callback=_planes,
+        help=f"What else is written of each pixel, beside the master as {where}: {known}; "
+        "all takes each of them.",
+    )
+
+
+def _scheduler_address(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
+    if value is None or re.fullmatch(
+        r"local:[1-9]\d*|[\w+.-]+://.+|(?!local:)[^:/]+:\d+|.+\.json", value
+    ):
+        return value
+    raise click.BadParameter(
+        f"{value!r} is neither tcp://host:port, nor a scheduler file (.json), nor local:N."
+    )
+
+
+execution_options = options(
+    click.option(
+        "--memory",
+        type=Number(0, 1e9, "gigabytes as a number, such as 2 or 0.5", above=True),
+        metavar="GB",
+        help="Most memory the whole process may take, or each worker process of a cluster. "
+        "[default: 16, or what there is]",
+    ),
+    click.option(
+        "--threads",
+        type=Number(1, 1024, "how many threads, such as 4", whole=True),
+        metavar="N",
+        help="[default: all cores]",
+    ),
+    click.option(
+        "--scheduler",
+        metavar="ADDRESS",
+        callback=_scheduler_address,
+        help="Compute on a dask cluster: tcp://host:port, tls://host:port, a scheduler file "
+        "(.json), or local:N for N worker processes here. Whoever reaches a tcp:// scheduler runs "
+        "code as you do.",
+    ),
+)
+
+common_options = options(
+    click.option("--overwrite", is_flag=True, help="Replace files of others, too."),
+    click.option("-q", "--quiet", is_flag=True, help="Say nothing but warnings and errors."),
+    click.option("-v", "--verbose", is_flag=True, help="Say what is read and how memory is used."),
+    click.option("--debug", is_flag=True, help="Show where an error comes from."),
+    click.version_option(__version__, prog_name="pulsar-dask", message="%(prog)s %(version)s"),
+)
+
+no_verify = click.option(
+    "--no-verify",
+    "verify",
+    is_flag=True,
+    flag_value=False,
+    default=True,
+    help="Do not read the outputs back from the disk before they take their names.",
+)
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+own_outputs = options(
+    click.option(
+        "--output-dir",
+        metavar="DIR",
+        type=click.Path(file_okay=False),
+        default=".",
+        help="Where the outputs go. [default: the current folder]",
+    ),
+)
+
+exposures = options(
+    click.option(
+        "--assume-type", is_flag=True, help="Take frames without IMAGETYP for what this tool takes."
+    ),
+    click.option(
+        "--exposure-tolerance",
+        type=Number(0, 1e6, "seconds as a number, such as 0.01"),
+        metavar="S",
+        help="Seconds within which exposures are the same. [default: 0.001]",
+    ),
+)
+
+from_row = click.option(
+    "--origin",
+    type=click.Choice(["bottom", "top"]),
+    default="bottom",
+    help="The row that Y counts from in a list: the first in the FITS file (bottom, the "
+    "default), or the top row as Siril reads it.",
+)
+
+how_many = click.option(
+    "--hot-pixels",
+    type=Number(0, 1e6, "how many pixels, such as 1000", whole=True),
+    metavar="N",
+    help="How many of the hottest pixels a list holds. [default: 10000]",
+)

@@ -1,0 +1,85 @@
+"""How a stack is combined. A method is one file here, and its name is the file's:
+``combine/median.py`` is what ``--combine median`` takes."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import reprlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pulsar_dask.frames.holds import Holds
+    from pulsar_dask.kernels.pixels import PixelType
+
+    Array = np.ndarray[Any, Any]
+
+
+class Combine(Protocol):
+    """A way to make one value of the values of a pixel: a small frozen value."""
+
+    @property
+    def name(self) -> str:
+        """The field's word, in lower case; COMBMETH."""
+
+    @property
+    def parameters(self) -> tuple[tuple[str, float], ...]:
+        """What else it is known by; `verify` makes the method again of name and parameters."""
+
+    def block(
+        self, stack: Array, pixels: PixelType, planes: Sequence[str], *, compiled: bool
+    ) -> Mapping[str, Array]:
+        """Combine over the first axis.
+
+        Parameters
+        ----------
+        stack : ndarray, shape (frames, n), C-contiguous
+            Pixels as stored; dtype `pixels.stored` (big-endian) or that in native order.
+            It may be overwritten.
+        pixels : PixelType
+            How to read them.
+        planes : sequence of str
+            What is wanted: "image", "count".
+        compiled : bool
+            Whether to use compiled code.
+
+        Returns
+        -------
+        mapping
+            "image": float64, NaN where all values are missing; "count": int32, the number of
+            values used, or without it where nothing can be missing.
+        """
+
+    def holds(self, frames: int, pixels: PixelType, area: int, *, compiled: bool) -> Holds:
+        """What `block` holds beside the stack, of up to `area` pixels, and its planes: what it
+        gives back when it is done under the name "work"."""
+
+
+def names() -> list[str]:
+    """The methods that there are."""
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+
+
+def method(
+    name: str, parameters: Mapping[str, float] | Sequence[tuple[str, float]] = ()
+) -> Combine:
+    """A method by its name.
+
+    Raises
+    ------
+    ValueError
+        There is no such method, or it has no such parameters.
+    """
+    if not isinstance(name, str) or name not in names():
+        raise ValueError(
+            f"{reprlib.repr(name)} is not a way to combine frames: {', '.join(names())}"
+        )
+    made: Any = importlib.import_module(f"{__name__}.{name}").Method
+    try:
+        method: Combine = made(**dict(parameters))
+    except TypeError as error:
+        raise ValueError(f"{name}: {error}") from error
+    return method

@@ -1,0 +1,36 @@
+"""The median: the middle value, of an even number of values the mean of the middle two."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pulsar_dask.frames.holds import Holds
+from pulsar_dask.kernels import median
+from pulsar_dask.kernels.pixels import PixelType
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Method:
+    """Exact: the float64 median, bit for bit; see `median.median`."""
+
+    name: ClassVar[str] = "median"
+    parameters: ClassVar[tuple[tuple[str, float], ...]] = ()
+
+    def block(
+        self, stack: Array, pixels: PixelType, planes: Sequence[str], *, compiled: bool
+    ) -> Mapping[str, Array]:
+        values, counts = median.median(stack, pixels, compiled=compiled)
+        return {"image": values} | ({} if counts is None else {"count": counts})
+
+    def holds(self, frames: int, pixels: PixelType, area: int, *, compiled: bool) -> Holds:
+        size = pixels.stored.itemsize
+        return Holds(
+            pixel={"work": median.pixel_bytes(pixels, frames, compiled=compiled)},
+            thread={"selection": median.scratch_bytes(frames, size, area, compiled=compiled)},
+        )

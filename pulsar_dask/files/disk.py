@@ -1,0 +1,130 @@
+"""What is written comes to the disk, and is read back from there; what to say where it is not."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+import threading
+from typing import Any
+
+import numpy as np
+
+from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.kernels.checksum import both_sums
+from pulsar_dask.kernels.ordersum import Sums
+
+fcntl: Any
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+_READ_AT_ONCE = 1 << 20
+_WINDOWS_LOCK = threading.Lock()
+
+
+def failure(path: str, error: OSError) -> PulsarError:
+    """What to say when an output cannot be written."""
+    advice = _ADVICE.get(error.errno or 0, "")
+    if sys.platform == "win32" and isinstance(error, PermissionError):
+        advice = f": close it in other programs{advice.replace(':', ', or', 1)}"
+    return PulsarError(f"{printable(path)}: cannot be written ({error.strerror or error}){advice}")
+
+
+_ADVICE = {
+    errno.ENOSPC: ": free some space, or name an output on another disk",
+    errno.EDQUOT: ": free some space, or name an output on another disk",
+    errno.EFBIG: ": a file may not be that large here (`ulimit -f`, or the file system)",
+    errno.EROFS: ": name an output in a folder that can be written to",
+    errno.EACCES: ": name an output in a folder that can be written to",
+    errno.EPERM: ": name an output in a folder that can be written to",
+    errno.ENOENT: ": its folder has gone",
+    errno.EMFILE: ": too many open files, raise `ulimit -n`",
+    errno.EIO: ": the disk or its connection is failing",
+}
+
+
+def unlike(path: str, reason: str = "") -> PulsarError:
+    """What to say when an output does not read back as it was written."""
+    return PulsarError(
+        f"{printable(path)}: what was written does not read back the same{reason}; "
+        "the disk or its connection is failing; nothing was replaced"
+    )
+
+
+def settled(path: str, fd: int, start: int, stop: int) -> Sums | None:
+    """`read_part` of what was just written, brought to the disk before."""
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        raise failure(path, error) from error
+    return read_part(fd, start, stop)
+
+
+def read_part(fd: int, start: int, stop: int) -> Sums | None:
+    """Sums of a part of a file as the disk has it; None if it ends before."""
+    if start == stop:
+        return Sums()
+    drop_cached(fd, start, stop)
+    buffer = memoryview(bytearray(min(stop - start, _READ_AT_ONCE)))
+    total = Sums()
+    for at in range(start, stop, _READ_AT_ONCE):
+        part = buffer[: stop - at]
+        view, offset = part, at
+        while view:
+            done = _pread(fd, view, offset)
+            if not done:
+                return None
+            view, offset = view[done:], offset + done
+        total += both_sums(np.frombuffer(part, np.uint8), at)
+    return total
+
+
+def drop_cached(fd: int, start: int, stop: int) -> None:
+    """Have a part of a file that was synced read from the disk the next time, where the system
+    can."""
+    with contextlib.suppress(OSError):
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(fd, start, stop - start, os.POSIX_FADV_DONTNEED)
+        elif sys.platform == "darwin":
+            fcntl.fcntl(fd, fcntl.F_NOCACHE, 1)
+
+
+def sync(fd: int) -> None:
+    """Have a file's content on the disk."""
+    if sys.platform == "darwin":  # where fsync leaves it in the disk's own memory
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+            return
+    os.fsync(fd)
+
+
+def sync_folder(folder: str) -> None:
+    """Have the names in a folder on the disk."""
+    with contextlib.suppress(OSError):  # Windows cannot open a folder, and need not
+        fd = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def pwrite(fd: int, view: memoryview, offset: int) -> int:
+    """`os.pwrite`, everywhere."""
+    if hasattr(os, "pwrite"):
+        return os.pwrite(fd, view, offset)
+    with _WINDOWS_LOCK:
+        os.lseek(fd, offset, os.SEEK_SET)
+        return os.write(fd, view)
+
+
+def _pread(fd: int, view: memoryview, offset: int) -> int:
+    if hasattr(os, "preadv"):
+        return os.preadv(fd, [view], offset)
+    with _WINDOWS_LOCK:
+        os.lseek(fd, offset, os.SEEK_SET)
+        data = os.read(fd, len(view))
+    view[: len(data)] = data
+    return len(data)

@@ -1,0 +1,176 @@
+"""FITS files: headers are read block by block, pixels never.
+
+The image is the first HDU with 2 axes, or 3 (planes, Y, X): primary, IMAGE extension or
+tile-compressed. Keywords that it lacks are looked for in the primary header. The file may be
+gzipped.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+
+from pulsar_dask._version import CREATOR
+from pulsar_dask.errors import PulsarError, printable, refusal
+from pulsar_dask.formats.gzipped import Gzipped
+from pulsar_dask.formats.hdus import Hdu, Keywords, hdus_of, integer, opened, real, status_of
+from pulsar_dask.formats.plain import FitsImage, Plain
+from pulsar_dask.formats.tables import check_tiles, coding, rice_table
+from pulsar_dask.formats.tiled import Tiled
+from pulsar_dask.frames.frame import Frame, Stated
+from pulsar_dask.frames.keywords import frame_keywords
+from pulsar_dask.frames.planes import PLANES
+from pulsar_dask.kernels.checksum import ORDER_CARD, word_sum
+from pulsar_dask.kernels.ordersum import order_in
+from pulsar_dask.kernels.pixels import PixelType
+
+#: gzip makes nothing smaller than this (its longest match in two bits of code).
+_GZIP_RATIO = 1032
+_BITPIX = (8, 16, 32, 64, -32, -64)
+
+
+def recognise(path: str) -> bool:
+    """Whether a path is to be read as FITS: any is, and where it is none, that is told."""
+    return True
+
+
+def scan(path: str) -> list[Frame]:
+    """The first image of a file, as its headers describe it.
+
+    Raises
+    ------
+    PulsarError
+        The file cannot be read, is not FITS, is damaged or holds no image.
+    """
+    status = status_of(path)
+    with opened(path) as (file, zipped):
+        primary: fits.Header | None = None
+        for hdu in hdus_of(file, path):
+            primary = primary if primary is not None else hdu.header
+            if not _is_image(hdu.header, path):
+                continue
+            least = -(-(hdu.offset + hdu.size) // (_GZIP_RATIO if zipped else 1))
+            if status.st_size < least:
+                raise refusal(path, f"truncated, {status.st_size} bytes of at least {least}")
+            return [_frame(path, status, hdu, primary, zipped)]
+    raise refusal(path, "no image with 2 or 3 axes in this FITS file")
+
+
+def _frame(
+    path: str, status: os.stat_result, hdu: Hdu, primary: fits.Header, zipped: bool
+) -> Frame:
+    header = hdu.header
+    tiled = _is_tiled(header)
+    if tiled and zipped:
+        raise PulsarError(
+            f"{printable(path)}: a tile-compressed image inside a .gz; expand it with gunzip first"
+        )
+    z = "Z" if tiled else ""
+    naxis = integer(header, z + "NAXIS", path)
+    lengths = [integer(header, f"{z}NAXIS{i}", path) for i in range(1, naxis + 1)]
+    bitpix = integer(header, z + "BITPIX", path)
+    if min(lengths) < 0:
+        raise refusal(path, "an axis has a negative length")
+    stored: FitsImage
+    if tiled:
+        width = integer(header, "ZTILE1", path, lengths[0])
+        height = integer(header, "ZTILE2", path, 1)
+        check_tiles(hdu, lengths, bitpix, status.st_size, path)
+        coded, rice = coding(hdu, path), rice_table(hdu, path)
+        block = (max(1, height), max(1, width))
+        stored = Tiled(hdu.index, hdu.offset, hdu.size, coded, rice, block)
+    else:
+        stored = (Gzipped if zipped else Plain)(hdu.index, hdu.offset, hdu.size)
+    keywords = Keywords(header, primary)
+    try:
+        return Frame(
+            path=path,
+            shape=tuple(reversed(lengths)),
+            pixels=_pixel_type(header, bitpix, tiled, path),
+            stored=stored,
+            stated=_stated(hdu, tiled),
+            plane=_plane(keywords),
+            size=status.st_size,
+            mtime_ns=status.st_mtime_ns,
+            inode=status.st_ino,
+            ctime_ns=status.st_ctime_ns,
+            **frame_keywords(keywords),  # type: ignore[arg-type]
+        )
+    except fits.VerifyError as error:
+        raise refusal(path, str(error)) from error
+
+
+def _plane(keywords: Keywords) -> str | None:
+    name = str(keywords.get("EXTNAME", "")).strip().lower()
+    mine = str(keywords.get("CREATOR", "")).startswith(f"{CREATOR} ")
+    return name if mine and name in PLANES else None
+
+
+def _stated(hdu: Hdu, tiled: bool) -> Stated | None:
+    keywords = Keywords(hdu.header)
+    checksum = str(keywords.get("CHECKSUM", "")).strip()
+    stated = Stated(
+        _sum_in(keywords.get("DATASUM")),
+        word_sum(np.frombuffer(hdu.text, np.uint8)) if checksum else None,
+        _sum_in(keywords.get("ZDATASUM")) if tiled else None,
+        order_in(keywords.get(ORDER_CARD)),
+    )
+    return None if stated == Stated(None, None, None) else stated
+
+
+def _sum_in(value: Any) -> int | None:
+    text = str(value).strip()
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 10 else None
+
+
+def _pixel_type(header: fits.Header, bitpix: int, tiled: bool, path: str) -> PixelType:
+    if bitpix not in _BITPIX:
+        raise refusal(path, f"BITPIX is {bitpix}, which no FITS image has")
+    bscale = real(header, "BSCALE", path, 1.0)
+    if bscale == 0:
+        raise refusal(path, "BSCALE is 0, so every pixel has the same value")
+    blank = None
+    if bitpix > 0:
+        keyword = "ZBLANK" if tiled and "ZBLANK" in header else "BLANK"
+        blank = integer(header, keyword, path, None) if keyword in header else None
+        if blank is not None and not _representable(blank, bitpix):
+            blank = None
+    return _one_type(bitpix, bscale, real(header, "BZERO", path, 0.0), blank)
+
+
+#: One object for all frames that are alike: they are compared often.
+_one_type = functools.lru_cache(maxsize=64)(PixelType)
+
+
+def _representable(value: int, bitpix: int) -> bool:
+    low, high = (0, 255) if bitpix == 8 else (-(2 ** (bitpix - 1)), 2 ** (bitpix - 1) - 1)
+    return low <= value <= high
+
+
+def _is_tiled(header: fits.Header) -> bool:
+    return Keywords(header).get("ZIMAGE") is True and _extension(header) == "BINTABLE"
+
+
+def _extension(header: fits.Header) -> str:
+    """XTENSION; "IMAGE" for a primary header."""
+    return str(Keywords(header).get("XTENSION", "IMAGE")).strip()
+
+
+def _is_image(header: fits.Header, path: str) -> bool:
+    if _is_tiled(header):
+        z = "Z"
+    elif _extension(header) == "IMAGE" and Keywords(header).get("GROUPS") is not True:
+        z = ""
+    else:
+        return False
+    naxis = integer(header, z + "NAXIS", path)
+    if naxis not in (2, 3):
+        return False
+    for i in range(1, naxis + 1):
+        if integer(header, f"{z}NAXIS{i}", path) == 0:
+            raise refusal(path, f"the image has no pixels ({z}NAXIS{i} is 0)")
+    return True

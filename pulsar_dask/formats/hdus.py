@@ -1,0 +1,217 @@
+"""The HDUs of a FITS file: headers are read block by block, data never."""
+
+from __future__ import annotations
+
+import glob
+import gzip
+import os
+import re
+import stat
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+from astropy.io import fits
+
+from pulsar_dask.errors import DAMAGED, PulsarError, printable, reason, refusal
+from pulsar_dask.frames.keywords import shown
+from pulsar_dask.inputs.words import FITS_NAME
+
+BLOCK = 2880
+_CARD = 80
+_END = b"END".ljust(_CARD)
+_FIRST_READ = 5 * BLOCK  # holds most headers whole, so that a frame costs one read
+_LONGEST_HEADER = 1024 * BLOCK  # where a file without END is given up
+_MOST_HDUS = 1000  # among which the image has to be
+_MOST_BYTES = 2**62
+
+
+@dataclass(frozen=True)
+class Hdu:
+    """A header and where its data lie."""
+
+    index: int
+    header: fits.Header
+    offset: int
+    """First byte of the data."""
+    size: int
+    """Bytes of data, padding not included."""
+    text: bytes
+    """The header as it is in the file, padding included."""
+
+
+def most_expanded(size: int) -> int:
+    """Bytes that a .gz of `size` bytes may hold besides its image: raw frames shrink to a half,
+    what shrinks to a hundredth is made to fill a disk."""
+    return max(64_000_000, 100 * size)
+
+
+class Keywords:
+    """Values of an image header, then of the primary; a card that cannot be read gives its text."""
+
+    def __init__(self, *headers: fits.Header) -> None:
+        self.headers = headers
+
+    def get(self, keyword: str, default: Any = None) -> Any:
+        for header in self.headers:
+            if keyword in header:
+                try:
+                    value = header[keyword]
+                except (fits.VerifyError, ValueError):
+                    return _card_text(header.cards[keyword])
+                if isinstance(value, fits.card.Undefined):
+                    continue
+                return value
+        return default
+
+
+def _card_text(card: fits.Card) -> str:
+    """The value of a card that is not in form, as it is written; without the quotes of a text,
+    which programs write in UTF-8 or Latin-1."""
+    written = card._image[10:]  # `image` would refuse to give it
+    if text := re.match(r" *'((?:[^']|'')*)'", written):
+        written = text[1].replace("''", "'")
+    try:
+        return str(written.encode("latin-1").decode()).strip()
+    except UnicodeError:
+        return str(written).strip()
+
+
+def status_of(path: str) -> os.stat_result:
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if stat.S_ISDIR(status.st_mode):
+        raise refusal(path, "a folder, not a regular file", "name one file")
+    if not stat.S_ISREG(status.st_mode):
+        way_out = "remove it from the input; a list has a @ before its name, as in @<(ls *.fit)"
+        raise refusal(path, "not a regular file", way_out)
+    if status.st_size == 0:
+        raise refusal(path, "the file is empty")
+    return status
+
+
+def _unreadable(path: str, error: OSError) -> PulsarError:
+    """The error for a file that the system does not give."""
+    if isinstance(error, FileNotFoundError) and glob.has_magic(os.path.basename(path)):
+        return refusal(path, "no such file", "a mask is not taken here, name one file")
+    if isinstance(error, FileNotFoundError) and os.path.islink(path):
+        return refusal(path, "no such file behind this link", "remove it from the input")
+    return PulsarError(f"{printable(path)}: {printable(reason(error))}")
+
+
+class opened:
+    """Opens a file to read its bytes in order, through gzip where it begins as one."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __enter__(self) -> tuple[IO[bytes], bool]:
+        try:
+            raw = open(self.path, "rb", buffering=0)
+            zipped = raw.read(2) == b"\x1f\x8b"
+            raw.seek(0)
+        except OSError as error:
+            raise _unreadable(self.path, error) from error
+        self.files = [raw, gzip.GzipFile(fileobj=raw)] if zipped else [raw]
+        return self.files[-1], zipped  # type: ignore[return-value]
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        for file in reversed(self.files):
+            file.close()
+        if isinstance(error, (zlib.error, EOFError, OSError)):
+            raise refusal(self.path, f"cannot be read ({error})") from error
+
+
+def hdus_of(file: IO[bytes], path: str) -> Iterator[Hdu]:
+    position = 0
+    for index in range(_MOST_HDUS):
+        if isinstance(file, gzip.GzipFile) and position > most_expanded(os.path.getsize(path)):
+            raise refusal(path, f"no image in the first {position} bytes that it expands to")
+        text, offset = _header_text(file, position, path, index)
+        if text is None:
+            return
+        try:
+            header = fits.Header.fromstring(text[: _find_end(text, 0) + _CARD])
+        except Exception as error:  # astropy has no one class for what can be wrong
+            raise refusal(path, f"unreadable header ({error})") from error
+        size = _data_size(header, path)
+        yield Hdu(index, header, offset, size, text)
+        position = offset + -(-size // BLOCK) * BLOCK
+
+
+def _header_text(file: IO[bytes], position: int, path: str, index: int) -> tuple[bytes | None, int]:
+    """The header's blocks, and the byte after them."""
+    file.seek(position)
+    # to go back to the data's end, gzip would begin anew
+    step = BLOCK if isinstance(file, gzip.GzipFile) else _FIRST_READ
+    text, end = bytearray(), -1
+    while end < 0:
+        part = file.read(step)
+        text += part
+        if not text and not index:
+            raise refusal(path, "it holds nothing")
+        if not text or (index and not text.startswith(b"XTENSION")):
+            return None, 0  # the end of the file, or padding after the last HDU
+        if index == 0 and not text.startswith(b"SIMPLE  ="):
+            foreign = "remove it from the input; a folder's name takes its FITS files only"
+            raise refusal(path, "not a FITS file", DAMAGED if FITS_NAME.search(path) else foreign)
+        end = _find_end(text, max(0, len(text) - len(part) - _CARD))
+        if not part or len(text) > _LONGEST_HEADER:
+            raise refusal(path, f"the header of HDU {index} has no END card")
+    length = -(-(end + _CARD) // BLOCK) * BLOCK
+    return bytes(text[:length]), position + length
+
+
+def _find_end(text: bytes | bytearray, start: int) -> int:
+    start -= start % _CARD
+    while (found := text.find(_END, start)) >= 0:
+        if found % _CARD == 0:
+            return found
+        start = found + 1
+    return -1
+
+
+def _data_size(header: fits.Header, path: str) -> int:
+    naxis = integer(header, "NAXIS", path)
+    if not 0 <= naxis <= 999:
+        raise refusal(path, f"NAXIS is {naxis}")
+    lengths = [integer(header, f"NAXIS{i}", path) for i in range(1, naxis + 1)]
+    if any(n < 0 for n in lengths):
+        raise refusal(path, "an axis has a negative length")
+    if lengths and lengths[0] == 0 and Keywords(header).get("GROUPS") is True:
+        lengths[0] = 1  # random groups
+    elements = 1 if lengths else 0
+    for n in lengths:
+        elements *= n
+    count, more = integer(header, "GCOUNT", path, 1), integer(header, "PCOUNT", path, 0)
+    if count < 0 or more < 0:  # what follows would lie before this header
+        raise refusal(path, f"{'GCOUNT' if count < 0 else 'PCOUNT'} is negative")
+    size = abs(integer(header, "BITPIX", path)) // 8 * count * (more + elements)
+    if size > _MOST_BYTES:
+        raise refusal(path, "truncated, its header announces more bytes than any file has")
+    return int(size)
+
+
+_REQUIRED: Any = object()
+
+
+def integer(header: fits.Header, keyword: str, path: str, default: Any = _REQUIRED) -> Any:
+    value = Keywords(header).get(keyword)
+    if value is None and default is not _REQUIRED:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int):
+        what = "missing" if value is None else f"{shown(value)}, not a whole number"
+        raise refusal(path, f"{keyword} is {what}")
+    return value
+
+
+def real(header: fits.Header, keyword: str, path: str, default: float) -> float:
+    value = Keywords(header).get(keyword)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value - value != 0:
+        raise refusal(path, f"{keyword} is {shown(value)}, not a number")
+    return float(value)

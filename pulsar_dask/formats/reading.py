@@ -1,0 +1,230 @@
+"""From frames to the pixels of a tile, and what reading them holds."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import threading
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pulsar_dask.formats import openfiles
+from pulsar_dask.formats.holding import reading_holds
+from pulsar_dask.formats.ledger import Ledger
+from pulsar_dask.formats.openfiles import guarded
+from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.holds import Holds
+from pulsar_dask.frames.stack import stack_type, stored_alike
+from pulsar_dask.kernels.checksum import both_sums
+from pulsar_dask.kernels.ordersum import Sums
+from pulsar_dask.kernels.pixels import PixelType, Tile
+
+if TYPE_CHECKING:
+    from astropy.io import fits
+
+Array = np.ndarray[Any, Any]
+#: Of a tile, all of it.
+WHOLE = Tile(0, 0, 0, 0, 0)
+
+
+def read_tile(
+    frames: Sequence[Frame], tile: Tile, out: Array, *, counted: Tile | None = WHOLE
+) -> Array:
+    """Read one tile of all frames, as the pixels are stored.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        Of one shape and one stored type.
+    tile : Tile
+    out : ndarray, shape (frames, tile height, tile width), dtype of the stored pixels
+        Filled and returned; C-contiguous.
+    counted : Tile, optional
+        The part of the tile that this thread's ledger counts (see `counting`), by default all
+        of it; None for what is read more than once.
+
+    Raises
+    ------
+    PulsarError
+        A file cannot be read, is damaged, or has changed since it was scanned.
+    """
+    ledger = getattr(_COUNTING, "ledger", None) if counted is not None else None
+    part = tile if counted is None or counted is WHOLE else counted
+    done = 0
+    while done < len(frames):
+        run = _run(frames, done, whole=part == tile)
+        images = out[done : done + len(run)]
+        found = guarded(_read)(run[0], run, tile, images, ledger is not None and part == tile)
+        if ledger is not None and found is not None:
+            ledger.add_all([frame.path for frame in run], found.tolist(), images[0].nbytes)
+        elif ledger is not None:
+            for frame, image in zip(run, images, strict=True):
+                sums, count = sum_part(frame, tile, part, image)
+                ledger.add(frame.path, sums.words, count, sums.order)
+        done += len(run)
+    return out
+
+
+def _run(frames: Sequence[Frame], start: int, *, whole: bool) -> Sequence[Frame]:
+    """The next frames that are read in one go, at least one; more if a whole tile is counted."""
+    stored = frames[start].stored
+    end = start + 1
+    last = min(len(frames), start + stored.at_once) if whole else end
+    while end < last and type(frames[end].stored) is type(stored):
+        end += 1
+    return frames[start:end]
+
+
+def _read(first: Frame, frames: Sequence[Frame], tile: Tile, out: Array, sums: bool) -> Any:
+    return first.stored.read(frames, tile, out, sums=sums)
+
+
+def sum_part(frame: Frame, tile: Tile, part: Tile, image: Array) -> tuple[Sums, int]:
+    """Sums and number of the bytes of a part of a tile, as a FITS image would hold them."""
+    rows, columns = frame.shape[-2:]
+    y, x = part.y - tile.y, part.x - tile.x
+    inner = image[y : y + part.height, x : x + part.width]
+    start = ((part.plane * rows + part.y) * columns + part.x) * image.itemsize
+    data = inner.reshape(-1) if part.width == columns else inner
+    return both_sums(data.view(np.uint8), start, step=columns * image.itemsize), inner.nbytes
+
+
+_COUNTING = threading.local()
+
+
+def count_into(ledger: Ledger | None) -> None:
+    """From here on a ledger takes the sums of what this thread reads, by path."""
+    _COUNTING.ledger = ledger
+
+
+@contextlib.contextmanager
+def counting(ledger: Ledger | None) -> Iterator[None]:
+    """`count_into` for a while."""
+    before = getattr(_COUNTING, "ledger", None)
+    count_into(ledger)
+    try:
+        yield
+    finally:
+        count_into(before)
+
+
+def read_values(
+    frames: Sequence[Frame],
+    tile: Tile,
+    dtype: np.dtype[Any],
+    out: Array | None = None,
+    *,
+    counted: Tile | None = WHOLE,
+) -> Array:
+    """Read one tile of all frames as values: scaling applied, missing values NaN.
+
+    `counted` is as for `read_tile`.
+
+    Returns
+    -------
+    ndarray, shape (frames, tile height, tile width)
+        Of `dtype`, which must hold every frame's `PixelType.native` exactly.
+    """
+    if out is None:
+        out = np.empty((len(frames), *tile.shape), dtype)
+    stored: Array = np.empty(0)
+    for frame, image in zip(frames, out, strict=True):
+        if stored.dtype != frame.pixels.stored or not stored.size:
+            stored = np.empty((1, *tile.shape), frame.pixels.stored)
+        image[...] = to_values(read_tile([frame], tile, stored, counted=counted)[0], frame.pixels)
+    return out
+
+
+def to_values(stored: Array, pixels: PixelType) -> Array:
+    """Values of stored pixels, of dtype `pixels.native`; missing ones are NaN."""
+    native = stored.astype(stored.dtype.newbyteorder("="))
+    if pixels.scaled:
+        values = native.astype(np.float64)
+        with np.errstate(over="ignore"):
+            values *= pixels.bscale
+            values += pixels.bzero
+    elif pixels.other_sign:
+        unsigned = np.dtype(f"u{native.itemsize}")
+        flipped = native.view(unsigned) ^ unsigned.type(1 << (8 * native.itemsize - 1))
+        # as integers first: float64 does not hold every 64-bit integer plus its offset
+        other = flipped.view(f"{'i' if pixels.bitpix == 8 else 'u'}{native.itemsize}")
+        values = other.astype(pixels.native, copy=False)
+    else:
+        values = native.astype(pixels.native, copy=False)
+    if pixels.blank is not None:
+        values[native == pixels.blank] = np.nan
+    if pixels.floating or pixels.overflows:
+        values[np.isinf(values)] = np.nan
+    return values
+
+
+def conversion_bytes(pixels: PixelType) -> int:
+    """For each pixel, what `read_values` holds beside the values that it gives back: pixels as
+    stored, in native order, what `to_values` makes of these, and which are missing."""
+    size, native = pixels.stored.itemsize, pixels.native
+    held = 2 * size + (size if pixels.other_sign else 0)
+    if native.kind == "f" and (not pixels.floating or pixels.scaled):
+        held += native.itemsize
+    return held + (1 if pixels.floating or pixels.overflows or pixels.blank is not None else 0)
+
+
+def close_files() -> None:
+    """Close the files kept open for reading, and drop the scratch file."""
+    openfiles.close_kept()
+
+
+def read_header(frame: Frame) -> fits.Header:
+    """The image header of a frame as it would be were it not compressed, with the cards
+    of the primary header that it lacks."""
+    return frame.stored.header(frame)
+
+
+_LOCAL = threading.local()
+
+
+def thread_buffer(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """An array that this thread uses again for each tile: new memory costs a page fault for
+    every 4 kB, as much as the reading itself. Its content is the last tile's."""
+    size = math.prod(shape) * dtype.itemsize
+    held: dict[str, Array] = _LOCAL.__dict__.setdefault("buffers", {})
+    if name not in held or held[name].size < size:
+        held.pop(name, None)
+        held[name] = np.empty(size, np.uint8)
+    return held[name][:size].view(dtype).reshape(shape)
+
+
+def drop_buffers() -> None:
+    """Forget the buffers of all threads; those in use live on until they are not."""
+    global _LOCAL
+    _LOCAL = threading.local()
+
+
+def read_stack(tile: Tile, frames: Sequence[Frame]) -> tuple[Array, PixelType]:
+    """One tile of a stack, and how its pixels are held; see `stack_type`.
+
+    Returns
+    -------
+    stack : ndarray, shape (frames, tile height, tile width)
+        In this thread's buffer: the next call overwrites it.
+    pixels : PixelType
+    """
+    pixels, shape = stack_type(frames), (len(frames), *tile.shape)
+    if stored_alike(frames):
+        return read_tile(frames, tile, thread_buffer("stack", shape, pixels.stored)), pixels
+    values = np.dtype("f8")
+    return read_values(frames, tile, values, out=thread_buffer("stack", shape, values)), pixels
+
+
+def stack_holds(frames: Sequence[Frame]) -> Holds:
+    """What reading a tile of a stack holds; see `read_stack`."""
+    kept = Holds({"frames": len(frames) * stack_type(frames).stored.itemsize})
+    reading = reading_holds(frames) if stored_alike(frames) else values_holds(frames)
+    return kept + reading
+
+
+def values_holds(frames: Sequence[Frame]) -> Holds:
+    """What reading a tile of some frames as values holds beside these."""
+    most = max(conversion_bytes(frame.pixels) for frame in frames)
+    return reading_holds(frames) + Holds({"conversion": most}).passing

@@ -1,0 +1,104 @@
+"""From a path to its frames: which format it is of is asked here, and nowhere else."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import warnings
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, cast
+
+from astropy.utils.exceptions import AstropyWarning
+
+from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.formats.hdus import status_of
+from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.planes import PLANES
+from pulsar_dask.inputs.find import Inputs
+
+
+class Format(NamedTuple):
+    """A format that files can be of."""
+
+    ending: str
+    """That a path has, small letters; what has another is not asked about."""
+    module: str
+    """The file of this room that knows it, a `Scanner`: loaded when such a path comes."""
+
+
+class Scanner(Protocol):
+    """What a module of a format has."""
+
+    def recognise(self, path: str) -> bool:
+        """Whether a path is of this format."""
+
+    def scan(self, path: str) -> list[Frame]:
+        """The frames there, as their headers describe them; no pixel is read.
+
+        Raises
+        ------
+        PulsarError
+            They cannot be read, or are damaged.
+        """
+
+
+#: In the order in which they are asked; the last one takes, or refuses, whatever comes.
+FORMATS = (Format(".zarr", "zarr"), Format("", "fitsfile"))
+
+
+def scan_frame(path: str | os.PathLike[str]) -> Frame:
+    """What the headers of a file say of its first image.
+
+    In a FITS file that is the first HDU with 2 axes, or 3 (planes, Y, X): primary, IMAGE
+    extension or tile-compressed. Keywords that it lacks are looked for in the primary
+    header. The file may be gzipped.
+
+    Raises
+    ------
+    PulsarError
+        The file cannot be read, is not FITS, is damaged or holds no image.
+    """
+    path = os.path.abspath(path)
+    status_of(path)  # a folder has more than one
+    return _frames_of(path)[0]
+
+
+def scan_frames(paths: Sequence[str]) -> list[Frame]:
+    """`scan_frame` of each path, in order; of a Zarr store all its frames."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AstropyWarning)
+        return [frame for path in paths for frame in _frames_of(os.path.abspath(path))]
+
+
+def scan_inputs(inputs: Inputs) -> tuple[list[Frame], list[Frame]]:
+    """Frames of what a user named, and planes of masters that lie among them, to be passed over.
+
+    Raises
+    ------
+    PulsarError
+        As for `scan_frame`; or planes were named, or there is nothing else.
+    """
+    frames = scan_frames(inputs.paths)
+    planes = [frame for frame in frames if frame.plane]
+    refuse_planes(planes if len(planes) == len(frames) else [])
+    refuse_planes([frame for frame in planes if frame.path in inputs.explicit])
+    return [frame for frame in frames if not frame.plane], planes
+
+
+def refuse_planes(frames: Sequence[Frame]) -> None:
+    """Refuse what is a plane of a master where an image is asked for."""
+    for frame in frames:
+        if frame.plane:
+            raise PulsarError(
+                f"{printable(frame.path)}: no image, it holds what is beside one in a master "
+                f"({frame.plane}: {PLANES[frame.plane].words}); name the master"
+            )
+
+
+def _frames_of(path: str) -> list[Frame]:
+    for ending, module in FORMATS:
+        if path.lower().endswith(ending):
+            known = cast(Scanner, importlib.import_module(f"{__package__}.{module}"))
+            if known.recognise(path):
+                return known.scan(path)
+    raise AssertionError("the last format takes all paths")

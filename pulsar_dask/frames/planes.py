@@ -1,0 +1,68 @@
+"""Planes: what there can be of each pixel of a product. A new one is a line of `PLANES`."""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Values of one kind for each pixel of an image."""
+
+    name: str
+    dtype: str = "float64"
+    """NumPy's name of the type, which ends in its bits; that is not loaded for the help."""
+    leading: tuple[int, ...] = ()
+    """Lengths of axes before those of the image: the frames of a cube."""
+    words: str = ""
+    """What it holds."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes for each pixel of the image."""
+        bits = int(self.dtype.lstrip("abcdefghijklmnopqrstuvwxyz"))
+        return math.prod(self.leading) * bits // 8
+
+
+#: What every layer of a master has, and what it can have beside that, by name.
+IMAGE = Plane("image")
+PLANES: Mapping[str, Plane] = {
+    plane.name: plane for plane in (Plane("count", "int32", words="how many values were used"),)
+}
+
+
+def wanted_planes(wanted: str | Iterable[str] | None) -> tuple[str, ...]:
+    """The names of planes as users name them: one, several (also in one text, with commas), none,
+    or all.
+
+    Raises
+    ------
+    ValueError
+        There is no such plane.
+    """
+    given = wanted.replace(" ", "").split(",") if isinstance(wanted, str) and wanted else wanted
+    try:
+        names = list(given or ())
+    except TypeError:
+        names = [given]  # type: ignore[list-item]
+    for name in names:
+        if not isinstance(name, str) or name not in (*PLANES, "all"):
+            known = ", ".join(PLANES)
+            raise ValueError(f"{reprlib.repr(name)} is none of {known}; all takes each of them")
+    return tuple(PLANES) if "all" in names else tuple(dict.fromkeys(names))
+
+
+def planes_of(names: Sequence[str]) -> tuple[Plane, ...]:
+    """The planes of some names, of which the first is "image".
+
+    Raises
+    ------
+    ValueError
+        There is no such plane.
+    """
+    if unknown := [name for name in names[1:] if name not in PLANES]:
+        raise ValueError(f"{unknown[0]!r} is no plane: {', '.join(PLANES)}")
+    return IMAGE, *(PLANES[name] for name in names[1:])

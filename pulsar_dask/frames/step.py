@@ -1,0 +1,127 @@
+"""What was done to make a master, as data: to the text of a HISTORY card and back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pulsar_dask.errors import count
+
+Method = tuple[str, tuple[tuple[str, float], ...]]
+"""Name and parameters of a way to combine frames."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step.
+
+    >>> str(Step("combine", (("median", ()), 20)))
+    'median of 20 frames'
+    >>> Step.read("minus the constant 100")
+    Step(verb='minus number', args=(100.0,))
+    >>> Step.read("turned upside down") is None
+    True
+    """
+
+    verb: str
+    """One of `FORMS`."""
+    args: tuple[Any, ...] = ()
+
+    def __str__(self) -> str:
+        """As it stands in a HISTORY card."""
+        form = FORMS[self.verb]
+        words = (*(write(arg) for write, arg in zip(form.write, self.args, strict=True)), "")
+        return "".join(a + b for a, b in zip(form.parts, words, strict=True))
+
+    @staticmethod
+    def read(text: str) -> Step | None:
+        """The step that a text tells of; None where it is not known here."""
+        for verb, form in FORMS.items():
+            if match := form.pattern.fullmatch(text):
+                found = zip(form.read, match.groups(), strict=True)
+                return Step(verb, tuple(read(word) for read, word in found))
+        return None
+
+
+def number_text(number: float) -> str:
+    """A number as short as it can be and be read back exactly.
+
+    >>> number_text(100.0), number_text(0.1)
+    ('100', '0.1')
+    """
+    return repr(float(number)).removesuffix(".0")
+
+
+def _method_text(method: Method) -> str:
+    """A method with its parameters: without them it could not be done again."""
+    name, parameters = method
+    return " ".join([name, *(f"{key}={number_text(value)}" for key, value in parameters)])
+
+
+def _read_method(text: str) -> Method:
+    name, *parameters = text.split(" ")
+    pairs = (parameter.partition("=")[::2] for parameter in parameters)
+    return name, tuple((key, float(value)) for key, value in pairs)
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a step is spelled: the words of its arguments in their places."""
+
+    template: str
+    write: tuple[Callable[[Any], str], ...] = ()
+    read: tuple[Callable[[str], Any], ...] = ()
+    words: tuple[str, ...] = ()
+    """What each word may look like."""
+
+    @property
+    def parts(self) -> list[str]:
+        """What stands around the words."""
+        return self.template.split("{}")
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        parts = map(re.escape, self.parts)
+        words = (*(f"({word})" for word in self.words), "")
+        return re.compile("".join(a + b for a, b in zip(parts, words, strict=True)), re.DOTALL)
+
+
+_NUMBER = r"[-+.0-9e]+|inf|nan"
+_METHOD = r"[a-z][a-z0-9_]*(?: [a-z]+=[-+.0-9e]+)*"
+_FRAMES = r"[0-9]+ frames?"
+
+
+def _frames(n: int) -> str:
+    return count(n, "frame")
+
+
+def _first_number(text: str) -> int:
+    return int(text.split(" ")[0])
+
+
+def _pixels(n: int) -> str:
+    return count(n, "pixel")
+
+
+#: All steps that there are, those of version 0.1 as it spelled them. A text is read by the first
+#: that fits it.
+FORMS: dict[str, Form] = {
+    "combine": Form(
+        "{} of {}", (_method_text, _frames), (_read_method, _first_number), (_METHOD, _FRAMES)
+    ),
+    "minus number": Form("minus the constant {}", (number_text,), (float,), (_NUMBER,)),
+    "minus combined": Form(
+        "minus {}, the {} of {}",
+        (str, _method_text, _frames),
+        (str, _read_method, _first_number),
+        (".+", _METHOD, _FRAMES),
+    ),
+    "minus": Form("minus {}", (str,), (str,), (".+",)),
+    "correct": Form(
+        "{} of {} corrected", (_pixels, str), (_first_number, str), ("[0-9]+ pixels?", ".+")
+    ),
+    "from top": Form("rows of the list counted from the top"),
+    "scale": Form("each frame scaled to a median of {}", (number_text,), (float,), (_NUMBER,)),
+}

@@ -1,0 +1,59 @@
+"""One file under two names, as it may be among many."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from typing import Literal
+
+from pulsar_dask.inputs.words import file_number, same_file, sequence_siblings
+
+
+class Same:
+    """A path, to be compared with many others as `spec.same_file` does."""
+
+    def __init__(self, path: str) -> None:
+        self.path = os.path.realpath(path)
+        self._text = os.path.normcase(self.path)
+        self._number = file_number(path)
+        self._sequence = sequence_siblings(self.path)
+
+    def relation(self, other: str) -> Literal["file", "sequence"] | None:
+        """Whether another path is this file, be it by a hard link, or one of its sequence."""
+        if self._number is not None and self._number == file_number(other):
+            return "file"
+        real = os.path.realpath(other)
+        if self._text == os.path.normcase(real):
+            return "file"
+        return "sequence" if self._is_sibling(real) else None
+
+    def is_file(self, other: str) -> bool:
+        """Whether another path is this file, be it by a hard link."""
+        return self.relation(other) == "file"
+
+    def is_name(self, other: str) -> bool:
+        """Whether another path is this very name of the file: a hard link is not."""
+        if not self.is_file(other):
+            return False
+        real = os.path.realpath(other)
+        (folder, name), (there, theirs) = os.path.split(self.path), os.path.split(real)
+        return _plain(name) == _plain(theirs) and same_file(folder, there)
+
+    def _is_sibling(self, real: str) -> bool:
+        if self._sequence is None or (theirs := sequence_siblings(real)) is None:
+            return False
+        (folder, *mine), (there, *their) = self._sequence, theirs
+        if mine != their and ([*map(_plain, mine)] != [*map(_plain, their)] or _tells_case(real)):
+            return False
+        return folder == there or same_file(folder, there)
+
+
+def _plain(text: object) -> str:
+    """A name without what some file systems do not tell apart."""
+    return unicodedata.normalize("NFC", str(text)).casefold()
+
+
+def _tells_case(path: str) -> bool:
+    """Whether a file's folder tells upper from lower case."""
+    folder, name = os.path.split(path)
+    return file_number(os.path.join(folder, name.swapcase())) != file_number(path)

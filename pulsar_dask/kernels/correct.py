@@ -1,0 +1,287 @@
+"""Listed pixels replaced by the mean of their good neighbours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pulsar_dask.kernels.highest import AT_ONCE
+from pulsar_dask.kernels.pixels import Tile
+
+Array = np.ndarray[Any, Any]
+#: Values of listed pixels, over all frames, that are replaced together; what that holds.
+_CORRECTED_AT_ONCE = 65_536
+CORRECTION_BYTES = 80 * _CORRECTED_AT_ONCE
+#: Bytes for each pixel of one frame's window in which the nearest values are looked for.
+NEAREST_BYTES = 6
+#: Bytes that each pixel of a list takes while it is read, when each may be there twice: all, and
+#: all in order. Then a place and its ring.
+LIST_BYTES, DEFECT_BYTES = 34, 8 + 4
+
+
+@dataclass(frozen=True)
+class Defects:
+    """Listed pixels of an image, with what each one takes its value from."""
+
+    shape: tuple[int, int]
+    """(y, x) of the image."""
+    places: Array
+    """y * columns + x of each, int64, ascending."""
+    rings: Array
+    """How many steps away the nearest pixels are that are not listed; 0: there are none."""
+    step: int
+    """1, or 2 on a Bayer sensor, where a neighbour of the same colour is two pixels away."""
+
+    @property
+    def reach(self) -> int:
+        """Pixels around a tile that correcting it may need."""
+        return int(self.rings.max(initial=0)) * self.step
+
+
+def find_rings(places: Array, shape: tuple[int, ...], *, bayer: bool) -> Defects:
+    """Work out for each listed pixel the ring of neighbours that holds one not listed."""
+    rows, columns = shape[-2:]
+    step = 2 if bayer else 1
+    rings = np.zeros(len(places), np.int32)
+    # where a colour is listed whole, there is nothing to look for
+    parts = [slice(i, i + AT_ONCE) for i in range(0, len(places), AT_ONCE)]
+    cells = step * step
+    listed = np.zeros(cells, np.int64)
+    for part in parts:
+        listed += np.bincount(_colours(places[part], columns, step), minlength=cells)
+    size = [len(range(dy, rows, step)) * len(range(dx, columns, step)) for dy, dx in _cells(step)]
+    whole = listed == size
+    for part in parts:
+        colour = _colours(places[part], columns, step)
+        open_ = part.start + np.flatnonzero(~whole[colour])
+        _find_rings(places, (rows, columns), step, open_, rings)
+    return Defects((rows, columns), places, rings, step)
+
+
+def _find_rings(
+    places: Array, shape: tuple[int, int], step: int, open_: Array, rings: Array
+) -> None:
+    """Put in the rings of some of the places."""
+    rows, columns = shape
+    ring = 0
+    while len(open_) and ring * step <= max(rows, columns):
+        ring += 1
+        y, x = np.divmod(places[open_], columns)
+        found = np.zeros(len(open_), bool)
+        for dy, dx in ring_offsets(ring):
+            ny, nx = y + dy * step, x + dx * step
+            inside = (ny >= 0) & (ny < rows) & (nx >= 0) & (nx < columns)
+            found |= inside & ~_contains(places, ny * columns + nx)
+        rings[open_[found]] = ring
+        open_ = open_[~found]
+
+
+def _cells(step: int) -> list[tuple[int, int]]:
+    return [(dy, dx) for dy in range(step) for dx in range(step)]
+
+
+def _colours(places: Array, columns: int, step: int) -> Array:
+    """Index of each pixel's colour, in the order of `_cells`."""
+    y, x = np.divmod(places, columns)
+    index: Array = y % step * step + x % step
+    return index
+
+
+def ring_offsets(ring: int) -> list[tuple[int, int]]:
+    """(dy, dx) of the pixels at Chebyshev distance `ring`, row by row."""
+    span = range(-ring, ring + 1)
+    if ring == 0:
+        return [(0, 0)]
+    return [(dy, dx) for dy in span for dx in (span if abs(dy) == ring else (-ring, ring))]
+
+
+def _contains(sorted_places: Array, wanted: Array) -> Array:
+    if not len(sorted_places):
+        return np.zeros(len(wanted), bool)
+    at = np.searchsorted(sorted_places, wanted)
+    at[at == len(sorted_places)] = 0
+    found: Array = sorted_places[at] == wanted
+    return found
+
+
+def correct(
+    window: Array, origin: tuple[int, int], defects: Defects, inner: Tile
+) -> tuple[Array, Array]:
+    """Replace listed pixels by the mean of their good neighbours, in place.
+
+    Parameters
+    ----------
+    window : ndarray of float64, shape (frames, height, width)
+        Values of a tile and `Defects.reach` pixels or more around it, as far as the image
+        goes; missing ones NaN.
+    origin : (int, int)
+        Row and column of the window's first pixel in the image.
+    defects : Defects
+    inner : Tile
+        The tile; only its pixels are replaced.
+
+    Returns
+    -------
+    frames, places : ndarray of int64, shape (n,)
+        Values that were left as they are, since the window holds no good neighbour of
+        theirs: index of the frame, place in the image.
+    """
+    columns = defects.shape[1]
+    first = np.searchsorted(defects.places, inner.y * columns)
+    last = np.searchsorted(defects.places, (inner.y + inner.height) * columns)
+    # A new value comes from pixels that are not listed, so that they can be replaced in turns.
+    step = max(1, _CORRECTED_AT_ONCE // len(window))
+    stays = [
+        _correct(window, origin, defects, inner, slice(start, min(start + step, last)))
+        for start in range(first, last, step)
+    ]
+    if not stays:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    frames, places = map(np.concatenate, zip(*stays, strict=True))
+    order = np.argsort(frames, kind="stable")
+    return frames[order], places[order]
+
+
+def _correct(
+    window: Array, origin: tuple[int, int], defects: Defects, inner: Tile, some: slice
+) -> tuple[Array, Array]:
+    """`correct` for some of the listed pixels."""
+    y, x = np.divmod(defects.places[some], defects.shape[1])
+    rings = defects.rings[some]
+    here = (x >= inner.x) & (x < inner.x + inner.width)
+    y, x, rings = y[here], x[here], rings[here]
+    frames, height, width = window.shape
+    flat = window.reshape(frames, -1)
+    target = (y - origin[0]) * width + (x - origin[1])
+    new = np.full((frames, len(target)), np.nan)
+    for ring in np.unique(rings[rings > 0]):
+        those = np.flatnonzero(rings == ring)
+        total, count = _ring_sums(flat, (height, width), origin, defects, y[those], x[those], ring)
+        new[:, those] = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    # a frame in which all of them are missing takes the next wider ring
+    missing = np.isnan(new) & (rings > 0)
+    for one in np.flatnonzero(missing.any(axis=1)):
+        left = np.flatnonzero(missing[one])
+        new[one, left] = nearest(window[one], origin, defects, y[left], x[left])
+    frame, n = np.nonzero(np.isnan(new))
+    new[frame, n] = flat[frame, target[n]]
+    flat[:, target] = new
+    return frame, y[n] * defects.shape[1] + x[n]
+
+
+def nearest(values: Array, origin: tuple[int, int], defects: Defects, y: Array, x: Array) -> Array:
+    """For some listed pixels of one frame the mean of the nearest ring that holds a value.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (height, width)
+        Of a window of the image, missing ones NaN.
+    origin : (int, int)
+        Row and column of the window's first pixel in the image.
+    defects : Defects
+    y, x : ndarray of int64, shape (n,)
+        Rows and columns in the image.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        NaN where no ring that the window shows whole, as far as the image goes, holds a value.
+    """
+    good = ~np.isnan(values)
+    (height, width), columns, step = values.shape, defects.shape[1], defects.step
+    first, last = np.searchsorted(
+        defects.places, [origin[0] * columns, (origin[0] + height) * columns]
+    )
+    for start in range(first, last, AT_ONCE):
+        ly, lx = np.divmod(defects.places[start : min(start + AT_ONCE, last)], columns)
+        here = (lx >= origin[1]) & (lx < origin[1] + width)
+        good[ly[here] - origin[0], lx[here] - origin[1]] = False
+    new = np.full(len(y), np.nan)
+    wy, wx = y - origin[0], x - origin[1]
+    for dy, dx in _cells(step):
+        some = np.flatnonzero((wy % step == dy) & (wx % step == dx))
+        lattice = good[dy::step, dx::step]
+        if not len(some) or not lattice.any():
+            continue
+        shown = np.full(len(some), max(lattice.shape))
+        for at, start, length, whole in zip((wy, wx), origin, values.shape, defects.shape,
+                                            strict=True):  # fmt: skip
+            if start > 0:
+                shown = np.minimum(shown, at[some] // step)
+            if start + length < whole:
+                shown = np.minimum(shown, (length - 1 - at[some]) // step)
+        rings = _nearest_rings(lattice, wy[some] // step, wx[some] // step, shown)
+        for ring in np.unique(rings[rings > 0]):
+            of_ring = some[rings == ring]
+            each = max(1, _CORRECTED_AT_ONCE // (8 * int(ring)))
+            for begin in range(0, len(of_ring), each):
+                n = of_ring[begin : begin + each]
+                new[n] = _ring_means(values, good, int(ring), step, wy[n], wx[n])
+    return new
+
+
+def _nearest_rings(good: Array, y: Array, x: Array, most: Array) -> Array:
+    """The nearest ring of each place that holds a good pixel, up to `most`; 0: there is none."""
+    rows, columns = good.shape
+    above = np.zeros((rows + 1, columns + 1), np.int32)
+    """Good pixels above and to the left."""
+    np.cumsum(good, axis=0, dtype=np.int32, out=above[1:, 1:])
+    np.cumsum(above, axis=1, out=above)
+
+    def holds(ring: Array) -> Array:
+        top, bottom = np.maximum(y - ring, 0), np.minimum(y + ring + 1, rows)
+        left, right = np.maximum(x - ring, 0), np.minimum(x + ring + 1, columns)
+        count = above[bottom, right] - above[top, right] - above[bottom, left] + above[top, left]
+        found: Array = count > 0
+        return found
+
+    low, high = np.zeros(len(y), np.int64), most.astype(np.int64)  # none in low; some in high
+    none = ~holds(high)
+    while (high - low > 1).any():
+        middle = (low + high) // 2
+        inside = holds(middle)
+        low, high = np.where(inside, low, middle), np.where(inside, middle, high)
+    high[none] = 0
+    return high
+
+
+def _ring_means(values: Array, good: Array, ring: int, step: int, y: Array, x: Array) -> Array:
+    """Means of the good pixels on rings, added in the order of the image."""
+    height, width = values.shape
+    dy, dx = step * np.array(ring_offsets(ring)).T
+    ny, nx = dy[:, None] + y, dx[:, None] + x
+    use = (ny >= 0) & (ny < height) & (nx >= 0) & (nx < width)
+    at = np.where(use, ny * width + nx, 0)
+    use &= good.reshape(-1)[at]
+    value = np.where(use, values.reshape(-1)[at], 0.0)
+    means: Array = np.cumsum(value, axis=0)[-1] / np.count_nonzero(use, axis=0)
+    return means
+
+
+def _ring_sums(
+    flat: Array,
+    size: tuple[int, int],
+    origin: tuple[int, int],
+    defects: Defects,
+    y: Array,
+    x: Array,
+    ring: int,
+) -> tuple[Array, Array]:
+    """Sum and number of the good neighbours on a ring, in the order of the image."""
+    height, width = size
+    rows, columns = defects.shape
+    total = np.zeros((len(flat), len(y)))
+    count = np.zeros((len(flat), len(y)), np.int64)
+    for dy, dx in ring_offsets(int(ring)):
+        ny, nx = y + dy * defects.step, x + dx * defects.step
+        wy, wx = ny - origin[0], nx - origin[1]
+        good = (ny >= 0) & (ny < rows) & (nx >= 0) & (nx < columns)
+        good &= (wy >= 0) & (wy < height) & (wx >= 0) & (wx < width)
+        good &= ~_contains(defects.places, ny * columns + nx)
+        value = flat[:, np.where(good, wy * width + wx, 0)]
+        use = good & ~np.isnan(value)
+        total += np.where(use, value, 0.0)
+        count += use
+    return total, count

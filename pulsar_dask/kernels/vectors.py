@@ -1,0 +1,338 @@
+"""Vectors of integers in Numba: what an instruction of the processor works on.
+
+Numba leaves it to its compiler to find out which loops work on vectors, and that fails or pays
+for its doubts where a loop is short and several rows may overlap: a comparator of the selection
+network took ten times as long as its loads and stores. So the kernels of `compiled` say what
+they mean. A vector has 64 bytes, one register of AVX-512; the compiler splits it where registers
+are smaller (AVX2, SSE, NEON).
+
+`llvmlite` is Numba's own way to its compiler and private, but nothing public says "a vector of
+these": it is used here alone.
+
+Numba's cache does not see that this file has changed: touch those that use it (`compiled`).
+
+Long: a lexicon; each instruction takes the lines in which Numba is told of one.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
+
+BYTES = 64
+
+
+class Vector(types.Type):  # type: ignore[misc]
+    """`BYTES` bytes of signed integers."""
+
+    def __init__(self, dtype: Any) -> None:
+        self.dtype = dtype
+        self.lanes = 8 * BYTES // dtype.bitwidth
+        super().__init__(name=f"Vector({dtype})")
+
+
+@register_model(Vector)
+class _Model(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, vector: Any) -> None:
+        super().__init__(manager, vector, _llvm_type(vector))
+
+
+def _llvm_type(vector: Any, bits: int | None = None) -> Any:
+    return ir.VectorType(ir.IntType(bits or vector.dtype.bitwidth), vector.lanes)
+
+
+# --- memory ------------------------------------------------------------------------------
+
+
+@intrinsic
+def lanes(typingctx: Any, x: Any) -> Any:
+    """Elements of a vector of an array's type."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return context.get_constant(types.intp, Vector(x.dtype).lanes)
+
+    return types.intp(x), codegen
+
+
+@intrinsic
+def load(typingctx: Any, x: Any, i: Any, j: Any) -> Any:
+    """x[i, j], x[i, j + 1], … of a C-contiguous array of two dimensions; without a check."""
+    vector = Vector(x.dtype)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        at = _address(context, builder, x, *args)
+        return _load(builder, at, _llvm_type(vector), x.dtype)
+
+    return vector(x, types.intp, types.intp), codegen
+
+
+@intrinsic
+def load_as(typingctx: Any, x: Any, i: Any, j: Any, like: Any, swap: Any) -> Any:
+    """`load`, widened to the type of the array `like`; `swap`: from the other byte order."""
+    vector = Vector(like.dtype)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        stored = _llvm_type(vector, x.dtype.bitwidth)
+        at = _address(context, builder, x, *args[:3])
+        value = _load(builder, at, stored, x.dtype)
+        if x.dtype.bitwidth > 8:
+            swapped = _call(builder, "bswap", stored, value)
+            value = builder.select(args[4], swapped, value)
+        if x.dtype.bitwidth == like.dtype.bitwidth:
+            return value
+        extend = builder.sext if x.dtype.signed else builder.zext
+        return extend(value, _llvm_type(vector))
+
+    return vector(x, types.intp, types.intp, like, types.boolean), codegen
+
+
+@intrinsic
+def prefetch(typingctx: Any, x: Any, i: Any, j: Any) -> Any:
+    """Have x[i, j] brought into the L2 cache; it may lie behind the end."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        at = _address(context, builder, x, *args)
+        name = "llvm.prefetch"
+        number = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [at.type, number, number, number])
+        function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+        builder.call(function, [at, *(ir.Constant(number, n) for n in (0, 2, 1))])
+        return context.get_dummy_value()
+
+    return types.void(x, types.intp, types.intp), codegen
+
+
+@intrinsic
+def store(typingctx: Any, x: Any, i: Any, j: Any, vector: Any) -> Any:
+    """Into x[i, j], x[i, j + 1], …; without a check."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        *place, value = args
+        _store(builder, _address(context, builder, x, *place), value, x.dtype)
+        return context.get_dummy_value()
+
+    return types.void(x, types.intp, types.intp, vector), codegen
+
+
+@intrinsic
+def fill(typingctx: Any, x: Any, value: Any) -> Any:
+    """A value in all lanes of a vector of an array's type."""
+    vector = Vector(x.dtype)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _splat(builder, args[1], _llvm_type(vector))
+
+    return vector(x, x.dtype), codegen
+
+
+def _address(context: Any, builder: Any, x: Any, array: Any, i: Any, j: Any) -> Any:
+    array = context.make_array(x)(context, builder, array)
+    start = builder.bitcast(array.data, ir.IntType(8).as_pointer())
+    pitch = builder.extract_value(array.strides, 0)
+    size = ir.Constant(j.type, x.dtype.bitwidth // 8)
+    return builder.gep(start, [builder.add(builder.mul(i, pitch), builder.mul(j, size))])
+
+
+def _load(builder: Any, at: Any, type_: Any, dtype: Any) -> Any:
+    at = builder.bitcast(at, type_.as_pointer())
+    return builder.load(at, align=dtype.bitwidth // 8)
+
+
+def _store(builder: Any, at: Any, value: Any, dtype: Any) -> None:
+    at = builder.bitcast(at, value.type.as_pointer())
+    builder.store(value, at, align=dtype.bitwidth // 8)
+
+
+def _splat(builder: Any, value: Any, type_: Any) -> Any:
+    undefined = ir.Constant(type_, ir.Undefined)
+    first = ir.Constant(ir.VectorType(ir.IntType(32), type_.count), None)
+    one = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(one, undefined, first)
+
+
+# --- arithmetic --------------------------------------------------------------------------
+
+
+def _call(builder: Any, name: str, type_: Any, *args: Any, result: Any = None) -> Any:
+    """Call an LLVM intrinsic of a vector type."""
+    name = f"llvm.{name}.v{type_.count}i{type_.element.width}"
+    function = builder.module.globals.get(name)
+    if function is None:
+        kind = ir.FunctionType(result or type_, [a.type for a in args])
+        function = ir.Function(builder.module, kind, name)
+    return builder.call(function, args)
+
+
+def _lane_by_lane(operation: Any) -> Any:
+    """An intrinsic of two vectors from what builds it."""
+
+    def define(typingctx: Any, a: Any, b: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return operation(builder, *args)
+
+        return a(a, b), codegen
+
+    return intrinsic(define)
+
+
+minimum = _lane_by_lane(lambda builder, a, b: _call(builder, "smin", a.type, a, b))
+maximum = _lane_by_lane(lambda builder, a, b: _call(builder, "smax", a.type, a, b))
+#: In lanes where it is so -1, else 0.
+at_most = _lane_by_lane(lambda builder, a, b: _mask(builder, "<=", a, b))
+equal = _lane_by_lane(lambda builder, a, b: _mask(builder, "==", a, b))
+
+
+def _mask(builder: Any, comparison: str, a: Any, b: Any) -> Any:
+    return builder.sext(builder.icmp_signed(comparison, a, b), a.type)
+
+
+def _operator(symbol: Any, operation: Any) -> None:
+    @type_callable(symbol)
+    def typer(context: Any) -> Any:
+        def of(a: Any, b: Any) -> Any:
+            return a if isinstance(a, Vector) and a == b else None
+
+        return of
+
+    @lower_builtin(symbol, Vector, Vector)
+    def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return operation(builder, *args)
+
+
+_operator(operator.add, lambda builder, a, b: builder.add(a, b))
+_operator(operator.sub, lambda builder, a, b: builder.sub(a, b))
+_operator(operator.and_, lambda builder, a, b: builder.and_(a, b))
+_operator(operator.or_, lambda builder, a, b: builder.or_(a, b))
+_operator(operator.xor, lambda builder, a, b: builder.xor(a, b))
+
+
+@intrinsic
+def shift_right(typingctx: Any, a: Any, by: Any) -> Any:
+    """Arithmetic: the sign moves in."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        width = a.dtype.bitwidth
+        amount = args[1]
+        if width < 64:
+            amount = builder.trunc(amount, ir.IntType(width))
+        return builder.ashr(args[0], _splat(builder, amount, args[0].type))
+
+    return a(a, types.intp), codegen
+
+
+@intrinsic
+def choose(typingctx: Any, mask: Any, a: Any, b: Any) -> Any:
+    """`a` in lanes where the mask is -1, `b` where it is 0."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        bits = builder.trunc(args[0], _llvm_type(mask, 1))
+        return builder.select(bits, *args[1:])
+
+    return a(mask, a, b), codegen
+
+
+@intrinsic
+def any_lane(typingctx: Any, a: Any) -> Any:
+    """Whether a lane is not 0."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        type_ = args[0].type
+        found = _call(builder, "vector.reduce.or", type_, args[0], result=type_.element)
+        return builder.icmp_signed("!=", found, ir.Constant(type_.element, 0))
+
+    return types.boolean(a), codegen
+
+
+# --- bytes anywhere ----------------------------------------------------------------------
+
+
+@intrinsic
+def byte_at(typingctx: Any, address: Any) -> Any:
+    """The byte at an address in memory."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        at = builder.inttoptr(args[0], ir.IntType(8).as_pointer())
+        return builder.zext(builder.load(at), ir.IntType(64))
+
+    return types.uint64(types.intp), codegen
+
+
+@intrinsic
+def words_at(typingctx: Any, address: Any, swap: Any) -> Any:
+    """Eight 32-bit words at an address, from 0 on; `swap`: from the other byte order."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        words = ir.VectorType(ir.IntType(32), 8)
+        value = builder.load(builder.inttoptr(args[0], words.as_pointer()), align=1)
+        value = builder.select(args[1], _call(builder, "bswap", words, value), value)
+        return builder.zext(value, _llvm_type(_EIGHT))
+
+    return _EIGHT(types.intp, types.boolean), codegen
+
+
+_EIGHT = Vector(types.int64)
+
+
+@intrinsic
+def nothing(typingctx: Any) -> Any:
+    """Eight zeros."""
+    return _EIGHT(), lambda context, builder, *_: ir.Constant(_llvm_type(_EIGHT), None)
+
+
+@intrinsic
+def product(typingctx: Any, a: Any, b: Any) -> Any:
+    """Lane by lane; of two that `words_at` gives one instruction."""
+    return a(a, b), lambda context, builder, signature, args: builder.mul(*args)
+
+
+@intrinsic
+def lane(typingctx: Any, a: Any, i: Any) -> Any:
+    """One number of eight."""
+    return (
+        types.uint64(a, types.intp),
+        lambda context, builder, signature, args: builder.extract_element(*args),
+    )
+
+
+# --- networks ----------------------------------------------------------------------------
+
+
+def network_of(pairs: list[tuple[int, int]], rows: int) -> Any:
+    """An intrinsic (x, i, step, j) that sorts the vectors at column j of `rows` rows, from i on
+    and `step` apart, by a fixed network, without going back to memory in between."""
+
+    def define(typingctx: Any, x: Any, i: Any, step: Any, j: Any) -> Any:
+        vector = Vector(x.dtype)
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            array, i, step, j = args
+            type_ = _llvm_type(vector)
+            places = []
+            for _ in range(rows):
+                places.append(_address(context, builder, x, array, i, j))
+                i = builder.add(i, step)
+            values = [_load(builder, at, type_, x.dtype) for at in places]
+            for a, b in pairs:
+                values[a], values[b] = (
+                    _call(builder, name, type_, values[a], values[b]) for name in ("smin", "smax")
+                )
+            for at, value in zip(places, values, strict=True):
+                at = builder.bitcast(at, type_.as_pointer())
+                builder.store(value, at, align=x.dtype.bitwidth // 8)
+            return context.get_dummy_value()
+
+        return types.void(x, types.intp, types.intp, types.intp), codegen
+
+    return intrinsic(define)
+
+
+@intrinsic
+def byteswap(typingctx: Any, x: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return args[0] if x.bitwidth == 8 else builder.bswap(args[0])
+
+    return (x(x), codegen) if isinstance(x, types.Integer) else None

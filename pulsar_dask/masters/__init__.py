@@ -1,0 +1,1 @@
+"""What can be made: one file a product, each a recipe."""

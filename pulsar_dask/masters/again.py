@@ -1,0 +1,75 @@
+"""A recipe made again from what a master says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pulsar_dask import combine
+from pulsar_dask.engine.recipe import Recipe
+from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.step import Step
+from pulsar_dask.kernels.correct import find_rings
+from pulsar_dask.masters.calibrated import FlatGroup
+from pulsar_dask.masters.dark import Bias, dark_recipe, stack_product
+from pulsar_dask.masters.flat import flat_recipe
+from pulsar_dask.masters.flats import read_places
+
+
+def recipe_again(
+    sources: Mapping[str, Sequence[Any]],
+    steps: Sequence[Step | str],
+    *,
+    planes: Sequence[str] = ("image",),
+    threads: int,
+    gigabytes: float | None,
+) -> Recipe:
+    """The recipe of one master, its last product.
+
+    Parameters
+    ----------
+    sources : mapping
+        By role: frames as "input", "bias" and "dark", paths as "list".
+    steps : sequence of Step or str
+    planes : sequence of str
+    threads : int
+        That will compute.
+    gigabytes : float or None
+        That the process may take, for a list of pixels.
+
+    Raises
+    ------
+    PulsarError
+        A step, or a way to combine, is not known to this version.
+    """
+    by_verb: dict[str, Step] = {}
+    for step in steps:
+        if isinstance(step, str):
+            raise PulsarError(
+                f"this version does not know the step {printable(step)!r}, so it cannot make "
+                "the pixels again"
+            )
+        by_verb[step.verb] = step
+    frames: Sequence[Frame] = sources["input"]
+    (name, parameters), _ = by_verb["combine"].args if "combine" in by_verb else (("", ()), 0)
+    try:
+        method = combine.method(name, parameters)
+    except ValueError as error:
+        raise PulsarError(f"this version cannot make the pixels again: {error}") from error
+    constant = by_verb["minus number"].args[0] if "minus number" in by_verb else 0.0
+    if "scale" in by_verb:
+        defects = None
+        for path in sources["list"]:
+            shape, top = frames[0].shape, "from top" in by_verb
+            places = read_places(path, shape, origin_top=top, gigabytes=gigabytes)
+            defects = find_rings(places, shape, bayer=any(f.bayer for f in frames))
+        dark = sources["dark"][0] if sources["dark"] else constant
+        group = FlatGroup(tuple(frames), dark, defects)
+        (target,) = by_verb["scale"].args
+        return flat_recipe({"": group}, method, target=target, threads=threads, planes=planes)
+    biases = tuple(sources["bias"])
+    if not biases and not constant:
+        return Recipe([stack_product("", None, frames, method, planes, rounds=False)])
+    bias = Bias(biases, constant, combine="minus combined" in by_verb)
+    return dark_recipe({0.0: frames}, bias, method, planes)

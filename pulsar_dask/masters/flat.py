@@ -1,0 +1,124 @@
+"""Master flats, one for each filter: calibrated frames scaled to one level and combined.
+
+Two passes over the frames in one recipe: layers that find the levels of some frames each, one
+that makes scales of them, and the flat, which takes the scales.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from pulsar_dask.combine import Combine
+from pulsar_dask.engine.layer import layer
+from pulsar_dask.engine.recipe import Product, Recipe
+from pulsar_dask.frames.planes import planes_of
+from pulsar_dask.frames.provenance import Trace
+from pulsar_dask.frames.step import Step
+from pulsar_dask.kernels import loaded
+from pulsar_dask.kernels.pixels import Grid, PixelType
+from pulsar_dask.masters import calibrated
+from pulsar_dask.masters.calibrated import FlatGroup
+from pulsar_dask.masters.dark import key
+from pulsar_dask.masters.levels import FrameLevels, frame_levels, frame_scales, level_holds
+from pulsar_dask.masters.stack import combining_holds
+
+Array = np.ndarray[Any, Any]
+#: Frames whose levels are found in one task: a dark is read once for all of them.
+LEVEL_FRAMES = 8
+_FLOAT64 = PixelType(-64)
+
+
+def flat_recipe(
+    groups: Mapping[str, FlatGroup],
+    method: Combine,
+    *,
+    target: float,
+    threads: int,
+    planes: Sequence[str] = ("image",),
+    calibration: Mapping[str, Trace] | None = None,
+) -> Recipe:
+    """Masters of flats by the code of their filter.
+
+    Parameters
+    ----------
+    groups : mapping
+    method : Combine
+    target : float
+        The median to which each frame is scaled, ADU.
+    threads : int
+        That will compute: so many frames are looked at apart for their levels.
+    planes : sequence of str
+    calibration : mapping, optional
+        What headers say of how each group is calibrated.
+    """
+    products = []
+    for code, group in groups.items():
+        known = (calibration or {}).get(code, Trace())
+        n = len(group.frames)
+        together = level_frames(n, threads)
+        combining = combining_holds(group.frames, method, _FLOAT64)
+        levels = [
+            layer(
+                "levels",
+                _levels,
+                group,
+                first,
+                min(n, first + together),
+                also=group.reads,
+                holds=level_holds(group, together),
+                kernel=_kernel(group, method),
+                once=True,
+            )
+            for first in range(0, n, together)
+        ]
+        scales = layer("scales", _scales, group, target, *levels, once=True)
+        flat = layer(
+            "flat",
+            partial(calibrated.flat_tile, method=method, planes=tuple(planes)),
+            group,
+            scales,
+            planes=planes_of(planes),
+            reads=group.frames,
+            also=group.reads[n:],
+            holds=calibrated.flat_holds(group, together) | combining,
+            kernel=_kernel(group, method),
+            passes=2,
+        )
+        products.append(
+            Product(
+                f"flat_{code}",
+                "flat",
+                flat,
+                group.frames,
+                {p.name: "float32" if p.name == "image" else p.dtype for p in flat.planes},
+                (
+                    *known.steps,
+                    Step("scale", (target,)),
+                    Step("combine", (key(method), n)),
+                ),
+                known.sources,
+                levels=tuple(levels),
+            )
+        )
+    return Recipe(products)
+
+
+def level_frames(n: int, threads: int) -> int:
+    """Frames whose levels are found together."""
+    return max(1, min(LEVEL_FRAMES, -(-n // max(1, threads))))
+
+
+def _kernel(group: FlatGroup, method: Combine) -> loaded.Kernel | None:
+    return loaded.Kernel.of(group.frames, _FLOAT64, method)
+
+
+def _levels(grid: Grid, group: FlatGroup, first: int, last: int) -> FrameLevels:
+    return frame_levels(group, first, last, size=(grid.height, grid.width))
+
+
+def _scales(grid: Grid, group: FlatGroup, target: float, *levels: FrameLevels) -> Array:
+    return frame_scales(group.frames, target, *levels)

@@ -1,0 +1,138 @@
+"""A stack of frames combined, perhaps minus a bias: the layer of every master but the flat. And the
+frames themselves as values."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from pulsar_dask.combine import Combine
+from pulsar_dask.engine.layer import Layer, layer
+from pulsar_dask.formats import reading
+from pulsar_dask.formats.reading import read_values
+from pulsar_dask.frames import stack
+from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.holds import Holds
+from pulsar_dask.frames.planes import Plane, planes_of
+from pulsar_dask.kernels import loaded
+from pulsar_dask.kernels.loaded import Kernel, worth_compiling
+from pulsar_dask.kernels.pixels import PixelType, Tile
+from pulsar_dask.masters.combined import planes_made
+
+Array = np.ndarray[Any, Any]
+
+
+def stacked(
+    kind: str,
+    frames: Sequence[Frame],
+    method: Combine,
+    *,
+    planes: Sequence[str] = ("image",),
+    minus: Layer | float = 0.0,
+    dtype: str | None = None,
+) -> Layer:
+    """The layer of a combination of frames.
+
+    Parameters
+    ----------
+    kind : str
+        Begins the layer's name.
+    frames : sequence of Frame
+        Of one shape.
+    method : Combine
+    planes : sequence of str
+        Names out of `planes.PLANES`, after "image".
+    minus : Layer or float
+        What is subtracted, in float64, from the combined values: combine(dark - bias) is
+        combine(dark) - bias for what does not depend on where zero is.
+    dtype : str, optional
+        The type to which values are rounded, where others take them as a file has them.
+    """
+    pixels = stack.stack_type(frames)
+    combining = combining_holds(frames, method, pixels)
+    function = partial(combined, method=method, planes=tuple(planes), dtype=dtype)
+    return layer(
+        kind,
+        function,
+        tuple(frames),
+        minus,
+        planes=planes_of(planes),
+        reads=tuple(frames),
+        holds=reading.stack_holds(frames) | combining,
+        kernel=loaded.Kernel.of(frames, pixels, method),
+    )
+
+
+def combining_holds(frames: Sequence[Frame], method: Combine, pixels: PixelType) -> Holds:
+    """What combining a tile of frames holds, once it is read."""
+    area = math.prod(frames[0].shape[-2:])
+    worth = loaded.worth_compiling(frames)
+    return method.holds(len(frames), pixels, area, compiled=worth).passing
+
+
+def combined(
+    tile: Tile,
+    frames: Sequence[Frame],
+    minus: Mapping[str, Array] | float,
+    *,
+    method: Combine,
+    planes: Sequence[str],
+    dtype: str | None,
+) -> dict[str, Array]:
+    """Planes of one tile, each of shape (tile height, tile width)."""
+    stack, pixels = reading.read_stack(tile, frames)
+    found = planes_made(tile, frames, stack, pixels, method=method, planes=planes)
+    level = minus if isinstance(minus, (int, float)) else minus["image"]
+    if not isinstance(level, (int, float)) or level:
+        found["image"] = found["image"] - level
+    if dtype is not None:
+        found["image"] = rounded(found["image"], dtype)
+    return found
+
+
+def rounded(values: Array, dtype: str) -> Array:
+    """Values as they stand in a file of some type."""
+    with np.errstate(over="ignore"):
+        same: Array = values.astype(dtype).astype("f8", copy=False)
+    return same
+
+
+def one_image(kind: str, frame: Frame) -> Layer:
+    """The values of one image, as a calibrator."""
+    return layer(kind, image, frame, also=(frame,), holds=reading.values_holds([frame]))
+
+
+def image(tile: Tile, frame: Frame) -> dict[str, Array]:
+    """The values of a tile, missing ones NaN."""
+    return {"image": read_values([frame], tile, np.dtype("f8"), counted=None)[0]}
+
+
+FRAMES = "frames"
+
+
+def cube_layer(frames: Sequence[Frame]) -> Layer:
+    """A layer of the values of all frames, of a type that holds those of each exactly."""
+    frames = tuple(frames)
+    dtype = np.result_type(*{f.pixels.native for f in frames})
+    return layer(
+        "cube",
+        cube_tile,
+        frames,
+        str(dtype),
+        planes=(Plane(FRAMES, str(dtype), (len(frames),)),),
+        reads=frames,
+        holds=reading.values_holds(frames),
+        kernel=Kernel.of(frames, frames[0].pixels) if any(f.stored.rice for f in frames) else None,
+    )
+
+
+def cube_tile(tile: Tile, frames: Sequence[Frame], dtype: str) -> dict[str, Array]:
+    """One tile of all frames as values, shape (frames, tile height, tile width)."""
+    if worth_compiling(frames) and any(f.stored.rice for f in frames):
+        importlib.import_module("pulsar_dask.kernels.rice")  # loaded, it decodes on all threads
+    return {FRAMES: read_values(frames, tile, np.dtype(dtype))}

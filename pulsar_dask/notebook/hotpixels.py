@@ -1,0 +1,83 @@
+"""The hottest pixels of a master."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any
+
+import xarray as xr
+
+from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.formats.scan import refuse_planes, scan_frames
+from pulsar_dask.formats.storeformat import MASTER
+from pulsar_dask.inputs.words import as_text, is_store
+from pulsar_dask.kernels.highest import HOT_PIXELS, HotPixels
+from pulsar_dask.kernels.pixels import Grid
+from pulsar_dask.notebook.arguments import check_number, combining
+from pulsar_dask.notebook.masters import master_of
+
+
+def hot_pixels(
+    master: xr.DataArray | str | os.PathLike[str], count: int = HOT_PIXELS
+) -> xr.Dataset:
+    """The highest values of a master: what `makedark` and `make_cosme` list.
+
+    Parameters
+    ----------
+    master : xarray.DataArray or path
+        Dims y and x, or plane, y and x, in whatever order; computed chunk by chunk, never held
+        whole. Or the file that holds it.
+    count : int
+        How many; of a smaller image all.
+
+    Returns
+    -------
+    xarray.Dataset
+        Variables ``x`` and ``y`` along ``pixel``: int64, from zero, highest value first.
+
+    Raises
+    ------
+    PulsarError
+        No image, or no such file.
+    """
+    check_number("count", count, "how many pixels as a whole number, such as 1000", low=0)
+    image = _image(master)
+    hot = HotPixels(image.shape, min(int(count), math.prod(image.shape[-2:])))
+    chunks = image.chunks or tuple((n,) for n in image.shape)
+    grid = Grid(image.shape, max(chunks[-2]), max(chunks[-1]))
+    for _, tile in grid:
+        rows = {"y": slice(tile.y, tile.y + tile.height), "x": slice(tile.x, tile.x + tile.width)}
+        plane = {"plane": tile.plane} if image.ndim == 3 else {}
+        hot.write(tile, image.isel(plane | rows).values)
+    x, y = hot.positions()
+    return xr.Dataset({"x": ("pixel", x), "y": ("pixel", y)})
+
+
+def _image(master: Any) -> xr.DataArray:
+    """What a user gives as one image, its axes in the order of a file."""
+    if isinstance(master, (str, os.PathLike)):
+        path = as_text(master, "master")
+        if os.path.isdir(path) and not is_store(path):
+            raise PulsarError(f"{printable(path)}: a folder; name one image, such as dark120s.fit")
+        frames = scan_frames([path])
+        refuse_planes(frames)
+        return master_of(frames, *combining("median", None), None, None)[MASTER]
+    if isinstance(master, xr.Dataset):
+        names = ", ".join(map(str, master.data_vars))
+        raise PulsarError(f"⟦master⟧ is a Dataset of several arrays; give one of them ({names})")
+    if not isinstance(master, xr.DataArray):
+        what = type(master).__name__
+        raise PulsarError(f"⟦master⟧ is of type {what}; give an xarray.DataArray or a path")
+    if len(master.dims) != len(set(master.dims)) or set(master.dims) - {"plane"} != {"y", "x"}:
+        dims = ", ".join(map(str, master.dims))
+        raise PulsarError(
+            f"⟦master⟧ has the dims ({dims}); give (y, x) or (plane, y, x): "
+            "isel takes one of many, rename names them"
+        )
+    if not master.size:
+        shape = " x ".join(map(str, reversed(master.shape)))
+        raise PulsarError(f"⟦master⟧ is empty ({shape} pixels); give an image")
+    if master.dtype.kind not in "biuf":
+        raise PulsarError(f"⟦master⟧ has values of type {master.dtype}; give real numbers")
+    return master.transpose(..., "y", "x")

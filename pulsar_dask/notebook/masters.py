@@ -1,0 +1,252 @@
+"""Masters as lazy xarray datasets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+from dask.system import CPU_COUNT
+
+from pulsar_dask.combine import Combine
+from pulsar_dask.engine.graph import Graph
+from pulsar_dask.engine.recipe import Product, Recipe
+from pulsar_dask.formats.scan import scan_inputs
+from pulsar_dask.formats.storeformat import MASTER
+from pulsar_dask.frames import stack
+from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.provenance import plain_texts
+from pulsar_dask.inputs.find import find_inputs
+from pulsar_dask.inputs.numbers import MOST_ADU
+from pulsar_dask.masters.calibrated import TARGET_MEDIAN
+from pulsar_dask.masters.dark import dark_recipe, stack_product
+from pulsar_dask.masters.darks import gather_darks
+from pulsar_dask.masters.flat import flat_recipe
+from pulsar_dask.masters.flats import gather_flats
+from pulsar_dask.masters.search import Search, Spec
+from pulsar_dask.notebook.arguments import (
+    check_number,
+    check_resources,
+    combining,
+    searching,
+)
+from pulsar_dask.notebook.lazy import graph_of, lazy_array
+from pulsar_dask.output.header import attributes, header_attributes, master_header
+
+Array = np.ndarray[Any, Any]
+
+
+def median(
+    spec: Spec,
+    *,
+    sequence: bool = True,
+    recursive: bool = False,
+    memory: float | None = None,
+    threads: int | None = None,
+) -> xr.DataArray:
+    """The exact median of frames, lazily: what `med` writes.
+
+    Parameters
+    ----------
+    spec, sequence, recursive, memory, threads
+        As for `open_frames`.
+
+    Returns
+    -------
+    xarray.DataArray
+        Dims (y, x) or (plane, y, x); float32, or float64 where a frame has 32- or 64-bit
+        integers or 64-bit floats; NaN where no frame has a value.
+    """
+    dataset = master(spec, sequence=sequence, recursive=recursive, memory=memory, threads=threads)
+    return dataset[MASTER].rename("median")
+
+
+def master(
+    spec: Spec,
+    combine: str = "median",
+    *,
+    planes: str | Iterable[str] | None = None,
+    sequence: bool = True,
+    recursive: bool = False,
+    memory: float | None = None,
+    threads: int | None = None,
+) -> xr.Dataset:
+    """Frames combined, lazily, with planes beside the image: what `med` writes.
+
+    Parameters
+    ----------
+    spec, sequence, recursive, memory, threads
+        As for `open_frames`.
+    combine : str
+        How, as ``--combine`` takes it: "median", "mean", …
+    planes : str or iterable of str, optional
+        What else is wanted of each pixel, as ``--planes`` takes it: "count", the number of values
+        used; "all".
+
+    Returns
+    -------
+    xarray.Dataset
+        Variable ``master``, and one for each plane, as in the store that `med` writes; dims (y, x)
+        or (plane, y, x).
+
+    Raises
+    ------
+    PulsarError
+        As for `open_frames`; no such way to combine, no such plane.
+    """
+    check_resources(memory, threads)
+    method, wanted = combining(combine, planes)
+    frames, _ = scan_inputs(find_inputs(spec, sequence=sequence, recursive=recursive))
+    return master_of(frames, method, wanted, memory, threads)
+
+
+def master_of(
+    frames: Sequence[Frame],
+    method: Combine,
+    planes: Sequence[str],
+    memory: float | None,
+    threads: int | None,
+) -> xr.Dataset:
+    """The master of frames that were scanned already; see `master`."""
+    stack.check_shapes(frames)
+    product = stack_product("master", None, frames, method, planes, rounds=False)
+    recipe = Recipe([product])
+    arrays = lazy_planes(product, graph_of(recipe, memory, threads))
+    dims = ("plane", "y", "x")[-len(recipe.shape) :]
+    known = attributes(frames[0])
+    arrays = {MASTER if name == "image" else name: array for name, array in arrays.items()}
+    return xr.Dataset({name: xr.Variable(dims, a, attrs=known) for name, a in arrays.items()})
+
+
+def dark_masters(
+    spec: Spec,
+    bias: Spec | float | None = None,
+    *,
+    combine: str = "median",
+    planes: str | Iterable[str] | None = None,
+    search: Search | None = None,
+    memory: float | None = None,
+    threads: int | None = None,
+) -> xr.Dataset:
+    """Master darks by exposure, lazily: what `makedark` writes.
+
+    Parameters
+    ----------
+    spec : path or iterable of paths
+        A folder, mask, list or files with dark frames; others in it are passed over.
+    bias : number, path or iterable of paths, optional
+        What is subtracted: ADU, a master, or frames to combine.
+    combine, planes
+        As for `master`; a plane is a variable ``dark120s_count``.
+    search : Search, optional
+        How files are looked for (sequences, folders in folders, frames without IMAGETYP,
+        tolerance of exposures).
+    memory, threads
+        As for `open_frames`.
+
+    Returns
+    -------
+    xarray.Dataset
+        A float32 variable ``dark120s``, … for each exposure, dims (y, x) or (plane, y, x),
+        and ``bias`` where one was combined; one graph, so that computing several reads the
+        bias once. See `hot_pixels` for their lists.
+
+    Raises
+    ------
+    PulsarError
+        As for the command; see `gather.gather_darks`.
+    """
+    check_resources(memory, threads)
+    method, wanted = combining(combine, planes)
+    search = searching(search)
+    darks = gather_darks(spec, bias, search, method.name)
+    recipe = dark_recipe(darks.groups, darks.bias, method, wanted)
+    return _dataset(recipe, search.tolerance, memory, threads)
+
+
+def flat_masters(
+    spec: Spec,
+    target: float = TARGET_MEDIAN,
+    *,
+    dark: str | os.PathLike[str] | float | None = None,
+    hot_pixels: str | os.PathLike[str] | None = None,
+    combine: str = "median",
+    planes: str | Iterable[str] | None = None,
+    search: Search | None = None,
+    memory: float | None = None,
+    threads: int | None = None,
+) -> xr.Dataset:
+    """Master flats by filter, lazily: what `makeflat` writes.
+
+    Parameters
+    ----------
+    spec : path or iterable of paths
+        A folder, mask, list or files with flat frames; others in it are passed over.
+    target : float
+        Median to which each frame is scaled, ADU.
+    dark, hot_pixels
+        Taken instead of ``dark<exp>.fit`` and ``cosme<exp>.lst``.
+    combine, planes
+        As for `master`; a plane is a variable ``flat_l_count``.
+    search, memory, threads
+        As for `dark_masters`.
+
+    Returns
+    -------
+    xarray.Dataset
+        A float32 variable ``flat_l``, … for each filter. The first tile that is computed of
+        one takes a pass over its frames, for their levels.
+
+    Raises
+    ------
+    PulsarError
+        As for the command; see `gather.gather_flats`.
+    """
+    check_resources(memory, threads)
+    check_number("target", target, "a positive number of ADU, such as 5000", above=1 / MOST_ADU)
+    method, wanted = combining(combine, planes)
+    search = searching(search)
+    flats = gather_flats(
+        spec, dark=dark, hot_pixels=hot_pixels, search=search, memory=memory, method=method.name
+    )
+    recipe = flat_recipe(
+        flats.groups,
+        method,
+        target=target,
+        threads=threads or CPU_COUNT,
+        planes=wanted,
+        calibration=flats.calibration,
+    )
+    return _dataset(recipe, search.tolerance, memory, threads)
+
+
+def _dataset(
+    recipe: Recipe, tolerance: float, memory: float | None, threads: int | None
+) -> xr.Dataset:
+    graph = graph_of(recipe, memory, threads)
+    dims = ("plane", "y", "x")[-len(recipe.shape) :]
+    variables = {}
+    for product in recipe.products:
+        header = master_header(
+            product.frames, kind=product.kind, method=product.method, tolerance=tolerance
+        )
+        for text in plain_texts(product.trace):
+            header.add_history(text)
+        for plane, array in lazy_planes(product, graph).items():
+            name = product.name if plane == "image" else f"{product.name}_{plane}"
+            known = header_attributes(header)
+            if plane != "image":
+                known["units"] = "1"
+            variables[name] = xr.Variable(dims, array, attrs=known)
+    return xr.Dataset(variables)
+
+
+def lazy_planes(product: Product, graph: Graph) -> dict[str, da.Array]:
+    """The planes of a product as dask arrays, of their types in a file."""
+    return {
+        plane.name: lazy_array(graph, product.layer, plane).astype(product.dtypes[plane.name])
+        for plane in product.layer.planes
+    }

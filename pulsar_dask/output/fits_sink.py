@@ -1,0 +1,106 @@
+"""A product as FITS files: the image, and its other planes in a file beside it; where it has none,
+planes of the master before do not stay."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from pulsar_dask.engine.cut import Plan
+from pulsar_dask.engine.layer import Index
+from pulsar_dask.engine.recipe import Product
+from pulsar_dask.engine.sink import Run
+from pulsar_dask.frames.holds import Holds
+from pulsar_dask.kernels.pixels import Tile
+from pulsar_dask.output.encoding import encode, encoding_bytes
+from pulsar_dask.output.fits import FitsFile, FitsMaster
+from pulsar_dask.output.header import master_header
+
+Array = np.ndarray[Any, Any]
+Encoded = dict[str, tuple[Array, int, int]]
+
+
+@dataclass(frozen=True)
+class Encode:
+    """Makes of each plane of a tile what lies in a file; see `fits.encode`."""
+
+    dtypes: Mapping[str, str]
+
+    def __call__(self, tile: Tile, planes: Mapping[str, Array]) -> Encoded:
+        return {name: encode(planes[name], dtype) for name, dtype in self.dtypes.items()}
+
+
+def planes_path(path: str) -> str:
+    """Where the planes of a master lie that are not its image.
+
+    >>> planes_path("dark120s.fit")
+    'dark120s.planes.fit'
+    """
+    root, ending = os.path.splitext(path)
+    return f"{root}.planes{ending}"
+
+
+class FitsSink:
+    """See `make.Sink`."""
+
+    grid = None
+    lines = None
+    after = Holds()
+    load: Sequence[str] = ()
+
+    def __init__(
+        self,
+        product: Product,
+        path: str,
+        *,
+        tolerance: float,
+        verify: bool,
+        beside: Sequence[str] = (),
+    ) -> None:
+        """`beside` are lists that are written with it, for which it vouches."""
+        self.product, self.path, self.layer = product, path, product.layer
+        self.dtype = product.dtype
+        self.paths = [path, planes_path(path)]
+        self._files: dict[str, FitsFile] = {}
+        self._tolerance, self._verify, self._beside = tolerance, verify, tuple(beside)
+        self.sends = sum(np.dtype(dtype).itemsize for dtype in product.dtypes.values())
+        self.holds = Holds(pixel={"work": encoding_bytes(self.dtype), "encoded": self.sends})
+
+    def begin(self, plan: Plan) -> frozenset[Index]:
+        product = self.product
+        header = master_header(
+            product.frames, kind=product.kind, method=product.method, tolerance=self._tolerance
+        )
+        shape, others = product.frames[0].shape, dict(product.dtypes)
+        del others["image"]
+        trace = replace(product.trace, written=self._beside)
+        self.file = FitsMaster(self.path, shape, self.dtype, header, trace, verify=self._verify)
+        self._files[self.path] = self.file
+        if others:
+            path = self.paths[1]
+            self._files[path] = FitsFile(path, shape, others, header, trace, verify=self._verify)
+        return frozenset()
+
+    def taker(self) -> Encode:
+        return Encode(self.product.dtypes)
+
+    def here(self, tile: Tile, result: Encoded) -> None:
+        image, *others = self._files.values()
+        for name, encoded in result.items():
+            (image if name == "image" else others[0]).put(name, tile, *encoded)
+
+    def seal(self, run: Run) -> None:
+        notes = run.notes(os.path.basename(self.path))
+        for file in self._files.values():
+            file.seal(run.sums, run.written, notes)
+
+    def files(self) -> Mapping[str, Any]:
+        return {path: self._files.get(path) for path in self.paths}
+
+    def close(self) -> None:
+        for file in self._files.values():
+            file.file.close()

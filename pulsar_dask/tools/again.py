@@ -1,0 +1,137 @@
+"""The pixels of a master or cube computed again from the files that it was
+made of, and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from dask.system import CPU_COUNT
+
+from pulsar_dask.engine.make import make
+from pulsar_dask.engine.recipe import Recipe
+from pulsar_dask.engine.sink import Executor
+from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.formats import holding, reading
+from pulsar_dask.formats.reading import read_header
+from pulsar_dask.frames import stack
+from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.holds import Holds
+from pulsar_dask.frames.planes import PLANES
+from pulsar_dask.frames.provenance import Source, Trace, in_store
+from pulsar_dask.masters.again import recipe_again
+from pulsar_dask.masters.stack import cube_layer
+from pulsar_dask.output.compare_sink import CompareSink, DifferingFrames, DifferingPixels
+from pulsar_dask.tools.judged import Findings
+from pulsar_dask.tools.options import Options
+from pulsar_dask.tools.origins import File, find_origins, say_problems
+
+
+def planes_of(master: Frame) -> dict[str, Frame]:
+    """What there is to compare, by the name of the plane.
+
+    Raises
+    ------
+    PulsarError
+        This version does not know one.
+    """
+    plane = str(read_header(master).get("EXTNAME", "image")).strip().lower()
+    plane = plane.replace("compressed_image", "image")  # as astropy and fpack name it
+    found = {plane: master, **master.stored.beside(master)}
+    if unknown := set(found) - {"image", *PLANES}:
+        raise PulsarError(f"this version does not know the plane {printable(min(unknown))!r}")
+    return found
+
+
+def compare_again(
+    master: Frame,
+    trace: Trace,
+    found: Mapping[Source, File],
+    tiles: int | None,
+    executor: Callable[[], Executor],
+    options: Options,
+) -> dict[str, tuple[int, int]]:
+    """Compute some tiles of a master again, all of them for None, from what its trace names.
+    `executor` starts it, or gives the one that has been started.
+
+    Returns
+    -------
+    dict
+        Pixels that differ and that were compared, by plane.
+
+    Raises
+    ------
+    PulsarError
+        A step of the master is not known to this version; see `recipe_again`.
+    """
+    by_role: dict[str, list[Any]] = {"input": [], "bias": [], "dark": [], "list": []}
+    for source in trace.sources:
+        by_role[source.role].append(found[source])
+    there = planes_of(master)
+    stack.check_shapes([*there.values(), *by_role["input"], *by_role["bias"], *by_role["dark"]])
+    started = executor()
+    recipe = recipe_again(
+        by_role,
+        trace.steps,
+        planes=("image", *(name for name in there if name != "image")),
+        threads=started.slots,
+        gigabytes=options.memory,
+    )
+    layer = recipe.products[-1].layer
+    sinks = {
+        name: CompareSink(layer, DifferingPixels(frame, name), comparing_holds(frame), tiles)
+        for name, frame in there.items()
+    }
+    make(recipe, list(sinks.values()), started, memory=options.memory, summed=())
+    return {name: tuple(sink.total.tolist()) for name, sink in sinks.items()}
+
+
+def comparing_holds(there: Frame) -> Holds:
+    """What comparing a plane with that of a master holds: both as float64, and which are
+    missing."""
+    return Holds(pixel={"comparison": 2 * 8 + 3}) + reading.values_holds([there])
+
+
+def check_cube(
+    frames: Sequence[Frame],
+    folders: Sequence[str],
+    executor: Callable[[], Executor],
+    options: Options,
+    findings: Findings,
+) -> None:
+    """Compare all pixels of a cube with those of the files that it was made of."""
+    sources = [
+        Source("input", path, in_store(path)) for path in (f.stored.origin(f) for f in frames)
+    ]
+    origins = find_origins(sources, folders, lambda frames: options.threads or CPU_COUNT)
+    say_problems(origins, findings)
+    pairs = [
+        (frame, origin.file)
+        for frame, origin in zip(frames, origins, strict=True)
+        if isinstance(origin.file, Frame)
+    ]
+    differing = _differing_pixels(pairs, executor, options) if pairs else []
+    findings.say_all(
+        [
+            f"input {printable(file.path)}: {n} of its pixels are others than in the cube"
+            for (_, file), n in zip(pairs, differing, strict=True)
+            if n
+        ]
+    )
+    same = differing.count(0)
+    findings.say(f"{same} of {len(frames)} frames have the pixels of their files")
+
+
+def _differing_pixels(
+    pairs: Sequence[tuple[Frame, Frame]], executor: Callable[[], Executor], options: Options
+) -> list[int]:
+    """How many pixels of each frame of a cube are not those of its file."""
+    cube, files = zip(*pairs, strict=True)
+    stack.check_shapes([*cube, *files])
+    layer = cube_layer(files)
+    size = cube[0].pixels.native.itemsize
+    holds = Holds(pixel={"cube": len(cube) * size, "comparison": 3 * len(cube)})
+    take = DifferingFrames(cube, str(cube[0].pixels.native))
+    sink = CompareSink(layer, take, holds + holding.reading_holds(cube))
+    make(Recipe((), (layer,)), [sink], executor(), memory=options.memory, summed=())
+    return [int(n) for n in sink.total]

@@ -1,0 +1,276 @@
+"""The command lines. Nothing heavy is imported before the arguments are known to be right."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from pulsar_dask._version import __version__
+from pulsar_dask.cli.arguments import (
+    CONTEXT,
+    Command,
+    Tools,
+    combine_option,
+    common_options,
+    execution_options,
+    exposures,
+    from_row,
+    how_many,
+    input_options,
+    no_verify,
+    own_outputs,
+    planes_option,
+)
+
+
+@click.group("pulsar-dask", cls=Tools, context_settings=CONTEXT)
+@click.version_option(__version__, prog_name="pulsar-dask", message="%(prog)s %(version)s")
+def tools() -> None:
+    """Master calibration frames from stacks that do not fit in memory.
+
+    The first five are commands of their own, too.
+    """
+
+
+tools.sections = {
+    "Masters": {
+        "med": "one master of any FITS images",
+        "makedark": "a dark and a list of hot pixels for each exposure",
+        "makeflat": "a flat for each filter",
+    },
+    "Hot pixels": {
+        "make_cosme": "the list of the hottest pixels of an image",
+        "find_hot": "the same",
+    },
+    "Cubes, and what masters are worth": {
+        "cube": "frames as one compressed Zarr store, which every tool takes",
+        "verify": "whether masters and cubes can be trusted",
+    },
+}
+
+
+def _prefetch(specs: Sequence[str], options: dict[str, Any]) -> None:
+    from pulsar_dask.inputs.prefetch import prefetch
+
+    if not options["scheduler"]:
+        prefetch(specs, sequence=options["sequence"], recursive=options["recursive"])
+
+
+def _with_output(names: tuple[str, ...], example: str) -> tuple[list[str], str]:
+    """The input and the output, which comes last."""
+    *input_spec, output = names
+    if not input_spec:
+        raise click.UsageError(
+            f"the name of the output is missing; it comes last, as in: {example}"
+        )
+    return input_spec, output
+
+
+def _tool(name: str) -> Any:
+    """What does a command's work. By its name, and only now: with it come the libraries."""
+    return getattr(importlib.import_module(f"pulsar_dask.tools.{name}"), name)
+
+
+def _settings(options: dict[str, Any]) -> Any:
+    """What is left of the arguments when a tool has taken its own."""
+    from pulsar_dask.frames.naming import EXPOSURE_TOLERANCE
+    from pulsar_dask.masters.search import Search
+    from pulsar_dask.tools.options import Options
+
+    tolerance = options.pop("exposure_tolerance", None)
+    search = Search(
+        sequence=options.pop("sequence", True),
+        recursive=options.pop("recursive", False),
+        assume_type=options.pop("assume_type", False),
+        tolerance=EXPOSURE_TOLERANCE if tolerance is None else tolerance,
+    )
+    return Options(search=search, **options)
+
+
+@tools.command("med", cls=Command, context_settings=CONTEXT)
+@click.argument("names", nargs=-1, required=True, metavar="INPUT_SPEC... OUTPUT")
+@click.option(
+    "--dtype",
+    type=click.Choice(["uint8", "int16", "uint16", "int32", "uint32", "float32", "float64"]),
+    help="Type of the output's pixels. [default: float32; float64 for 32- and 64-bit integers "
+    "and 64-bit floats]",
+)
+@combine_option
+@planes_option("or as variables of a .zarr")
+@input_options
+@execution_options
+@no_verify
+@common_options
+def med(names: tuple[str, ...], dtype: str | None, **options: Any) -> None:
+    """Combine FITS images pixel by pixel, by their median unless --combine says otherwise.
+
+    INPUT_SPEC is a folder, a mask ("bias*.fit"), files, the first file of a numbered
+    sequence (bias0001.fit) or a list (@list.txt). OUTPUT ending in .zarr is a Zarr store.
+    """
+    input_spec, output = _with_output(names, 'med "bias*.fit" master_bias.fit')
+    _prefetch(input_spec, options)
+    _tool("med")(input_spec, output, dtype=dtype, options=_settings(options))
+
+
+@tools.command("makedark", cls=Command, context_settings=CONTEXT)
+@click.argument("input_spec", nargs=-1, required=True, metavar="INPUT_SPEC... [BIAS_SPEC]")
+@click.option(
+    "--bias", metavar="SPEC", help="The bias: a file, a mask, a folder, a list or a number."
+)
+@how_many
+@combine_option
+@planes_option()
+@exposures
+@own_outputs
+@input_options
+@execution_options
+@no_verify
+@common_options
+def makedark(
+    input_spec: tuple[str, ...], bias: str | None, hot_pixels: int | None, **options: Any
+) -> None:
+    """Make master darks, one for each exposure time, and their lists of hot pixels.
+
+    INPUT_SPEC is a folder, a mask, files, a numbered file or a list. BIAS_SPEC is what is
+    subtracted: a master bias, bias frames (which make bias.fit) or a number; none by default.
+    Writes dark<exp>.fit and cosme<exp>.lst.
+    """
+    _prefetch([*input_spec, *([bias] if bias else [])], options)
+    _tool("makedark")(input_spec, bias=bias, hot_pixels=hot_pixels, options=_settings(options))
+
+
+@tools.command("makeflat", cls=Command, context_settings=CONTEXT)
+@click.argument("input_spec", nargs=-1, required=True, metavar="INPUT_SPEC... [TARGET_MEDIAN]")
+@click.option(
+    "--dark",
+    metavar="FILE|NUMBER",
+    help="What is subtracted, instead of dark<exp>.fit in the current folder or the input's.",
+)
+@click.option(
+    "--cosme",
+    "hot_pixels",
+    metavar="FILE",
+    help="The list of hot pixels, instead of cosme<exp>.lst in the same places.",
+)
+@from_row
+@combine_option
+@planes_option()
+@exposures
+@own_outputs
+@input_options
+@execution_options
+@no_verify
+@common_options
+def makeflat(
+    input_spec: tuple[str, ...],
+    dark: str | None,
+    hot_pixels: str | None,
+    origin: str,
+    **options: Any,
+) -> None:
+    """Make master flats, one for each filter: dark subtracted, hot pixels corrected, each
+    frame scaled to TARGET_MEDIAN (5000), then combined.
+
+    INPUT_SPEC is a folder, a mask, files, a numbered file or a list. Writes flat_<filter>.fit.
+    """
+    _prefetch(input_spec, options)
+    _tool("makeflat")(
+        input_spec,
+        target=None,
+        dark=dark,
+        hot_pixels=hot_pixels,
+        origin_top=origin == "top",
+        options=_settings(options),
+    )
+
+
+@tools.command("make_cosme", cls=Command, context_settings=CONTEXT)
+@click.argument("image", metavar="INPUT")
+@click.argument("output", metavar="OUTPUT")
+@how_many
+@from_row
+@execution_options
+@no_verify
+@common_options
+def make_cosme(
+    image: str, output: str, hot_pixels: int | None, origin: str, **options: Any
+) -> None:
+    """List the hottest pixels of a FITS image, in IRIS's format (P X Y, from zero)."""
+    _tool("make_cosme")(
+        image,
+        output,
+        hot_pixels=hot_pixels,
+        origin_top=origin == "top",
+        options=_settings(options),
+    )
+
+
+tools.add_command(make_cosme, "find_hot")
+
+
+@tools.command("cube", cls=Command, context_settings=CONTEXT)
+@click.argument("names", nargs=-1, required=True, metavar="INPUT_SPEC... OUTPUT.zarr")
+@input_options
+@execution_options
+@common_options
+def cube(names: tuple[str, ...], **options: Any) -> None:
+    """Write frames as one compressed Zarr store, which xarray opens and every tool takes as
+    its INPUT_SPEC.
+
+    A chunk holds a tile of all frames. A run that was interrupted goes on where it was.
+    """
+    input_spec, output = _with_output(names, "pulsar-dask cube darks/ darks.zarr")
+    _prefetch(input_spec, options)
+    _tool("cube")(input_spec, output, options=_settings(options))
+
+
+@tools.command("verify", cls=Command, context_settings=CONTEXT)
+@click.argument("masters", nargs=-1, required=True, metavar="MASTER|DIR...")
+@click.option(
+    "--tiles",
+    type=click.IntRange(0),
+    default=16,
+    metavar="N",
+    help="How many tiles to compute again, spread over the image. [default: 16]",
+)
+@click.option("--all", "all_tiles", is_flag=True, help="Compute all of them again.")
+@click.option(
+    "--inputs",
+    "folders",
+    multiple=True,
+    metavar="DIR",
+    type=click.Path(file_okay=False, exists=True),
+    help="Where the files are that it was made of, if not where they were; may be repeated.",
+)
+@click.option("--recursive", is_flag=True, help="Enter the folders in a folder.")
+@execution_options
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but what is wrong.")
+@click.option("-v", "--verbose", is_flag=True, help="Say more.")
+@click.option("--debug", is_flag=True, help="Show where an error comes from.")
+def verify(
+    masters: tuple[str, ...],
+    tiles: int,
+    all_tiles: bool,
+    folders: tuple[str, ...],
+    recursive: bool,
+    **options: Any,
+) -> int:
+    """Check masters: whether each one is whole, whether the files that it was made of are still
+    the same, and whether they give the same pixels again; or cubes: whether they hold the pixels
+    of their files. Of a folder its masters and cubes are taken.
+
+    Exit status 1 if anything is damaged, differs or cannot be judged; 3 if nothing is, as far as
+    can be seen, but files that something was made of are not where they were.
+    """
+    work = _tool("verify")
+    status = work(
+        masters,
+        tiles=None if all_tiles else tiles,
+        folders=folders,
+        recursive=recursive,
+        options=_settings(options),
+    )
+    return int(status)

@@ -1,0 +1,49 @@
+"""``cube input_spec output.zarr``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pulsar_dask.cli.program import INTERRUPTED
+from pulsar_dask.errors import PulsarError, count, printable, warn
+from pulsar_dask.formats.scan import scan_inputs
+from pulsar_dask.frames.groups import why_passed
+from pulsar_dask.output.cuberesume import OtherPixels
+from pulsar_dask.output.cubestore import CubeStore, write
+from pulsar_dask.tools.options import Options, check_order, telling, watching
+
+
+@telling
+def cube(spec: Sequence[str], output: str, *, options: Options) -> None:
+    """Write frames as one store."""
+    report = options.report()
+    check_order(spec, output)
+    frames, planes = scan_inputs(options.search.find(spec))
+    report.passed_over(why_passed(planes), planes)
+    store = CubeStore(output, frames, overwrite=options.overwrite)
+    if store.complete:
+        report.made(output, f"{count(len(frames), 'frame')}, complete already")
+        return
+    if store.grid:
+        done, of = store.progress()
+        report.say(f"{done} of {of} chunks are there already")
+    try:
+        with options.executor() as executor, watching(report, options) as watch:
+            write(store, executor, memory=options.memory, threads=options.used, watch=watch)
+    except OtherPixels:
+        raise
+    except BaseException as error:
+        done, of = store.progress() if store.grid else (0, 0)
+        if not done:
+            raise
+        stays = f"{done} of {of} chunks are in it and stay, the same command takes it up again"
+        if isinstance(error, PulsarError):
+            raise PulsarError(
+                f"{error.text}\n{printable(output)} is not complete: {stays}"
+            ) from error
+        warn(f"{printable(output)} is not complete: {stays}")
+        if isinstance(error, KeyboardInterrupt):
+            raise SystemExit(INTERRUPTED) from error
+        raise
+    report.made(output, f"{store.dtype}, {count(len(frames), 'frame')}")
+    report.end()

@@ -1,0 +1,60 @@
+"""``make_cosme input.fit output.lst``."""
+
+from __future__ import annotations
+
+import os
+
+from pulsar_dask import combine
+from pulsar_dask.engine.recipe import Recipe
+from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.files.leftovers import remove_stale
+from pulsar_dask.formats.scan import refuse_planes, scan_frames
+from pulsar_dask.inputs.words import FITS_NAME, is_store
+from pulsar_dask.kernels.highest import HOT_PIXELS
+from pulsar_dask.masters.stack import stacked
+from pulsar_dask.output.lists import ListSink
+from pulsar_dask.output.ours import check_output
+from pulsar_dask.tools.masters import hint_at_number, hottest
+from pulsar_dask.tools.options import (
+    Options,
+    check_name,
+    check_order,
+    is_store_name,
+    make_files,
+    telling,
+)
+
+
+@telling
+def make_cosme(
+    image: str, output: str, *, hot_pixels: int | None, origin_top: bool, options: Options
+) -> None:
+    """List the hottest pixels of an image."""
+    report = options.report()
+    check_order([image], output)
+    if os.path.isdir(image) and not is_store(image):
+        raise PulsarError(f"{printable(image)}: a folder; name one image, such as dark120s.fit")
+    check_name(output)
+    remove_stale(os.path.dirname(os.path.abspath(output)))
+    check_output(output, [image], overwrite=options.overwrite)
+    if FITS_NAME.search(output) or is_store_name(output):
+        raise PulsarError(f"{printable(output)}: a list is no image; name it .lst")
+    frames = scan_frames([image])
+    refuse_planes(frames)
+    wanted = HOT_PIXELS if hot_pixels is None else hot_pixels
+    layer = stacked("image", frames, combine.method("median"))
+    sink = ListSink(
+        layer,
+        frames[0].shape,
+        output,
+        wanted,
+        origin_top=origin_top,
+        verify=options.verify,
+        alone=True,
+    )
+    hint = hint_at_number(hot_pixels, frames[0])
+    with options.executor() as executor:
+        recipe = Recipe((), (layer,))
+        make_files(recipe, [sink], executor, options, report, inputs=[image], hint=hint)
+    report.made(output, hottest(sink) + (", Y from the top row" if origin_top else ""))
+    report.end()

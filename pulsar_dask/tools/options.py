@@ -1,0 +1,276 @@
+"""What every tool takes and what it names, and how it makes files."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from dask.system import CPU_COUNT
+
+from pulsar_dask._version import CREATOR
+from pulsar_dask.cli.report import Progress, Report
+from pulsar_dask.engine.cut import Plan
+from pulsar_dask.engine.layer import Layer
+from pulsar_dask.engine.make import make
+from pulsar_dask.engine.recipe import Recipe
+from pulsar_dask.engine.sink import Executor, Run, Watch
+from pulsar_dask.engine.threads import Threads
+from pulsar_dask.errors import PulsarError, printable, told
+from pulsar_dask.files.disk import failure
+from pulsar_dask.files.interrupts import uninterrupted
+from pulsar_dask.files.leftovers import remove_stale
+from pulsar_dask.files.transaction import DONE, commit_all
+from pulsar_dask.inputs.words import as_texts, has_mask, is_list, list_path
+from pulsar_dask.kernels.pixels import Tile
+from pulsar_dask.masters.search import Search
+from pulsar_dask.output.ours import check_output, is_ours, kept
+
+
+@dataclass(frozen=True)
+class Options:
+    """What every command takes."""
+
+    search: Search = field(default_factory=Search)
+    combine: str = "median"
+    planes: tuple[str, ...] = ()
+    memory: float | None = None
+    threads: int | None = None
+    scheduler: str | None = None
+    overwrite: bool = False
+    verify: bool = True
+    """Whether outputs are read back before they take their names."""
+    output_dir: str = "."
+    quiet: bool = False
+    verbose: bool = False
+    debug: bool = False
+    warnings: list[str] = field(default_factory=list)
+    """What was warned of; see `telling`."""
+
+    @contextlib.contextmanager
+    def executor(self) -> Iterator[Executor]:
+        """Threads of this process, or a cluster."""
+        if self.scheduler is None:
+            yield Threads(self.used)
+            return
+        if self.scheduler.endswith(".json") and not os.path.exists(self.scheduler):
+            raise PulsarError(
+                f"--scheduler {printable(self.scheduler)}: no such file; "
+                "`dask scheduler --scheduler-file NAME` writes it"
+            )
+        from pulsar_dask.engine.scheduler import open_cluster
+
+        with open_cluster(self.scheduler, threads=self.used, logs=self.debug) as cluster:
+            yield cluster
+
+    @property
+    def used(self) -> int:
+        """Threads of this process."""
+        return self.threads or CPU_COUNT
+
+    def report(self) -> Report:
+        return Report(quiet=self.quiet, verbose=self.verbose)
+
+    def place(self, name: str) -> str:
+        """Where an output of that name lies."""
+        return os.path.normpath(os.path.join(self.output_dir, name))
+
+
+def make_files(
+    recipe: Recipe,
+    sinks: Sequence[Any],
+    executor: Executor,
+    options: Options,
+    report: Report,
+    *,
+    inputs: Sequence[str],
+    what: str | None = None,
+    hint: str | None = None,
+    found: Callable[[Run], None] = lambda run: None,
+    own_names: bool = False,
+) -> Run:
+    """Make all sinks of a recipe side by side. Their files appear when all are done and on the
+    disk, so that what is in the way of one leaves all as they were.
+
+    `inputs` are files that no output may replace, `what` the frames in words, `hint` is said when
+    the plan is made; `found` warns of what pixels show, before headers are finished; `own_names`
+    says that the tool names its outputs.
+    """
+    checks = {
+        path: functools.partial(
+            _check, path, inputs, sink, sink.lines, overwrite=options.overwrite, own_names=own_names
+        )
+        for sink in sinks
+        for path in sink.paths
+    }
+    for folder in {os.path.dirname(os.path.abspath(path)) for path in checks}:
+        remove_stale(folder)
+    for check in checks.values():
+        check()
+    with contextlib.ExitStack() as stack:
+        for sink in sinks:
+            stack.callback(sink.close)
+        lists = {sink.path: sink for sink in sinks if sink.lines is not None}
+        commit = functools.partial(
+            _commit, checks=checks, lists=lists, report=report, options=options
+        )
+        watch = stack.enter_context(watching(report, options, what, hint, found))
+        return make(
+            recipe,
+            sinks,
+            executor,
+            memory=options.memory,
+            threads=options.used,
+            warnings=options.warnings,
+            commit=commit,
+            watch=watch,
+        )
+
+
+class _Watch(Watch):
+    """Says the plan, and shows a bar by bytes of pixels that were read."""
+
+    def __init__(
+        self,
+        report: Report,
+        options: Options,
+        what: str | None,
+        hint: str | None,
+        found: Callable[[Run], None],
+    ) -> None:
+        self._report, self._options, self._what, self._hint = report, options, what, hint
+        self._found = found
+        self._bars = contextlib.ExitStack()
+
+    def __enter__(self) -> _Watch:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._bars.close()
+
+    def planned(self, recipe: Recipe, plan: Plan) -> None:
+        self._report.plan(recipe.frames, plan, self._what)
+        if self._hint:
+            self._report.say(self._hint)
+        self._once = {x.name: sum(f.nbytes for f in x.also) for x in recipe.layers if x.once}
+        self._each = sum(layer.stored for layer in recipe.layers if not layer.once)
+        total = self._each * math.prod(recipe.shape) + sum(self._once.values())
+        self._bar = self._bars.enter_context(Progress(total, quiet=self._options.quiet))
+
+    def computed(self, run: Run) -> None:
+        self._found(run)
+
+    def done_once(self, layer: Layer) -> None:
+        self._bar.update(self._once[layer.name])
+
+    def done_tile(self, tile: Tile) -> None:
+        self._bar.update(self._each * math.prod(tile.shape))
+
+
+def watching(
+    report: Report,
+    options: Options,
+    what: str | None = None,
+    hint: str | None = None,
+    found: Callable[[Run], None] = lambda run: None,
+) -> _Watch:
+    """What tells how a run goes; see `make_files`."""
+    return _Watch(report, options, what, hint, found)
+
+
+def telling(tool: Callable[..., None]) -> Callable[..., None]:
+    """A tool whose masters keep in their headers what was warned of, and whose errors name
+    options."""
+
+    @functools.wraps(tool)
+    def run(*args: Any, options: Options, **more: Any) -> None:
+        with told() as warnings:
+            try:
+                tool(*args, options=replace(options, warnings=warnings), **more)
+            except PulsarError as error:
+                error.args = (error.on_command_line,)
+                raise
+
+    return run
+
+
+def make_folder(folder: str) -> None:
+    """Make a folder for outputs, if it is not there."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise failure(folder, error) from error
+
+
+def _commit(
+    files: Mapping[str, Any],
+    *,
+    checks: Mapping[str, Callable[[], None]],
+    lists: Mapping[str, Any],
+    report: Report,
+    options: Options,
+) -> None:
+    """Give sealed outputs their names, all or none; a list that may be the user's is kept."""
+    foreign = [p for p, sink in lists.items() if not options.overwrite and _is_foreign(p, sink)]
+    goes = [path for path, file in files.items() if file is None and os.path.lexists(path)]
+    with uninterrupted(), kept(foreign) as copies:
+        commit_all(files, checks)
+        DONE.extend(path for path, file in files.items() if file is not None)
+    for path in goes:
+        report.say(f"{printable(path)}: removed, it was of the master that was replaced")
+    for path, name in copies:
+        report.say(
+            f"{printable(path)} was there, and no master beside it says that {CREATOR} wrote it; "
+            f"what it held is {printable(os.path.basename(name))}"
+        )
+
+
+def _check(path: str, inputs: Sequence[str], sink: Any, lines: int | None, **options: bool) -> None:
+    if lines is not None and os.path.isfile(path) and sink.follows(path):
+        lines = None
+    check_output(path, inputs, lines=lines, **options)
+
+
+def _is_foreign(path: str, sink: Any) -> bool:
+    """Whether a list holds something that may be the user's, and is gone with it."""
+    return os.path.isfile(path) and not is_ours(path) and not sink.keeps(path)
+
+
+def lists_in(spec: Sequence[str]) -> list[str]:
+    """The lists of names in an input spec: they are inputs, too."""
+    return [list_path(text) for text in as_texts(spec) if text and is_list(text)]
+
+
+def check_order(spec: Sequence[str], output: str) -> None:
+    """Ask whether input and output are the wrong way round, where only the second is there."""
+    first = spec[0]
+    if len(spec) > 1 or first.startswith("@") or has_mask(first) or os.path.lexists(first):
+        return
+    list_wanted = first.lower().endswith(".lst")
+    if has_mask(output) or (os.path.exists(output) and (list_wanted or not is_ours(output))):
+        raise PulsarError(
+            f"{printable(first)}: no such file or folder. Is the order right? "
+            f"The input comes first, the output (here {printable(output)}) last"
+        )
+
+
+def check_name(output: str) -> None:
+    """Refuse the name of an output that no file can have, before any work is done for it."""
+    name = printable(output)
+    if os.path.isdir(output) and not is_store_name(output):
+        raise PulsarError(f"{name} is a folder; the output, which comes last, is a file")
+    try:
+        os.lstat(output)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        short = name if len(name) < 80 else f"{name[:76]}…"
+        raise PulsarError(f"{short}: {error.strerror}; name another output") from error
+
+
+def is_store_name(path: str) -> bool:
+    return path.lower().rstrip("/\\").endswith(".zarr")
