@@ -19,8 +19,6 @@ from pulsar_dask.errors import PulsarError, printable, refusal
 from pulsar_dask.formats.gzipped import Gzipped
 from pulsar_dask.formats.hdus import Hdu, Keywords, hdus_of, integer, opened, real, status_of
 from pulsar_dask.formats.plain import FitsImage, Plain
-from pulsar_dask.formats.tables import check_tiles, coding, rice_table
-from pulsar_dask.formats.tiled import Tiled
 from pulsar_dask.frames.frame import Frame, Stated
 from pulsar_dask.frames.keywords import frame_keywords
 from pulsar_dask.frames.planes import PLANES
@@ -77,6 +75,9 @@ def _frame(
         raise refusal(path, "an axis has a negative length")
     stored: FitsImage
     if tiled:
+        from pulsar_dask.formats.tables import check_tiles, coding, rice_table
+        from pulsar_dask.formats.tiled import Tiled
+
         width = integer(header, "ZTILE1", path, lengths[0])
         height = integer(header, "ZTILE2", path, 1)
         check_tiles(hdu, lengths, bitpix, status.st_size, path)

@@ -17,7 +17,6 @@ from typing import IO
 from pulsar_dask._version import CREATOR
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.files.disk import failure
-from pulsar_dask.formats.storeseal import store_is_ours, what_happened
 from pulsar_dask.frames.provenance import read_written
 from pulsar_dask.inputs.same import Same
 from pulsar_dask.kernels.checksum import is_as_written
@@ -211,6 +210,8 @@ def check_output(
     if not (is_ours(path, changed=overwrite) or has_form(path, lines)):
         what = f"exists and was not written by {CREATOR}"
         if is_ours(path, changed=True):
+            from pulsar_dask.formats.storeseal import what_happened
+
             what = what_happened(path, CREATOR)
         elif has_form(path, None):
             what += ", or changed since: no master beside it vouches for what it lists"
@@ -233,6 +234,8 @@ def is_ours(path: str, *, changed: bool = False) -> bool:
     """
     try:
         if os.path.isdir(path):
+            from pulsar_dask.formats.storeseal import store_is_ours
+
             return store_is_ours(path, CREATOR, changed=changed)
         if not os.path.isfile(path):
             return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,10 +14,12 @@ from pulsar_dask.engine.sink import Executor, Run
 from pulsar_dask.errors import count, printable, warn
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.kernels.highest import HOT_PIXELS
-from pulsar_dask.masters.levels import FrameLevels
 from pulsar_dask.output.fits_sink import FitsSink
 from pulsar_dask.output.lists import ListSink
 from pulsar_dask.tools.options import Options, make_files, make_folder
+
+if TYPE_CHECKING:
+    from pulsar_dask.masters.levels import FrameLevels
 
 #: Shares of full scale between which a flat is well exposed.
 LEVELS = 0.1, 0.8
