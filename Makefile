@@ -31,10 +31,10 @@ help:
 demo: $(STAMP)
 	@$(VENV_PYTHON) -m pulsar_dask.demo
 
-# Two processes more than there are cores: tests of clusters and kills mostly wait.
+# One process more than there are cores: tests of clusters and kills mostly wait.
 test: $(STAMP)
 	$(VENV_PYTHON) -m pytest --dist worksteal \
-	    -n $$($(VENV_PYTHON) -c 'import os; print(min(4, 2 + (os.cpu_count() or 1)))') $(ARGS)
+	    -n $$($(VENV_PYTHON) -c 'import os; print(min(4, 1 + (os.cpu_count() or 1)))') $(ARGS)
 
 lint: $(STAMP)
 	$(VENV_PYTHON) -m ruff check .
