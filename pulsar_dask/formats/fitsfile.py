@@ -20,7 +20,7 @@ from pulsar_dask.formats.gzipped import Gzipped
 from pulsar_dask.formats.hdus import Hdu, Keywords, hdus_of, integer, opened, real, status_of
 from pulsar_dask.formats.plain import FitsImage, Plain
 from pulsar_dask.frames.frame import Frame, Stated
-from pulsar_dask.frames.keywords import frame_keywords
+from pulsar_dask.frames.keywords import about
 from pulsar_dask.frames.planes import PLANES
 from pulsar_dask.kernels.checksum import ORDER_CARD, word_sum
 from pulsar_dask.kernels.ordersum import order_in
@@ -99,7 +99,7 @@ def _frame(
             mtime_ns=status.st_mtime_ns,
             inode=status.st_ino,
             ctime_ns=status.st_ctime_ns,
-            **frame_keywords(keywords),  # type: ignore[arg-type]
+            about=about(keywords, path),  # type: ignore[arg-type]
         )
     except fits.VerifyError as error:
         raise refusal(path, str(error)) from error

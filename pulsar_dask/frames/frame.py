@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 
 from pulsar_dask.errors import DAMAGED
+from pulsar_dask.frames.about import NOTHING, About
 from pulsar_dask.frames.holds import Holds
-from pulsar_dask.frames.naming import kind_of
 from pulsar_dask.kernels.pixels import PixelType, Tile
 
 if TYPE_CHECKING:
@@ -168,25 +168,8 @@ class Frame:
     """Bytes in the file when it was scanned."""
     mtime_ns: int
     """Time of last change when it was scanned, in ns."""
-    label: str | None
-    """IMAGETYP as written, without surrounding blanks; None where missing or empty."""
-    exposure: float | None
-    """Seconds."""
-    filter: str | None
-    date: str | None
-    """DATE-OBS as written."""
-    temperature: float | None
-    """°C."""
-    gain: float | str | None
-    bias_level: float | str | None
-    """The camera's OFFSET setting."""
-    binning: tuple[int, int] | None
-    """Pixels along x and y."""
-    camera: str | None
-    readout: str | None
-    bayer: str | None
-    problem: str | None = None
-    """What is wrong with a keyword that a pipeline would need, in words."""
+    about: About = NOTHING
+    """What its cards say of it."""
     inode: int = 0
     """Number of the file and time of its status, where it was scanned; see
     `openfiles.check_unchanged`."""
@@ -209,11 +192,31 @@ class Frame:
     @property
     def kind(self) -> str | None:
         """ "bias", "dark", "flat", "light", "other"; None for an unlabelled frame."""
-        return kind_of(self.label)[0]
+        return self.about.kind
 
     @property
     def is_master(self) -> bool:
-        return kind_of(self.label)[1]
+        return self.about.master is not None
+
+    @property
+    def exposure(self) -> float | None:
+        """Seconds."""
+        return self.about.exposure
+
+    @property
+    def filter(self) -> str | None:
+        return self.about.filter
+
+    @property
+    def date(self) -> str | None:
+        """DATE-OBS as written."""
+        return self.about.date
+
+    @property
+    def temperature(self) -> float | None:
+        """Measured, °C; where it was not, that which the camera was to hold."""
+        about = self.about
+        return about.set_point if about.temperature is None else about.temperature
 
     @property
     def nbytes(self) -> int:

@@ -41,7 +41,7 @@ def why(frame: Frame) -> str:
     if frame.kind is None:
         return "without IMAGETYP"
     if frame.kind == "other":
-        return f"of type '{printable(frame.label)[:20]}'"
+        return f"of type '{printable(frame.about.label)[:20]}'"
     return f"{frame.kind} frames"
 
 
@@ -60,7 +60,7 @@ def by_exposure(
     timed = []
     for frame in frames:
         if frame.exposure is None:
-            what = frame.problem or "no EXPTIME (nor EXPOSURE) in its header"
+            what = frame.about.problem or "no EXPTIME (nor EXPOSURE) in its header"
             raise PulsarError(
                 f"{printable(frame.path)}: {printable(what)}; write the exposure time in "
                 "seconds into its header"

@@ -1,58 +1,45 @@
-"""What the keywords of capture programs mean."""
+"""What the cards of a frame mean, by the table."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pulsar_dask.errors import printable
-
-EXPOSURE_KEYWORDS = ("EXPTIME", "EXPOSURE")
-TEMPERATURE_KEYWORDS = ("CCD-TEMP", "CCDTEMP", "DET-TEMP", "SENSTEMP")
-CAMERA_KEYWORDS = ("INSTRUME", "CAMERA")
-READOUT_KEYWORDS = ("READOUTM", "READMODE")
+from pulsar_dask.frames.about import About, Value
+from pulsar_dask.frames.table import Table, table, word
 
 
-def frame_keywords(header: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a `Frame` that comes from keywords about the exposure.
+def about(header: Mapping[str, Any], path: str = "") -> About:
+    """What the keywords of a header say, by the table in use.
 
     Parameters
     ----------
     header : mapping
         Keyword to value, as `astropy.io.fits.Header` or a dict.
-
-    Returns
-    -------
-    dict
-        The fields `label` to `problem` of `Frame`.
+    path : str
+        Of the frame: its name tells what no card does.
     """
-    exposure, problem = None, None
-    for keyword in EXPOSURE_KEYWORDS:
-        value = header.get(keyword)
-        if value is None or value == "":
-            continue
-        number = _number(value)
-        if number is None or not 0 <= number < 1e9:
-            problem = f"{keyword} is {shown(value)}, not a time in seconds"
-        else:
-            exposure = number
-        break
-    binning = _number(header.get("XBINNING")), _number(header.get("YBINNING"))
-    return {
-        "label": _text(header.get("IMAGETYP")),
-        "exposure": exposure,
-        "filter": _text(header.get("FILTER")),
-        "date": _text(header.get("DATE-OBS")),
-        "temperature": _first(_number, header, TEMPERATURE_KEYWORDS),
-        "gain": _setting(header.get("GAIN")),
-        "bias_level": _setting(header.get("OFFSET")),
-        "binning": None if None in binning else (int(binning[0] or 0), int(binning[1] or 0)),
-        "camera": _first(_text, header, CAMERA_KEYWORDS),
-        "readout": _first(_text, header, READOUT_KEYWORDS),
-        "bayer": _text(header.get("BAYERPAT")),
-        "problem": problem,
-    }
+    known = table()
+    origins: dict[str, str] = {}
+    exposure, problem = _exposure(header, known, origins)
+    kind, label, master = _kind(header, known, origins)
+    return About(
+        kind=kind,
+        label=label,
+        master=master,
+        exposure=exposure,
+        filter=_filter(header, known, origins),
+        date=_first(_text, header, known, "date", origins),
+        temperature=_first(_number, header, known, "temperature", origins),
+        set_point=_first(_number, header, known, "set_point", origins),
+        saturation=_first(_number, header, known, "saturation", origins),
+        settings=tuple(_settings(header, known)),
+        origins=tuple(origins.items()),
+        problem=problem,
+    )
 
 
 def shown(value: Any) -> str:
@@ -61,9 +48,71 @@ def shown(value: Any) -> str:
     return text if len(text) <= 70 else f"{text[:70]}…"
 
 
-def _first(convert: Any, header: Mapping[str, Any], keywords: tuple[str, ...]) -> Any:
-    found = (convert(header.get(k)) for k in keywords)
-    return next((v for v in found if v is not None), None)
+def _kind(
+    header: Mapping[str, Any], known: Table, origins: dict[str, str]
+) -> tuple[str | None, str | None, str | None]:
+    first: str | None = None
+    for keyword, what in known.keywords("kind").items():
+        label = _text(header.get(keyword))
+        if label is None:
+            continue
+        plain = word(label)
+        master = plain.startswith("master")
+        kind = known.kinds.get(plain.removeprefix("master"))
+        if kind == "nothing":
+            kind = None
+        if kind is not None or master:
+            origins["kind"] = keyword
+            return kind or "other", label, f"{keyword} = {label!r}" if master else None
+        if first is None and not what.get("word"):
+            first = label
+            origins["kind"] = keyword
+    return ("other" if first else None), first, None
+
+
+def _exposure(
+    header: Mapping[str, Any], known: Table, origins: dict[str, str]
+) -> tuple[float | None, str | None]:
+    for keyword in known.keywords("exposure"):
+        value = header.get(keyword)
+        if value is None or value == "":
+            continue
+        origins["exposure"] = keyword
+        number = _number(value)
+        if number is None or not 0 <= number < 1e9:
+            return None, f"{keyword} is {shown(value)}, not a time in seconds"
+        return number, None
+    return None, None
+
+
+def _filter(header: Mapping[str, Any], known: Table, origins: dict[str, str]) -> str | None:
+    return _first(_text, header, known, "filter", origins)  # type: ignore[no-any-return]
+
+
+def _settings(header: Mapping[str, Any], known: Table) -> Iterator[tuple[str, Value]]:
+    for setting in known.settings:
+        for keyword in (setting.keyword, *setting.also):
+            value = _pair(header, keyword) if setting.pair else _setting(header.get(keyword))
+            if value is not None and setting.word != "size":
+                yield setting.keyword, value
+                break
+
+
+def _pair(header: Mapping[str, Any], keyword: str) -> str | None:
+    x, y = header.get(keyword), header.get(keyword.replace("X", "Y"))
+    numbers = [int(n) for n in re.findall(r"\d+", f"{x} {y}")] if x is not None else []
+    return f"{numbers[0]}x{numbers[1]}" if len(numbers) > 1 else None
+
+
+def _first(
+    convert: Any, header: Mapping[str, Any], known: Table, what: str, origins: dict[str, str]
+) -> Any:
+    for keyword in known.keywords(what):
+        value = convert(header.get(keyword))
+        if value is not None:
+            origins[what] = keyword
+            return value
+    return None
 
 
 def _text(value: Any) -> str | None:
@@ -81,6 +130,6 @@ def _number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _setting(value: Any) -> float | str | None:
+def _setting(value: Any) -> Value | None:
     number = _number(value)
     return number if number is not None else _text(value)

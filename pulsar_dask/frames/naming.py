@@ -4,17 +4,9 @@ from __future__ import annotations
 
 import re
 
+from pulsar_dask.frames.table import table, word
+
 EXPOSURE_TOLERANCE = 0.001
-#: Filter names, lower case without blanks, '-' and '_': code in the name of the master.
-FILTER_CODES = {
-    **dict.fromkeys(("l", "lum", "luminance"), "l"),
-    **dict.fromkeys(("r", "red"), "r"),
-    **dict.fromkeys(("g", "green"), "g"),
-    **dict.fromkeys(("b", "blue"), "b"),
-    **dict.fromkeys(("h", "ha", "halpha"), "h"),
-    **dict.fromkeys(("o", "oiii", "o3"), "o"),
-    **dict.fromkeys(("s", "sii", "s2"), "s"),
-}
 
 
 def exposure_name(seconds: float) -> str:
@@ -55,48 +47,16 @@ def filter_code(name: str) -> str:
     >>> [filter_code(n) for n in ("Luminance", "H-alpha", "OIII", "V", "Sloan g'", "../x")]
     ['l', 'h', 'o', 'v', 'sloan_g_', 'x']
     """
-    meaning = filter_meaning(name)
-    if meaning in FILTER_CODES.values():
-        return meaning
-    # never a name that begins with a dot, so neither hidden nor on the way to another folder
-    return re.sub(r"[^a-z0-9._-]", "_", name.strip().lower()).lstrip("._")[:80] or "_"
+    known = table().filters.get(word(name))
+    return known or safe_name(name.strip().lower()).lstrip("._")[:80] or "_"
 
 
 def filter_meaning(name: str) -> str:
     """What spellings of a filter share: its code, else the name without case, blanks, '-', '_'."""
-    word = re.sub(r"[\s_-]+", "", name.lower())
-    return FILTER_CODES.get(word, word)
+    plain = word(name)
+    return table().filters.get(plain, plain)
 
 
-#: IMAGETYP, lower case, without blanks, '_' and '-': what it means.
-KINDS = {
-    "dark": "dark",
-    "darkframe": "dark",
-    "flat": "flat",
-    "flatframe": "flat",
-    "flatfield": "flat",
-    "skyflat": "flat",
-    "domeflat": "flat",
-    "twilightflat": "flat",
-    "bias": "bias",
-    "biasframe": "bias",
-    "zero": "bias",
-    "zeroframe": "bias",
-    "light": "light",
-    "lightframe": "light",
-    "object": "light",
-    "science": "light",
-}
-
-
-def kind_of(label: str | None) -> tuple[str | None, bool]:
-    """The kind that an IMAGETYP stands for, and whether it is a master.
-
-    >>> kind_of(" DARK  "), kind_of("Master Flat"), kind_of(None)
-    (('dark', False), ('flat', True), (None, False))
-    """
-    if label is None:
-        return None, False
-    words = re.sub(r"[\s_-]+", "", label.lower())
-    master = words.startswith("master")
-    return KINDS.get(words.removeprefix("master"), "other"), master
+def safe_name(text: str) -> str:
+    """A text as part of a file's name: letters, digits, '.', '_', '-', and "_" for the rest."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", text)

@@ -88,13 +88,20 @@ def check_group(name: str, frames: Sequence[Frame], method: str = "median") -> N
             )
 
 
+def _setting(keyword: str) -> Callable[[Frame], Any]:
+    return lambda frame: frame.about.setting(keyword)
+
+
 #: What the frames of a stack and of what calibrates them have in common.
 SETTINGS: dict[str, Callable[[Frame], Any]] = {
-    "GAIN": lambda f: f.gain,
-    "OFFSET": lambda f: f.bias_level,
-    "INSTRUME": lambda f: f.camera,
-    "READOUTM": lambda f: f.readout,
-    "binning": lambda f: "x".join(map(str, f.binning)) if f.binning else None,
+    name: _setting(keyword)
+    for name, keyword in (
+        ("GAIN", "GAIN"),
+        ("OFFSET", "OFFSET"),
+        ("INSTRUME", "INSTRUME"),
+        ("READOUTM", "READOUTM"),
+        ("binning", "XBINNING"),
+    )
 }
 
 
@@ -110,7 +117,7 @@ def check_alike(
     exposures = [f.exposure for f in frames if f.exposure is not None]
     apart = bool(exposures) and max(exposures) - min(exposures) > tolerance + 1e-9
     looks: dict[str, Callable[[Frame], Any]] = {
-        "IMAGETYP": lambda f: f.label if f.kind == "other" else f.kind,
+        "IMAGETYP": lambda f: f.about.label if f.kind == "other" else f.kind,
         "EXPTIME": lambda f: f.exposure if apart else None,
         "FILTER": lambda f: None if f.filter is None else filter_code(f.filter),
         **SETTINGS,

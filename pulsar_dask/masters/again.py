@@ -63,7 +63,9 @@ def recipe_again(
         for path in sources["list"]:
             shape, top = frames[0].shape, "from top" in by_verb
             places = read_places(path, shape, origin_top=top, gigabytes=gigabytes)
-            defects = find_rings(places, shape, bayer=any(f.bayer for f in frames))
+            defects = find_rings(
+                places, shape, bayer=any(f.about.setting("BAYERPAT") for f in frames)
+            )
         dark = sources["dark"][0] if sources["dark"] else constant
         group = FlatGroup(tuple(frames), dark, defects)
         (target,) = by_verb["scale"].args

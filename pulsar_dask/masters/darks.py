@@ -173,7 +173,6 @@ def _bias_frames(frames: Sequence[Frame], args: Sequence[str]) -> tuple[Frame, .
     odd = [f for f in frames if f.kind not in (None, "bias", "other")]
     if odd:
         more = f" and {len(odd) - 1} more" if len(odd) > 1 else ""
-        warn(
-            f"{printable(odd[0].path)}{more} is labelled '{printable(odd[0].label)}', taken as bias"
-        )
+        label = printable(odd[0].about.label)
+        warn(f"{printable(odd[0].path)}{more} is labelled '{label}', taken as bias")
     return tuple(frames)

@@ -131,7 +131,7 @@ def gather_flats(
             if listed not in lists:  # what comes through a pipe can be read only once
                 places = read_places(listed, shape, origin_top=origin_top, gigabytes=memory)
                 lists[listed] = places, file_sums(listed) if os.path.isfile(listed) else Sums()
-            bayer = any(f.bayer for f in frames)
+            bayer = any(f.about.setting("BAYERPAT") for f in frames)
             places, total = lists[listed]
             defects = find_rings(places, shape, bayer=bayer)
             sources.append(Source.of_list(listed, total))

@@ -26,10 +26,12 @@ from pulsar_dask.formats.cards import (
 )
 from pulsar_dask.formats.reading import read_header
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.frames.keywords import EXPOSURE_KEYWORDS, TEMPERATURE_KEYWORDS
+from pulsar_dask.frames.table import own_table
 
 Array = np.ndarray[Any, Any]
 #: Extremes of one frame, which a master does not share; a card that has lost its meaning.
+EXPOSURE_KEYWORDS = tuple(own_table().keywords("exposure"))[:2]
+TEMPERATURE_KEYWORDS = tuple(own_table().keywords("temperature"))
 _DROPPED = STRUCTURE | {"DATAMIN", "DATAMAX", "BLOCKED"}
 
 

@@ -120,12 +120,14 @@ def test_keywords(tmp_path, place):
         "INSTRUME": "ZWO", "READOUTM": "Fast", "BAYERPAT": "RGGB",
     }  # fmt: skip
     frame = scan(write_at(tmp_path, place, np.zeros((2, 2), "i2"), cards=cards))
-    assert (frame.label, frame.kind, frame.is_master) == ("Dark Frame", "dark", False)
+    assert (frame.about.label, frame.kind, frame.is_master) == ("Dark Frame", "dark", False)
     assert (frame.exposure, frame.filter, frame.temperature) == (120.5, "Ha", -9.8)
-    assert (frame.gain, frame.bias_level, frame.binning) == (100, 30, (2, 3))
-    assert (frame.camera, frame.readout, frame.bayer) == ("ZWO", "Fast", "RGGB")
+    settings = dict(frame.about.settings)
+    assert (settings["GAIN"], settings["OFFSET"], settings["XBINNING"]) == (100, 30, "2x3")
+    assert (settings["INSTRUME"], settings["READOUTM"]) == ("ZWO", "Fast")
+    assert settings["BAYERPAT"] == "RGGB"
     assert frame.date == "2024-05-20T21:00:00.5"
-    assert frame.problem is None
+    assert frame.about.problem is None
 
 
 @pytest.mark.parametrize("place", ["extension", "tiled"])
@@ -182,7 +184,7 @@ def test_imagetyp_of_masters(tmp_path, label, kind):
 @pytest.mark.parametrize("cards", [{}, {"IMAGETYP": ""}, {"IMAGETYP": "   "}, {"IMAGETYP": None}])
 def test_unlabelled(tmp_path, cards):
     path = write_frame(tmp_path / "f.fit", np.zeros((2, 2), "i2"), cards=cards)
-    assert (scan(path).kind, scan(path).label) == (None, None)
+    assert (scan(path).kind, scan(path).about.label) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +201,7 @@ def test_unlabelled(tmp_path, cards):
 )
 def test_exposure(tmp_path, cards, exposure):
     frame = scan(write_frame(tmp_path / "f.fit", np.zeros((2, 2), "i2"), cards=cards))
-    assert (frame.exposure, frame.problem) == (exposure, None)
+    assert (frame.exposure, frame.about.problem) == (exposure, None)
 
 
 @pytest.mark.parametrize(
@@ -211,7 +213,7 @@ def test_exposure(tmp_path, cards, exposure):
 def test_exposure_that_is_no_time_is_told(tmp_path, card):
     frame = scan(write_frame(tmp_path / "f.fit", np.zeros((2, 2), "i2"), cards={"EXPTIME": card}))
     assert frame.exposure is None
-    assert "EXPTIME" in frame.problem
+    assert "EXPTIME" in frame.about.problem
 
 
 @pytest.mark.parametrize("text", [b"", b"FILTER  = ''", b"FILTER  = '" + b" " * 68 + b"'"])

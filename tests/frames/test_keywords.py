@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pulsar_dask.frames.naming import kind_of
+from pulsar_dask.frames.keywords import about
 
 
 @pytest.mark.parametrize(
@@ -17,9 +17,10 @@ from pulsar_dask.frames.naming import kind_of
         ),
         ("bias", ["Bias", "Bias Frame", "Zero", "BIAS"]),
         ("light", ["Light Frame", "LIGHT", "Light"]),
-        ("other", ["Focus", "Tricolor Image"]),
+        ("other", ["Focus", "Odd"]),
         (None, [None]),
     ],
 )
 def test_kinds(kind, labels):
-    assert [kind_of(label) for label in labels] == [(kind, False)] * len(labels)
+    found = [about({"IMAGETYP": label}) for label in labels]
+    assert [(a.kind, a.master) for a in found] == [(kind, None)] * len(labels)

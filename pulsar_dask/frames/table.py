@@ -1,0 +1,145 @@
+"""The table of keywords and words: the program's own, and a user's on top of it."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from pulsar_dask.errors import PulsarError, printable, reason
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A keyword of the settings in which frames of one master agree."""
+
+    word: str
+    """What ``--mix`` calls it: "gain" for GAIN, ISOSPEED and EGAIN."""
+    keyword: str
+    also: tuple[str, ...] = ()
+    """Other spellings of it, in order of precedence."""
+    name: str = "{}"
+    """What stands in the name of a master."""
+    within: float = 0.0
+    """Share within which two numbers are the same."""
+    absent: str | None = None
+    """What is meant where it is not there."""
+    same: tuple[str, ...] = ()
+    """Words that mean what `absent` does."""
+    pair: bool = False
+    """Whether there is a second keyword, with a Y for its X."""
+    by: str = ""
+    """Who writes it."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Keywords in order of precedence, and what words mean."""
+
+    data: Mapping[str, Any]
+    """As it stands in the file, by section."""
+
+    def keywords(self, section: str) -> Mapping[str, Mapping[str, Any]]:
+        """Keywords of a section, in order of precedence, and what is known of each."""
+        found: Mapping[str, Mapping[str, Any]] = self.data[section]["keywords"]
+        return found
+
+    @functools.cached_property
+    def settings(self) -> tuple[Setting, ...]:
+        """In the order in which they are looked at."""
+        return tuple(
+            Setting(word, keyword, **{k: _frozen(v) for k, v in known.items()})
+            for word, keywords in self.data["settings"].items()
+            for keyword, known in keywords.items()
+        )
+
+    @functools.cached_property
+    def mixable(self) -> tuple[str, ...]:
+        """What ``--mix`` takes."""
+        words = dict.fromkeys(setting.word for setting in self.settings)
+        return (*(word for word in words if word != "size"), "temperature", "exposure")
+
+    @functools.cached_property
+    def kinds(self) -> Mapping[str, str]:
+        """Normal form of a word (see `word`), and the kind that it means; "nothing" and "master"
+        are among them."""
+        words = self.data["kind"]["words"]
+        return {word(text): kind for kind, texts in words.items() for text in texts}
+
+    @functools.cached_property
+    def filters(self) -> Mapping[str, str]:
+        """Normal form of a filter's name, and its code; or "nothing"."""
+        words = self.data["filter"]["words"]
+        return {word(text): code for code, texts in words.items() for text in texts}
+
+
+def word(text: str) -> str:
+    """A text without case, blanks, hyphens and underscores.
+
+    >>> word("Dark_Frame "), word("H-alpha")
+    ('darkframe', 'halpha')
+    """
+    return re.sub(r"[\s_-]+", "", text.casefold())
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+@functools.cache
+def own_table() -> Table:
+    """The program's own."""
+    text = resources.files(__package__).joinpath("keywords.toml").read_text("utf-8")
+    return Table(tomllib.loads(text))
+
+
+_IN_USE: ContextVar[Table | None] = ContextVar("table", default=None)
+
+
+def table() -> Table:
+    """The table in use."""
+    return _IN_USE.get() or own_table()
+
+
+@contextlib.contextmanager
+def using(one: Table) -> Iterator[None]:
+    """Use a table for a while."""
+    token = _IN_USE.set(one)
+    try:
+        yield
+    finally:
+        _IN_USE.reset(token)
+
+
+def with_users(path: str | os.PathLike[str]) -> Table:
+    """The program's own table with a user's on top: its keywords come first, and of two meanings
+    of a word its one counts.
+
+    Raises
+    ------
+    PulsarError
+        It cannot be read, is not TOML, or has another form.
+    """
+    name = printable(path)
+    try:
+        with open(path, "rb") as file:
+            given = tomllib.load(file)
+    except OSError as error:
+        raise PulsarError(f"{name}: {printable(reason(error))}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PulsarError(f"{name}: not a table of keywords in TOML ({error})") from error
+    try:
+        return Table(_merged(own_table().data, given))
+    except ValueError as error:
+        raise PulsarError(f"{name}: {error}; docs/keywords.md shows the form") from error
+
+
+def _merged(own: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    raise NotImplementedError
