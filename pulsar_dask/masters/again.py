@@ -12,7 +12,7 @@ from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.step import Step
 from pulsar_dask.kernels.correct import find_rings
 from pulsar_dask.masters.calibrated import FlatGroup
-from pulsar_dask.masters.dark import Bias, dark_recipe, stack_product
+from pulsar_dask.masters.dark import Bias, Dark, dark_recipe, stack_product
 from pulsar_dask.masters.flat import flat_recipe
 from pulsar_dask.masters.flats import read_places
 
@@ -74,4 +74,4 @@ def recipe_again(
     if not biases and not constant:
         return Recipe([stack_product("", None, frames, method, planes, rounds=False)])
     bias = Bias(biases, constant, combine="minus combined" in by_verb)
-    return dark_recipe({0.0: frames}, bias, method, planes)
+    return dark_recipe([Dark("", tuple(frames), bias)], method, planes)

@@ -3,14 +3,13 @@ serves all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pulsar_dask.combine import Combine
 from pulsar_dask.engine.layer import Layer
 from pulsar_dask.engine.recipe import Product, Recipe
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.frames.naming import exposure_name
 from pulsar_dask.frames.provenance import Source
 from pulsar_dask.frames.stack import default_dtype
 from pulsar_dask.frames.step import Step
@@ -25,11 +24,13 @@ class Bias:
     constant: float = 0.0
     combine: bool = False
     """Whether the frames are combined into a master of their own."""
+    name: str = "bias"
+    """Of that master."""
 
     def step(self, method: Combine) -> Step | None:
         """What it does to a dark."""
         if self.combine:
-            return Step("minus combined", ("bias.fit", key(method), len(self.frames)))
+            return Step("minus combined", (f"{self.name}.fit", key(method), len(self.frames)))
         if self.frames:
             return Step("minus", (self.frames[0].path.replace("\\", "/").rsplit("/", 1)[-1],))
         return Step("minus number", (self.constant,)) if self.constant else None
@@ -39,42 +40,46 @@ class Bias:
         return tuple(Source.of("bias", frame) for frame in self.frames)
 
 
+@dataclass(frozen=True)
+class Dark:
+    """A master dark that is to be made."""
+
+    name: str
+    frames: tuple[Frame, ...]
+    bias: Bias = Bias()  # noqa: RUF009
+
+
 def dark_recipe(
-    groups: Mapping[float, Sequence[Frame]],
-    bias: Bias,
-    method: Combine,
-    planes: Sequence[str] = ("image",),
+    darks: Sequence[Dark], method: Combine, planes: Sequence[str] = ("image",)
 ) -> Recipe:
-    """Masters of darks by exposure.
+    """Masters of darks of one shape, and of the biases that are combined for them.
 
     A dark is combined(frames) - bias in float64, rounded once; the bias is what its file holds,
     that is, rounded to its own type.
     """
-    products = []
-    level: Layer | float = bias.constant
-    if bias.combine:
-        product = stack_product("bias", "bias", bias.frames, method, planes)
-        products.append(product)
-        level = product.layer
-    elif bias.frames:
-        level = one_image("bias", bias.frames[0])
-    step = bias.step(method)
-    for exposure, frames in groups.items():
-        name = f"dark{exposure_name(exposure)}"
-        products.append(
-            stack_product(
-                name,
-                "dark",
-                frames,
-                method,
-                planes,
-                minus=level,
-                dtype="float32",
-                steps=(step,) if step else (),
-                sources=bias.sources,
-            )
+    products = {}
+    levels: dict[Bias, Layer | float] = {}
+    for bias in dict.fromkeys(dark.bias for dark in darks):
+        if bias.combine:
+            made = stack_product(bias.name, "bias", bias.frames, method, planes)
+            products[bias.name] = made
+            levels[bias] = made.layer
+        else:
+            levels[bias] = one_image("bias", bias.frames[0]) if bias.frames else bias.constant
+    for dark in darks:
+        step = dark.bias.step(method)
+        products[dark.name] = stack_product(
+            dark.name,
+            "dark",
+            dark.frames,
+            method,
+            planes,
+            minus=levels[dark.bias],
+            dtype="float32",
+            steps=(step,) if step else (),
+            sources=dark.bias.sources,
         )
-    return Recipe(products)
+    return Recipe(list(products.values()))
 
 
 def stack_product(

@@ -10,7 +10,9 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from pulsar_dask.errors import printable, wrong_argument
-from pulsar_dask.frames.naming import EXPOSURE_TOLERANCE
+from pulsar_dask.formats.scan import scan_inputs
+from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.groups import Ways
 from pulsar_dask.inputs.find import Inputs, find_inputs
 
 Spec = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -22,22 +24,38 @@ def is_number(value: Any) -> TypeGuard[float]:
 
 
 @dataclass(frozen=True)
+class Found:
+    """What a spec has led to."""
+
+    frames: list[Frame]
+    """Images."""
+    planes: list[Frame]
+    """Planes of masters, which are passed over."""
+    inputs: Inputs
+
+
+@dataclass(frozen=True)
 class Search:
     """How inputs are looked for; the same for every tool."""
 
     sequence: bool = True
     recursive: bool = False
     assume_type: bool = False
-    """Whether a frame without IMAGETYP counts as what the tool takes."""
-    tolerance: float = EXPOSURE_TOLERANCE
-    """Seconds within which two exposures are the same."""
-
-    def __post_init__(self) -> None:
-        if not is_number(self.tolerance) or not 0 <= self.tolerance < np.inf:
-            raise wrong_argument("tolerance", self.tolerance, "seconds as a number, such as 0.01")
+    """Whether a frame that nothing tells the kind of counts as what the tool takes."""
+    ways: Ways = Ways()  # noqa: RUF009
+    """How frames are told apart."""
 
     def find(self, spec: Spec) -> Inputs:
         return find_inputs(spec, sequence=self.sequence, recursive=self.recursive)
+
+    def frames(self, spec: Spec) -> Found:
+        """The frames that a spec stands for."""
+        return self.scan(self.find(spec))
+
+    def scan(self, inputs: Inputs) -> Found:
+        """The frames of files that were found."""
+        frames, planes = scan_inputs(inputs)
+        return Found(frames, planes, inputs)
 
 
 def none_found(kind: str, label: str, args: Sequence[str], passed: dict[str, int]) -> str:
