@@ -195,6 +195,8 @@ class Frame:
     """Checksums in its header, where there are any."""
     plane: str | None = None
     """Of what is no image but a plane of a master of this program: its name."""
+    colour_cards: tuple[tuple[str, str | float], ...] = ()
+    """Keywords and values of `colour.KEYWORDS`, as written."""
 
     @property
     def file(self) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pulsar_dask.errors import printable
+from pulsar_dask.frames import colour
 
 EXPOSURE_KEYWORDS = ("EXPTIME", "EXPOSURE")
 TEMPERATURE_KEYWORDS = ("CCD-TEMP", "CCDTEMP", "DET-TEMP", "SENSTEMP")
@@ -25,7 +26,7 @@ def frame_keywords(header: Mapping[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        The fields `label` to `problem` of `Frame`.
+        The fields `label` to `problem`, and `colour_cards`, of `Frame`.
     """
     exposure, problem = None, None
     for keyword in EXPOSURE_KEYWORDS:
@@ -52,6 +53,9 @@ def frame_keywords(header: Mapping[str, Any]) -> dict[str, Any]:
         "readout": _first(_text, header, READOUT_KEYWORDS),
         "bayer": _text(header.get("BAYERPAT")),
         "problem": problem,
+        "colour_cards": tuple(
+            (k, v) for k in colour.KEYWORDS if isinstance(v := header.get(k), (str, int, float))
+        ),
     }
 
 

@@ -124,4 +124,8 @@ FORMS: dict[str, Form] = {
     ),
     "from top": Form("rows of the list counted from the top"),
     "scale": Form("each frame scaled to a median of {}", (number_text,), (float,), (_NUMBER,)),
+    "scale colours": Form(
+        "each frame scaled by colours to a median of {}", (number_text,), (float,), (_NUMBER,)
+    ),
+    "one colour": Form("no colour filter"),
 }

@@ -8,13 +8,14 @@ from typing import Any
 from pulsar_dask import combine
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.frames.colour import colours_among
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.step import Step
 from pulsar_dask.kernels.correct import find_rings
 from pulsar_dask.masters.calibrated import FlatGroup
 from pulsar_dask.masters.dark import Bias, dark_recipe, stack_product
 from pulsar_dask.masters.flat import flat_recipe
-from pulsar_dask.masters.flats import read_places
+from pulsar_dask.masters.flats import cells_of, old_cells, read_places
 
 
 def recipe_again(
@@ -58,15 +59,21 @@ def recipe_again(
     except ValueError as error:
         raise PulsarError(f"this version cannot make the pixels again: {error}") from error
     constant = by_verb["minus number"].args[0] if "minus number" in by_verb else 0.0
-    if "scale" in by_verb:
-        defects = None
+    scale = by_verb.get("scale colours", by_verb.get("scale"))
+    if scale is not None:
+        defects, colours = None, None
+        if scale.verb == "scale colours":
+            colours = colours_among(frames)
+            cells = cells_of(colours)
+        else:
+            cells = () if "one colour" in by_verb else old_cells(frames)
         for path in sources["list"]:
             shape, top = frames[0].shape, "from top" in by_verb
             places = read_places(path, shape, origin_top=top, gigabytes=gigabytes)
-            defects = find_rings(places, shape, bayer=any(f.bayer for f in frames))
+            defects = find_rings(places, shape, *cells)
         dark = sources["dark"][0] if sources["dark"] else constant
-        group = FlatGroup(tuple(frames), dark, defects)
-        (target,) = by_verb["scale"].args
+        group = FlatGroup(tuple(frames), dark, defects, colours)
+        (target,) = scale.args
         return flat_recipe({"": group}, method, target=target, threads=threads, planes=planes)
     biases = tuple(sources["bias"])
     if not biases and not constant:

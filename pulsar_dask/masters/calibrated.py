@@ -13,6 +13,7 @@ from pulsar_dask.combine import Combine
 from pulsar_dask.engine.layer import token
 from pulsar_dask.formats.holding import reading_holds
 from pulsar_dask.formats.reading import conversion_bytes, read_tile, read_values, thread_buffer
+from pulsar_dask.frames.colour import Colours
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.stack import stored_alike
@@ -43,6 +44,8 @@ class FlatGroup:
     dark: Frame | float
     """A frame, or a constant in ADU."""
     defects: Defects | None
+    colours: Colours | None = None
+    """Where each colour is scaled by a factor of its own."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -61,8 +64,9 @@ class FlatGroup:
     def token(self) -> object:
         """What it is known by."""
         dark = None if isinstance(self.dark, Frame) else self.dark
-        listed = None if self.defects is None else (self.defects.places, self.defects.step)
-        return token(self.reads), dark, listed
+        d = self.defects
+        listed = None if d is None else (d.places, d.step, d.cells)
+        return token(self.reads), dark, listed, self.colours and self.colours.cells
 
 
 def calibrated(
@@ -105,7 +109,7 @@ def flat_tile(
 
     Parameters
     ----------
-    scales : ndarray of float64, shape (frames, planes)
+    scales : ndarray of float64, shape (frames, planes) or (frames, planes, colours)
     method : Combine
     planes : sequence of str
         Wanted, "image" first.
@@ -116,8 +120,26 @@ def flat_tile(
     """
     values, _ = calibrated(tile, group, group.frames, counted=tile)
     scaled = thread_buffer("scaled", values.shape, np.dtype("f8"))
-    np.multiply(values, scales[:, tile.plane, None, None], out=scaled)
+    if group.colours is None:
+        np.multiply(values, scales[:, tile.plane, None, None], out=scaled)
+    else:
+        _scale_colours(values, scales[:, tile.plane], (tile.y, tile.x), group.colours, scaled)
     return planes_made(tile, group.frames, scaled, _FLOAT64, method=method, planes=planes)
+
+
+def _scale_colours(
+    values: Array, scales: Array, origin: tuple[int, int], colours: Colours, out: Array
+) -> None:
+    """Multiply each pixel by the factor of its colour; `scales` are (frames, colours)."""
+    _, height, width = values.shape
+    period = colours.period
+    first = np.roll(np.array(colours.cells), (-origin[0], -origin[1]), (0, 1))
+    rows = np.take(first[:height], np.arange(width) % period, axis=1)
+    factors = np.empty(rows.shape)
+    for value, scale, scaled in zip(values, scales, out, strict=True):
+        np.take(scale, rows, out=factors, mode="clip")  # else it is buffered
+        for row, factor in enumerate(factors):
+            np.multiply(value[row::period], factor, out=scaled[row::period])
 
 
 def _around(tile: Tile, reach: int, shape: tuple[int, ...]) -> Tile:
@@ -205,12 +227,17 @@ def flat_holds(group: FlatGroup, together: int) -> Holds:
         thread={"rows around a tile": around * (8 + size) * n},
         process={f"hot pixels listed for {group.frames[0].path}": listed * DEFECT_BYTES},
     )
+    near = most_kept(math.prod(group.shape[-2:]))
+    if group.colours is not None:  # each has a finder of its own beside that of all
+        near += sum(map(most_kept, group.colours.share(height, columns)))
+    period = 0 if group.colours is None else group.colours.period
     conversion = max(NEAREST_BYTES, *(conversion_bytes(frame.pixels) for frame in group.reads))
     passes = Holds(
         pixel={"conversion": conversion, "dark": 8},
         thread={
             "rows around a tile, values": around * (conversion + 8) + decoded,
-            "values near the median": (together + 2) * 8 * most_kept(math.prod(group.shape[-2:])),
+            "values near the median": (together + 2) * 8 * near,
+            "factors of the colours": 3 * 8 * period * columns,
             "correction": CORRECTION_BYTES if group.defects else 0,
         },
     )

@@ -97,7 +97,7 @@ def flat_recipe(
                 {p.name: "float32" if p.name == "image" else p.dtype for p in flat.planes},
                 (
                     *known.steps,
-                    Step("scale", (target,)),
+                    Step("scale" if group.colours is None else "scale colours", (target,)),
                     Step("combine", (key(method), n)),
                 ),
                 known.sources,

@@ -13,6 +13,7 @@ from pulsar_dask.engine.memory import room, too_little
 from pulsar_dask.errors import PulsarError, printable, warn
 from pulsar_dask.formats.reading import read_header
 from pulsar_dask.formats.scan import refuse_planes, scan_frame, scan_inputs
+from pulsar_dask.frames.colour import QUAD, Cells, Colours, colours_among
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.groups import (
     by_filter,
@@ -119,6 +120,9 @@ def gather_flats(
         check_group(name, frames, method)
         calibration, note = _dark_for(name, exposure, dark, shape, folders, search.tolerance)
         steps = [note] if note else []
+        colours = _colours_for(name, frames)
+        if colours is None and old_cells(frames):
+            steps.append(Step("one colour"))
         sources = []
         if isinstance(calibration, Frame):
             sources.append(Source.of("dark", calibration))
@@ -131,14 +135,13 @@ def gather_flats(
             if listed not in lists:  # what comes through a pipe can be read only once
                 places = read_places(listed, shape, origin_top=origin_top, gigabytes=memory)
                 lists[listed] = places, file_sums(listed) if os.path.isfile(listed) else Sums()
-            bayer = any(f.bayer for f in frames)
             places, total = lists[listed]
-            defects = find_rings(places, shape, bayer=bayer)
+            defects = find_rings(places, shape, *cells_of(colours))
             sources.append(Source.of_list(listed, total))
             steps.append(Step("correct", (len(defects.places), os.path.basename(listed))))
             if origin_top:
                 steps.append(Step("from top"))
-        groups[code] = FlatGroup(tuple(frames), calibration, defects)
+        groups[code] = FlatGroup(tuple(frames), calibration, defects, colours)
         calibrations[code] = Trace(tuple(sources), tuple(steps))
     for path, names in biased.items():
         warn(
@@ -148,6 +151,28 @@ def gather_flats(
     used = {f.path for f in found}
     unused = [f for f in scanned if f.path not in used]
     return Flats(groups, calibrations, passed, tuple(unused))
+
+
+def _colours_for(name: str, frames: Sequence[Frame]) -> Colours | None:
+    """The colours of flats; it is told where they are not known."""
+    colours = colours_among(frames)
+    if colours is not None and colours.unknown:
+        warn(
+            f"{name}: {colours.unknown} is no known pattern of colours (RGGB, or the 36 letters of "
+            "X-Trans), so a 2 x 2 one is taken; if that is wrong, put the pattern, or NONE, into "
+            "BAYERPAT"
+        )
+    return colours
+
+
+def cells_of(colours: Colours | None) -> tuple[Cells, ...]:
+    """What `find_rings` wants to know of them."""
+    return () if colours is None else (colours.cells,)
+
+
+def old_cells(frames: Sequence[Frame]) -> tuple[Cells, ...]:
+    """The same as versions before 0.3 saw it, which looked only whether there is a BAYERPAT."""
+    return (QUAD,) if any(f.bayer for f in frames) else ()
 
 
 def _has_no_bias(dark: Frame) -> bool:
