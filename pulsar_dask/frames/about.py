@@ -36,6 +36,8 @@ class About:
     """Level at which pixels are saturated, ADU."""
     settings: tuple[tuple[str, Value], ...] = ()
     """Keyword of the table (not that of a sister) and value, of those that are stated."""
+    colours: tuple[tuple[str, Value], ...] = ()
+    """Keywords and values of `colour.KEYWORDS`, as written."""
     origins: tuple[tuple[str, str], ...] = ()
     """Which card told something: ("exposure", "EXPOSURE"), ("kind", "the name of its folder"), …"""
     remarks: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pulsar_dask.errors import printable
+from pulsar_dask.frames import colour
 from pulsar_dask.frames.about import About, Value
 from pulsar_dask.frames.table import Table, table, word
 
@@ -37,6 +38,9 @@ def about(header: Mapping[str, Any], path: str = "") -> About:
         set_point=_first(_number, header, known, "set_point", origins),
         saturation=_first(_number, header, known, "saturation", origins),
         settings=tuple(_settings(header, known)),
+        colours=tuple(
+            (k, v) for k in colour.KEYWORDS if isinstance(v := header.get(k), (str, int, float))
+        ),
         origins=tuple(origins.items()),
         problem=problem,
     )

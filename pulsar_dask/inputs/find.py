@@ -5,11 +5,10 @@ from __future__ import annotations
 import glob
 import itertools
 import os
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from pulsar_dask.errors import PulsarError, PulsarWarning, printable, reason
+from pulsar_dask.errors import PulsarError, printable, reason, warn
 from pulsar_dask.inputs.numbers import NUMBER_FORM
 from pulsar_dask.inputs.words import (
     FITS_NAME,
@@ -64,7 +63,7 @@ def find_inputs(
     """
     inputs = resolve(spec, sequence=sequence, recursive=recursive)
     for remark in inputs.remarks:
-        warnings.warn(PulsarWarning(remark), stacklevel=2)
+        warn(remark)
     return inputs
 
 

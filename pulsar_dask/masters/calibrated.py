@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from pulsar_dask.combine import Combine
 from pulsar_dask.engine.layer import token
 from pulsar_dask.formats.holding import reading_holds
 from pulsar_dask.formats.reading import conversion_bytes, read_tile, read_values, thread_buffer
+from pulsar_dask.frames.colour import Colours
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.stack import stored_alike
@@ -36,13 +38,29 @@ TARGET_MEDIAN = 5000.0
 
 
 @dataclass(frozen=True)
+class Minus:
+    """What is subtracted from some flats: images, and a constant in ADU."""
+
+    images: tuple[Frame, ...] = ()
+    """A dark; and its bias, where that is out of it."""
+    constant: float = 0.0
+
+    @staticmethod
+    def of(one: Frame | float) -> Minus:
+        """A frame, or a constant."""
+        return Minus((one,)) if isinstance(one, Frame) else Minus(constant=one)
+
+
+@dataclass(frozen=True)
 class FlatGroup:
     """The flats of one filter and what calibrates them; small, so that it travels."""
 
     frames: tuple[Frame, ...]
-    dark: Frame | float
-    """A frame, or a constant in ADU."""
+    minus: tuple[Minus, ...]
+    """One for all, or one for each of the frames."""
     defects: Defects | None
+    colours: Colours | None = None
+    """Where each colour is scaled by a factor of its own."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -54,15 +72,28 @@ class FlatGroup:
 
     @property
     def reads(self) -> tuple[Frame, ...]:
-        """The flats and, where it is a file, the dark."""
-        return (*self.frames, *([self.dark] if isinstance(self.dark, Frame) else []))
+        """The flats, and what is subtracted where it is a file."""
+        return (*self.frames, *dict.fromkeys(f for one in self.minus for f in one.images))
 
     @property
     def token(self) -> object:
         """What it is known by."""
-        dark = None if isinstance(self.dark, Frame) else self.dark
-        listed = None if self.defects is None else (self.defects.places, self.defects.step)
-        return token(self.reads), dark, listed
+        minus = [([f.path for f in one.images], one.constant) for one in self.minus]
+        d = self.defects
+        listed = None if d is None else (d.places, d.step, d.cells)
+        return token(self.reads), minus, listed, self.colours and self.colours.cells
+
+    def parts(self, frames: Sequence[Frame]) -> Iterator[tuple[slice, Minus]]:
+        """What is subtracted from some of its frames: from which in a row what."""
+        if len(self.minus) == 1:
+            yield slice(0, len(frames)), self.minus[0]
+            return
+        each = {f.path: one for f, one in zip(self.frames, self.minus, strict=True)}
+        start = 0
+        for minus, part in itertools.groupby(frames, lambda f: each[f.path]):
+            end = start + len(list(part))
+            yield slice(start, end), minus
+            start = end
 
 
 def calibrated(
@@ -105,7 +136,7 @@ def flat_tile(
 
     Parameters
     ----------
-    scales : ndarray of float64, shape (frames, planes)
+    scales : ndarray of float64, shape (frames, planes) or (frames, planes, colours)
     method : Combine
     planes : sequence of str
         Wanted, "image" first.
@@ -116,8 +147,26 @@ def flat_tile(
     """
     values, _ = calibrated(tile, group, group.frames, counted=tile)
     scaled = thread_buffer("scaled", values.shape, np.dtype("f8"))
-    np.multiply(values, scales[:, tile.plane, None, None], out=scaled)
+    if group.colours is None:
+        np.multiply(values, scales[:, tile.plane, None, None], out=scaled)
+    else:
+        _scale_colours(values, scales[:, tile.plane], (tile.y, tile.x), group.colours, scaled)
     return planes_made(tile, group.frames, scaled, _FLOAT64, method=method, planes=planes)
+
+
+def _scale_colours(
+    values: Array, scales: Array, origin: tuple[int, int], colours: Colours, out: Array
+) -> None:
+    """Multiply each pixel by the factor of its colour; `scales` are (frames, colours)."""
+    _, height, width = values.shape
+    period = colours.period
+    first = np.roll(np.array(colours.cells), (-origin[0], -origin[1]), (0, 1))
+    rows = np.take(first[:height], np.arange(width) % period, axis=1)
+    factors = np.empty(rows.shape)
+    for value, scale, scaled in zip(values, scales, out, strict=True):
+        np.take(scale, rows, out=factors, mode="clip")  # else it is buffered
+        for row, factor in enumerate(factors):
+            np.multiply(value[row::period], factor, out=scaled[row::period])
 
 
 def _around(tile: Tile, reach: int, shape: tuple[int, ...]) -> Tile:
@@ -144,23 +193,27 @@ def _minus_dark(
         or not loaded.worth_compiling(group.frames)
     ):
         read_values(frames, window, np.dtype("f8"), out=values, counted=counted)
-        values -= dark_values(window, group)
+        for part, minus in group.parts(frames):
+            values[part] -= values_of(window, minus)
         return values
     stored = thread_buffer("stack", values.shape, pixels.stored)
-    medianfinder.subtract(
-        read_tile(frames, window, stored, counted=counted),
-        pixels,
-        np.broadcast_to(dark_values(window, group), window.shape),
-        out=values,
-    )
+    read_tile(frames, window, stored, counted=counted)
+    for part, minus in group.parts(frames):
+        medianfinder.subtract(
+            stored[part],
+            pixels,
+            np.broadcast_to(values_of(window, minus), window.shape),
+            out=values[part],
+        )
     return values
 
 
-def dark_values(window: Tile, group: FlatGroup) -> Array | float:
-    if isinstance(group.dark, Frame):
-        dark: Array = read_values([group.dark], window, np.dtype("f8"), counted=None)[0]
-        return dark
-    return group.dark
+def values_of(window: Tile, minus: Minus) -> Array | float:
+    """What is subtracted from a window of a flat."""
+    total: Array | float = minus.constant
+    for image in minus.images:
+        total = read_values([image], window, np.dtype("f8"), counted=None)[0] + total
+    return total
 
 
 def _far_neighbours(plane: int, places: Array, group: FlatGroup, frame: Frame) -> Array:
@@ -205,12 +258,17 @@ def flat_holds(group: FlatGroup, together: int) -> Holds:
         thread={"rows around a tile": around * (8 + size) * n},
         process={f"hot pixels listed for {group.frames[0].path}": listed * DEFECT_BYTES},
     )
+    near = most_kept(math.prod(group.shape[-2:]))
+    if group.colours is not None:  # each has a finder of its own beside that of all
+        near += sum(map(most_kept, group.colours.share(height, columns)))
+    period = 0 if group.colours is None else group.colours.period
     conversion = max(NEAREST_BYTES, *(conversion_bytes(frame.pixels) for frame in group.reads))
     passes = Holds(
-        pixel={"conversion": conversion, "dark": 8},
+        pixel={"conversion": conversion, "dark": 16 if any(len(m.images) > 1 for m in group.minus) else 8},
         thread={
             "rows around a tile, values": around * (conversion + 8) + decoded,
-            "values near the median": (together + 2) * 8 * most_kept(math.prod(group.shape[-2:])),
+            "values near the median": (together + 2) * 8 * near,
+            "factors of the colours": 3 * 8 * period * columns,
             "correction": CORRECTION_BYTES if group.defects else 0,
         },
     )

@@ -41,11 +41,12 @@ def flat_recipe(
     planes: Sequence[str] = ("image",),
     calibration: Mapping[str, Trace] | None = None,
 ) -> Recipe:
-    """Masters of flats by the code of their filter.
+    """Masters of flats of one shape.
 
     Parameters
     ----------
     groups : mapping
+        By the name of the master.
     method : Combine
     target : float
         The median to which each frame is scaled, ADU.
@@ -56,8 +57,8 @@ def flat_recipe(
         What headers say of how each group is calibrated.
     """
     products = []
-    for code, group in groups.items():
-        known = (calibration or {}).get(code, Trace())
+    for name, group in groups.items():
+        known = (calibration or {}).get(name, Trace())
         n = len(group.frames)
         together = level_frames(n, threads)
         combining = combining_holds(group.frames, method, _FLOAT64)
@@ -90,14 +91,14 @@ def flat_recipe(
         )
         products.append(
             Product(
-                f"flat_{code}",
+                name,
                 "flat",
                 flat,
                 group.frames,
                 {p.name: "float32" if p.name == "image" else p.dtype for p in flat.planes},
                 (
                     *known.steps,
-                    Step("scale", (target,)),
+                    Step("scale" if group.colours is None else "scale colours", (target,)),
                     Step("combine", (key(method), n)),
                 ),
                 known.sources,

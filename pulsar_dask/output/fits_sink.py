@@ -75,6 +75,8 @@ class FitsSink:
         header = master_header(
             product.frames, kind=product.kind, method=product.method, tolerance=self._tolerance
         )
+        if product.levels:
+            header["FLATLEV"] = (0.0, "median level of the frames, before scaling")
         shape, others = product.frames[0].shape, dict(product.dtypes)
         del others["image"]
         trace = replace(product.trace, written=self._beside)
@@ -95,7 +97,10 @@ class FitsSink:
 
     def seal(self, run: Run) -> None:
         notes = run.notes(os.path.basename(self.path))
+        levels = [run.values[layer.name].medians for layer in self.product.levels]
         for file in self._files.values():
+            if levels:
+                file.set("FLATLEV", float(np.median(np.concatenate(levels))))
             file.seal(run.sums, run.written, notes)
 
     def files(self) -> Mapping[str, Any]:

@@ -48,6 +48,8 @@ class Options:
     quiet: bool = False
     verbose: bool = False
     debug: bool = False
+    strict: bool = False
+    """Whether a warning is an error."""
     warnings: list[str] = field(default_factory=list)
     """What was warned of; see `telling`."""
 
@@ -188,7 +190,7 @@ def telling(tool: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(tool)
     def run(*args: Any, options: Options, **more: Any) -> None:
-        with told() as warnings:
+        with told(strict=options.strict) as warnings:
             try:
                 tool(*args, options=replace(options, warnings=warnings), **more)
             except PulsarError as error:

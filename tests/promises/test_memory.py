@@ -279,9 +279,9 @@ def test_a_list_holds_what_is_planned(tmp_path, top):
 def test_rings_and_correction_hold_what_is_planned():
     places = np.flatnonzero(np.random.default_rng(0).random(1_500_000) < 0.5)
     held = 12 * len(places)
-    used = traced(correct.find_rings, places, (1000, 1500), bayer=False)
+    used = traced(correct.find_rings, places, (1000, 1500))
     assert used <= held + 12_000_000
-    defects = correct.find_rings(places, (1000, 1500), bayer=False)
+    defects = correct.find_rings(places, (1000, 1500))
     window = np.random.default_rng(0).normal(100, 1, (5, 1000, 1500))
     tile = Tile(0, 0, 0, 1000, 1500)
     used = traced(lambda: len(correct.correct(window, (0, 0), defects, tile)[0]))
