@@ -169,6 +169,7 @@ def _scheduler_address(ctx: click.Context, param: click.Parameter, value: str | 
 
 execution_options = options(
     click.option(
+        "-m",
         "--memory",
         type=Number(0, 1e9, "gigabytes as a number, such as 2 or 0.5", above=True),
         metavar="GB",
@@ -191,7 +192,32 @@ execution_options = options(
     ),
 )
 
+
+def _mix(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    from pulsar_dask.frames.table import table
+
+    words = tuple(word.strip().lower() for word in value.split(",") if word.strip())
+    known = ", ".join(table().mixable)
+    for word in words:
+        if word == "size":
+            raise click.BadParameter("frames of several sizes cannot be combined.")
+        if word not in table().mixable:
+            raise click.BadParameter(f"{word!r} is no setting; there are {known}.")
+    return words
+
+
+mixing = click.option(
+    "--mix",
+    metavar="SETTING,…",
+    callback=_mix,
+    help="Combine, or calibrate, frames that differ in these: gain, offset, camera, binning, "
+    "readout, temperature, exposure, …",
+)
+
 common_options = options(
+    click.option("--strict", is_flag=True, help="Make an error of each warning."),
     click.option("--overwrite", is_flag=True, help="Replace files of others, too."),
     click.option("-q", "--quiet", is_flag=True, help="Say nothing but warnings and errors."),
     click.option("-v", "--verbose", is_flag=True, help="Say what is read and how memory is used."),
@@ -213,6 +239,13 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 own_outputs = options(
     click.option(
+        "--names",
+        type=click.Choice(["short", "full"]),
+        default="short",
+        help="Which settings stand in names: those that differ among the masters, or all. "
+        "[default: short]",
+    ),
+    click.option(
         "--output-dir",
         metavar="DIR",
         type=click.Path(file_okay=False),
@@ -229,7 +262,7 @@ exposures = options(
         "--exposure-tolerance",
         type=Number(0, 1e6, "seconds as a number, such as 0.01"),
         metavar="S",
-        help="Seconds within which exposures are the same. [default: 0.001]",
+        help="Seconds within which exposures are the same. [default: 0.1 %, or 1 ms up to 1 %]",
     ),
 )
 

@@ -6,31 +6,19 @@ import re
 
 from pulsar_dask.frames.table import table, word
 
-EXPOSURE_TOLERANCE = 0.001
+UNITS = {1: "s", 1000: "ms", 1_000_000: "us"}
 
 
-def exposure_name(seconds: float) -> str:
-    """Exposure as it stands in a file's name.
-
-    >>> [exposure_name(t) for t in (120, 119.9997, 0.5, 1.5, 1e-4, 0)]
-    ['120s', '120s', '500ms', '1500ms', '100us', '0s']
-    """
-    whole = round(seconds)
-    if seconds >= 1 and abs(seconds - whole) <= EXPOSURE_TOLERANCE / 2:
-        return f"{whole}s"
-    microseconds = round(seconds * 1e6)
-    if microseconds % 1_000_000 == 0:
-        return f"{microseconds // 1_000_000}s"
-    if microseconds % 1000 == 0:
-        return f"{microseconds // 1000}ms"
-    return f"{microseconds}us"
+def exposure_text(whole: int, unit: int) -> str:
+    """A whole number of s (unit 1), ms (1000) or µs as it stands in a file's name."""
+    return f"{whole}{UNITS[unit]}"
 
 
-_EXPOSURE_NAME = re.compile(r"([0-9]+)(s|ms|us)")
+_EXPOSURE_NAME = re.compile(r"([0-9]+)(s|ms|us|mks)")
 
 
 def named_exposure(text: str) -> float | None:
-    """The seconds that `exposure_name` wrote.
+    """The seconds that an exposure in a name stands for.
 
     >>> named_exposure("500ms"), named_exposure("x")
     (0.5, None)
@@ -38,7 +26,8 @@ def named_exposure(text: str) -> float | None:
     match = _EXPOSURE_NAME.fullmatch(text)
     if not match:
         return None
-    return int(match[1]) / {"s": 1, "ms": 1000, "us": 1_000_000}[match[2]]
+    unit = {"s": 1, "ms": 1000, "us": 1_000_000, "mks": 1_000_000}[match[2]]  # mks: PULSAR's
+    return int(match[1]) / unit
 
 
 def filter_code(name: str) -> str:

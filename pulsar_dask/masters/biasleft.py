@@ -17,7 +17,7 @@ from pulsar_dask.kernels.pixels import Tile
 #: Rows of a master that are looked at.
 _ROWS = 256
 #: Share of pixels at or below zero beyond which a dark has no bias; times the noise of a frame by
-#: which its median lies below that of the bias; times the bias above which it hardly holds it alone.
+#: which its median lies below that of the bias; times the bias above which it is hardly one.
 _BELOW_ZERO, _BELOW_BIAS, _ABOVE_BIAS = 0.01, 3.0, 1.5
 
 
@@ -27,7 +27,9 @@ def stated(dark: Frame) -> tuple[bool | None, float, str | None]:
     header = read_header(dark)
     trace = read_trace(map(str, header.get("HISTORY", [])), os.path.dirname(dark.path))
     files = [s.path for s in trace.sources if s.role == "bias"]
-    combined = [s.args[0] for s in trace.steps if isinstance(s, Step) and s.verb == "minus combined"]
+    combined = [
+        s.args[0] for s in trace.steps if isinstance(s, Step) and s.verb == "minus combined"
+    ]
     numbers = [s.args[0] for s in trace.steps if isinstance(s, Step) and s.verb == "minus number"]
     if combined:
         return True, 0.0, os.path.join(os.path.dirname(dark.path), combined[0])
@@ -96,7 +98,9 @@ def _frames(dark: Frame) -> float:
 def sample(image: Frame) -> Array:
     """Values of some rows of an image, the same of each of that shape."""
     rows, columns = image.shape[-2:]
-    chosen: Sequence[int] = np.unique(np.linspace(0, rows - 1, min(rows, _ROWS)).astype(int)).tolist()
+    chosen: Sequence[int] = np.unique(
+        np.linspace(0, rows - 1, min(rows, _ROWS)).astype(int)
+    ).tolist()
     tiles = (Tile(0, y, 0, 1, columns) for y in chosen)
     parts = [read_values([image], t, np.dtype("f8"), counted=None)[0, 0] for t in tiles]
     return np.concatenate(parts)

@@ -264,7 +264,10 @@ def flat_holds(group: FlatGroup, together: int) -> Holds:
     period = 0 if group.colours is None else group.colours.period
     conversion = max(NEAREST_BYTES, *(conversion_bytes(frame.pixels) for frame in group.reads))
     passes = Holds(
-        pixel={"conversion": conversion, "dark": 16 if any(len(m.images) > 1 for m in group.minus) else 8},
+        pixel={
+            "conversion": conversion,
+            "dark": 16 if any(len(m.images) > 1 for m in group.minus) else 8,
+        },
         thread={
             "rows around a tile, values": around * (conversion + 8) + decoded,
             "values near the median": (together + 2) * 8 * near,

@@ -46,7 +46,7 @@ class Dark:
 
     name: str
     frames: tuple[Frame, ...]
-    bias: Bias = Bias()  # noqa: RUF009
+    bias: Bias = Bias()
 
 
 def dark_recipe(

@@ -102,7 +102,8 @@ def gather_darks(
         swapped = bias is None and _holds_darks(bias_args, search)
         hint = "; is the order right? The input comes first, the bias last" if swapped else ""
         raise PulsarError(none_found("dark", "Dark Frame", args, passed) + hint)
-    calibrators, among = Biases(constant=constant), []
+    calibrators = Biases(constant=constant)
+    among: list[Frame] = []
     if bias_args:
         try:
             calibrators, among = find_biases(bias_args, search)
@@ -147,7 +148,8 @@ class Biases:
             at = choose_calibrator([one.frames for one in self.raw], group.frames, ways)
             chosen = self.raw[at]
             return Bias(chosen.frames, combine=len(chosen.frames) > 1, name=chosen.name)
-        candidates = [[f] for f in self.masters] or [one.frames for one in self.raw]
+        candidates: list[Sequence[Frame]] = [(f,) for f in self.masters]
+        candidates = candidates or [one.frames for one in self.raw]
         at = choose_calibrator(candidates, group.frames, ways)
         if len(self.masters) > 1:
             name = printable(os.path.basename(self.masters[at].path))

@@ -27,6 +27,7 @@ from pulsar_dask.masters.shelf import Shelf, serves
 MakeDarks = Callable[[Sequence[Group]], None]
 """Makes master darks of the dark flats, in the folder for outputs."""
 
+
 @dataclass
 class Looking:
     """Finds what is subtracted from flats."""
@@ -123,8 +124,8 @@ class Looking:
         if self.make_darks is None:
             first = printable(os.path.basename(fits[0].frames[0].path))
             raise PulsarError(
-                f"Dark not found for exposure {exposure:g} s ({group.name}.fit), but dark frames of "
-                f"it ({first}, …) lie among the flats; make their master with makedark first"
+                f"Dark not found for exposure {exposure:g} s ({group.name}.fit), but dark frames "
+                f"of it ({first}, …) lie among the flats; make their master with makedark first"
             )
         self.make_darks(fits)
         self.used |= {f.path for one in fits for f in one.frames}
@@ -142,7 +143,7 @@ class Looking:
         taken = biases.of(group, self.search.ways)
         if taken.combine:
             raise PulsarError(
-                "⟦bias⟧ of several frames: combine them first, as in: med \"bias*.fit\" bias.fit"
+                '⟦bias⟧ of several frames: combine them first, as in: med "bias*.fit" bias.fit'
             )
         return Minus(taken.frames, taken.constant)
 

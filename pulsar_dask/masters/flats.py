@@ -107,9 +107,7 @@ def gather_flats(
     folders += [os.path.dirname(f.path) for f in raw]
     folders = list(dict.fromkeys(f for f in folders if os.path.isdir(f)))
     among = [f for f in found.frames if f.kind == "dark" and not f.is_master]
-    looking = Looking(
-        Shelf(tuple(folders), search.ways), search, among, dark, bias, make_darks
-    )
+    looking = Looking(Shelf(tuple(folders), search.ways), search, among, dark, bias, make_darks)
     lists = Lists(hot_pixels, origin_top, memory, tuple(folders))
     groups, calibrations, kept = {}, {}, {}
     failures = Failures(grouped.failed)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pulsar_dask.errors import PulsarError, printable, warn
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.groups import Group, Grouped
 
 FEW_FRAMES = 15
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -72,3 +74,14 @@ def names(frames: Sequence[Frame], most: int = 3) -> str:
     """Some of the files, and how many more."""
     some = ", ".join(printable(os.path.basename(f.path)) for f in frames[:most])
     return some + (f" and {len(frames) - most} more" if len(frames) > most else "")
+
+
+def by_size(
+    masters: Iterable[T],
+    frames: Callable[[T], Sequence[Frame]] = lambda one: one.frames,  # type: ignore[attr-defined]
+) -> list[list[T]]:
+    """Masters of one size, which can be made side by side."""
+    sizes: dict[tuple[int, ...], list[T]] = {}
+    for one in masters:
+        sizes.setdefault(frames(one)[0].shape, []).append(one)
+    return list(sizes.values())

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.errors import OneGroup, printable
 from pulsar_dask.formats.reading import read_values
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
@@ -197,8 +197,8 @@ def _sample(plane: int, group: FlatGroup, frames: Sequence[Frame]) -> tuple[Arra
         values = read_values(frames, tile, np.dtype("f8"), counted=None)[:, 0]
         if i % LEVEL_STEP == 0:
             raw[:, i // LEVEL_STEP] = values[:, ::step]
-        for part, minus in group.parts(frames):
-            values[part] -= values_of(tile, minus)
+        for some, minus in group.parts(frames):
+            values[some] -= values_of(tile, minus)
         net[:, i] = values[:, ::step]
     parts = _parts(group)
     across = (columns - wide) // 2 + step * np.arange(taken)

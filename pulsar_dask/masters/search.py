@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from pulsar_dask.errors import printable, wrong_argument
+from pulsar_dask.errors import printable
 from pulsar_dask.formats.scan import scan_inputs
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.groups import Ways

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 from pulsar_dask.errors import PulsarError, printable, warn
 from pulsar_dask.formats.scan import scan_frame
-from pulsar_dask.frames.exposures import same_exposure
+from pulsar_dask.frames import exposures
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.gates import choose_calibrator, disagreements
 from pulsar_dask.frames.groups import Group, Ways
-from pulsar_dask.frames.naming import exposure_name, named_exposure
+from pulsar_dask.frames.naming import named_exposure
 from pulsar_dask.inputs.words import FITS_NAME, natural_key
 
 #: Share of an exposure within which a dark serves a flat whose group has several.
@@ -51,7 +51,9 @@ class Shelf:
                 if not disagreements([f], group.frames, self.ways)
             ]
             timed = [(f, t) for f in agreeing if (t := exposure_of(f)) is not None]
-            fits = [f for f, t in timed if same_exposure(t, exposure, self.ways)]
+            fits = [
+                f for f, t in timed if exposures.same_exposure(t, exposure, self.ways.tolerance)
+            ]
             if near and not fits:
                 close = [(abs(t - exposure), f) for f, t in timed]
                 least = min((d for d, _ in close), default=exposure)
@@ -80,7 +82,7 @@ class Shelf:
 
     def not_found(self, group: Group, exposure: float) -> str:
         """What was looked for and where, what did not agree, and the way out."""
-        wanted = f"dark{exposure_name(exposure)}.fit"
+        wanted = f"dark{exposures.name(exposure)}.fit"
         where = " nor in ".join(printable(f) for f in self.folders)
         text = f"Dark not found for exposure {exposure:g} s ({group.name}.fit): no {wanted} "
         text += f"in {where}. "
@@ -88,7 +90,11 @@ class Shelf:
             for frame in self.masters(folder, "dark"):
                 t = exposure_of(frame)
                 why = disagreements([frame], group.frames, self.ways)
-                if t is not None and same_exposure(t, exposure, self.ways) and why:
+                if (
+                    t is not None
+                    and exposures.same_exposure(t, exposure, self.ways.tolerance)
+                    and why
+                ):
                     text += f"{printable(frame.path)} does not agree: {'; '.join(why)}. "
         return text + (
             "Make it with makedark from darks of that exposure, or give one with ⟦dark⟧ FILE or "
@@ -127,4 +133,6 @@ def exposure_of(frame: Frame) -> float | None:
 
 def serves(darks: Group, exposure: float, ways: Ways) -> bool:
     """Whether darks are those of an exposure."""
-    return darks.exposure is not None and same_exposure(darks.exposure, exposure, ways)
+    return darks.exposure is not None and exposures.same_exposure(
+        darks.exposure, exposure, ways.tolerance
+    )

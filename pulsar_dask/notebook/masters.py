@@ -14,6 +14,7 @@ from dask.system import CPU_COUNT
 from pulsar_dask.combine import Combine
 from pulsar_dask.engine.graph import Graph
 from pulsar_dask.engine.recipe import Product, Recipe
+from pulsar_dask.errors import warn
 from pulsar_dask.formats.scan import scan_inputs
 from pulsar_dask.formats.storeformat import MASTER
 from pulsar_dask.frames import stack
@@ -26,6 +27,7 @@ from pulsar_dask.masters.dark import dark_recipe, stack_product
 from pulsar_dask.masters.darks import gather_darks
 from pulsar_dask.masters.flat import flat_recipe
 from pulsar_dask.masters.flats import gather_flats
+from pulsar_dask.masters.groups import by_size
 from pulsar_dask.masters.search import Search, Spec
 from pulsar_dask.notebook.arguments import (
     check_number,
@@ -163,8 +165,10 @@ def dark_masters(
     method, wanted = combining(combine, planes)
     search = searching(search)
     darks = gather_darks(spec, bias, search, method.name)
-    recipe = dark_recipe(darks.groups, darks.bias, method, wanted)
-    return _dataset(recipe, search.tolerance, memory, threads)
+    if darks.failures.reasons:
+        warn(darks.failures.text)
+    recipes = [dark_recipe(some, method, wanted) for some in by_size(darks.darks)]
+    return _dataset(recipes, search.ways.tolerance, memory, threads)
 
 
 def flat_masters(
@@ -172,6 +176,7 @@ def flat_masters(
     target: float = TARGET_MEDIAN,
     *,
     dark: str | os.PathLike[str] | float | None = None,
+    bias: Spec | float | None = None,
     hot_pixels: str | os.PathLike[str] | None = None,
     combine: str = "median",
     planes: str | Iterable[str] | None = None,
@@ -189,6 +194,8 @@ def flat_masters(
         Median to which each frame is scaled, ADU.
     dark, hot_pixels
         Taken instead of ``dark<exp>.fit`` and ``cosme<exp>.lst``.
+    bias
+        What is subtracted, too, where it is out of the dark.
     combine, planes
         As for `master`; a plane is a variable ``flat_l_count``.
     search, memory, threads
@@ -210,37 +217,55 @@ def flat_masters(
     method, wanted = combining(combine, planes)
     search = searching(search)
     flats = gather_flats(
-        spec, dark=dark, hot_pixels=hot_pixels, search=search, memory=memory, method=method.name
+        spec,
+        dark=dark,
+        bias=bias,
+        hot_pixels=hot_pixels,
+        search=search,
+        memory=memory,
+        method=method.name,
     )
-    recipe = flat_recipe(
-        flats.groups,
-        method,
-        target=target,
-        threads=threads or CPU_COUNT,
-        planes=wanted,
-        calibration=flats.calibration,
-    )
-    return _dataset(recipe, search.tolerance, memory, threads)
+    if flats.failures.reasons:
+        warn(flats.failures.text)
+    recipes = [
+        flat_recipe(
+            dict(some),
+            method,
+            target=target,
+            threads=threads or CPU_COUNT,
+            planes=wanted,
+            calibration=flats.calibration,
+        )
+        for some in by_size(flats.groups.items(), lambda item: item[1].frames)
+    ]
+    return _dataset(recipes, search.ways.tolerance, memory, threads)
 
 
 def _dataset(
-    recipe: Recipe, tolerance: float, memory: float | None, threads: int | None
+    recipes: Sequence[Recipe], tolerance: float | None, memory: float | None, threads: int | None
 ) -> xr.Dataset:
-    graph = graph_of(recipe, memory, threads)
-    dims = ("plane", "y", "x")[-len(recipe.shape) :]
+    """Masters as variables; of those that have another size than the first ones the dims have that
+    size in their names."""
     variables = {}
-    for product in recipe.products:
-        header = master_header(
-            product.frames, kind=product.kind, method=product.method, tolerance=tolerance
-        )
-        for text in plain_texts(product.trace):
-            header.add_history(text)
-        for plane, array in lazy_planes(product, graph).items():
-            name = product.name if plane == "image" else f"{product.name}_{plane}"
-            known = header_attributes(header)
-            if plane != "image":
-                known["units"] = "1"
-            variables[name] = xr.Variable(dims, array, attrs=known)
+    for recipe in recipes:
+        graph = graph_of(recipe, memory, threads)
+        rows, columns = recipe.shape[-2:]
+        names = ("plane", "y", "x")
+        if recipe is not recipes[0]:
+            names = ("plane", f"y{rows}", f"x{columns}")
+        dims = names[-len(recipe.shape) :]
+        for product in recipe.products:
+            header = master_header(
+                product.frames, kind=product.kind, method=product.method, tolerance=tolerance
+            )
+            for text in plain_texts(product.trace):
+                header.add_history(text)
+            for plane, array in lazy_planes(product, graph).items():
+                name = product.name if plane == "image" else f"{product.name}_{plane}"
+                known = header_attributes(header)
+                if plane != "image":
+                    known["units"] = "1"
+                variables[name] = xr.Variable(dims, array, attrs=known)
     return xr.Dataset(variables)
 
 

@@ -57,7 +57,7 @@ class FitsSink:
         product: Product,
         path: str,
         *,
-        tolerance: float,
+        tolerance: float | None,
         verify: bool,
         beside: Sequence[str] = (),
     ) -> None:

@@ -3,9 +3,7 @@ attributes and coordinates."""
 
 from __future__ import annotations
 
-import itertools
 import warnings
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from statistics import median
@@ -25,6 +23,7 @@ from pulsar_dask.formats.cards import (
     tidy,
 )
 from pulsar_dask.formats.reading import read_header
+from pulsar_dask.frames import exposures
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.table import own_table
 
@@ -45,7 +44,7 @@ def master_header(
     *,
     kind: str | None,
     method: str = "median",
-    tolerance: float = 0.001,
+    tolerance: float | None = None,
 ) -> fits.Header:
     """The header of the master of some frames, without the cards of its structure and its trace.
 
@@ -108,14 +107,13 @@ def clean_header(frame: Frame) -> fits.Header:
         return tidy(list(kept.values()), len(frame.shape))
 
 
-def _common_exposure(frames: Sequence[Frame], tolerance: float) -> float | None:
-    exposures = sorted(f.exposure for f in frames if f.exposure is not None)
-    if not exposures or len(exposures) < len(frames):
+def _common_exposure(frames: Sequence[Frame], tolerance: float | None) -> float | None:
+    times = sorted(f.exposure for f in frames if f.exposure is not None)
+    if not times or len(times) < len(frames):
         return None
-    # a hair of room, so that two times written 1 ms apart are within 1 ms
-    if any(b - a > tolerance + 1e-9 for a, b in itertools.pairwise(exposures)):
+    if not exposures.same_exposure(times[0], times[-1], tolerance):
         return None
-    return Counter(exposures).most_common(1)[0][0]
+    return exposures.commonest(frames)
 
 
 def _set(header: fits.Header, keywords: Sequence[str], value: Any, comment: str) -> None:

@@ -16,7 +16,7 @@ from pulsar_dask.formats.scan import scan_frame
 from pulsar_dask.frames.gates import replaced
 from pulsar_dask.frames.groups import Group
 from pulsar_dask.frames.provenance import read_trace
-from pulsar_dask.masters.groups import Failures
+from pulsar_dask.masters.groups import Failures, by_size
 from pulsar_dask.output.ours import is_ours
 from pulsar_dask.tools.masters import make_masters
 from pulsar_dask.tools.options import Options
@@ -80,10 +80,7 @@ def make_by_group(
                 for name in some:
                     make([name])
 
-    sizes: dict[tuple[int, ...], list[str]] = {}
-    for name in wanted:
-        sizes.setdefault(groups[name].frames[0].shape, []).append(name)
-    for some in sizes.values():
+    for some in by_size(wanted, lambda name: groups[name].frames):
         make(some)
     if failures.reasons:
         raise PulsarError(failures.text)

@@ -20,6 +20,7 @@ from pulsar_dask.cli.arguments import (
     from_row,
     how_many,
     input_options,
+    mixing,
     no_verify,
     own_outputs,
     planes_option,
@@ -76,16 +77,21 @@ def _tool(name: str) -> Any:
 
 def _settings(options: dict[str, Any]) -> Any:
     """What is left of the arguments when a tool has taken its own."""
-    from pulsar_dask.frames.naming import EXPOSURE_TOLERANCE
+    from pulsar_dask.frames.groups import Ways
     from pulsar_dask.masters.search import Search
     from pulsar_dask.tools.options import Options
 
-    tolerance = options.pop("exposure_tolerance", None)
+    ways = Ways(
+        mix=frozenset(options.pop("mix", ())),
+        tolerance=options.pop("exposure_tolerance", None),
+        full_names=options.pop("names", "short") == "full",
+        split_case=options.pop("split_case", False),
+    )
     search = Search(
         sequence=options.pop("sequence", True),
         recursive=options.pop("recursive", False),
         assume_type=options.pop("assume_type", False),
-        tolerance=EXPOSURE_TOLERANCE if tolerance is None else tolerance,
+        ways=ways,
     )
     return Options(search=search, **options)
 
@@ -100,6 +106,7 @@ def _settings(options: dict[str, Any]) -> Any:
 )
 @combine_option
 @planes_option("or as variables of a .zarr")
+@mixing
 @input_options
 @execution_options
 @no_verify
@@ -124,6 +131,7 @@ def med(names: tuple[str, ...], dtype: str | None, **options: Any) -> None:
 @combine_option
 @planes_option()
 @exposures
+@mixing
 @own_outputs
 @input_options
 @execution_options
@@ -155,10 +163,22 @@ def makedark(
     metavar="FILE",
     help="The list of hot pixels, instead of cosme<exp>.lst in the same places.",
 )
+@click.option(
+    "--bias",
+    metavar="SPEC",
+    help="The bias, where it was subtracted from the dark: a file or a number. "
+    "[default: the one that was subtracted, or bias.fit beside]",
+)
+@click.option(
+    "--split-case",
+    is_flag=True,
+    help="Keep filters apart that differ in case alone (Sloan r, Cousins R).",
+)
 @from_row
 @combine_option
 @planes_option()
 @exposures
+@mixing
 @own_outputs
 @input_options
 @execution_options
@@ -167,6 +187,7 @@ def makedark(
 def makeflat(
     input_spec: tuple[str, ...],
     dark: str | None,
+    bias: str | None,
     hot_pixels: str | None,
     origin: str,
     **options: Any,
@@ -181,6 +202,7 @@ def makeflat(
         input_spec,
         target=None,
         dark=dark,
+        bias=bias,
         hot_pixels=hot_pixels,
         origin_top=origin == "top",
         options=_settings(options),

@@ -42,7 +42,7 @@ def make_masters(
         product.name: FitsSink(
             product,
             options.place(f"{product.name}.fit"),
-            tolerance=options.search.tolerance,
+            tolerance=options.search.ways.tolerance,
             verify=options.verify,
             beside=[_list_of(product, options)] if product.name in lists else (),
         )
