@@ -16,6 +16,7 @@ from astropy.io import fits
 
 from pulsar_dask.errors import DAMAGED, PulsarError, printable, reason, refusal
 from pulsar_dask.frames.keywords import shown
+from pulsar_dask.inputs.others import kind_of, told
 from pulsar_dask.inputs.words import FITS_NAME
 
 BLOCK = 2880
@@ -156,13 +157,22 @@ def _header_text(file: IO[bytes], position: int, path: str, index: int) -> tuple
         if not text or (index and not text.startswith(b"XTENSION")):
             return None, 0  # the end of the file, or padding after the last HDU
         if index == 0 and not text.startswith(b"SIMPLE  ="):
-            foreign = "remove it from the input; a folder's name takes its FITS files only"
-            raise refusal(path, "not a FITS file", DAMAGED if FITS_NAME.search(path) else foreign)
+            raise _foreign(path, bytes(text))
         end = _find_end(text, max(0, len(text) - len(part) - _CARD))
         if not part or len(text) > _LONGEST_HEADER:
             raise refusal(path, f"the header of HDU {index} has no END card")
     length = -(-(end + _CARD) // BLOCK) * BLOCK
     return bytes(text[:length]), position + length
+
+
+def _foreign(path: str, head: bytes) -> PulsarError:
+    """The error for a file that is no FITS file."""
+    way_out = "remove it from the input; a folder's name takes its FITS files only"
+    if kind := kind_of(path, head):
+        if kind.preview:
+            return refusal(path, "not a FITS file", f"{way_out}. It is {told([path], kind)}")
+        return PulsarError(f"{printable(path)}: not a FITS file but {told([path], kind)}")
+    return refusal(path, "not a FITS file", DAMAGED if FITS_NAME.search(path) else way_out)
 
 
 def _find_end(text: bytes | bytearray, start: int) -> int:
