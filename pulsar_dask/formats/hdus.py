@@ -16,6 +16,7 @@ from astropy.io import fits
 
 from pulsar_dask.errors import DAMAGED, PulsarError, printable, reason, refusal
 from pulsar_dask.frames.keywords import shown
+from pulsar_dask.inputs.numbers import number
 from pulsar_dask.inputs.others import kind_of, told
 from pulsar_dask.inputs.words import FITS_NAME
 
@@ -73,6 +74,8 @@ def _card_text(card: fits.Card) -> str:
     written = card._image[10:]  # `image` would refuse to give it
     if text := re.match(r" *'((?:[^']|'')*)'", written):
         written = text[1].replace("''", "'")
+    else:
+        written = written.split(" /")[0]
     try:
         return str(written.encode("latin-1").decode()).strip()
     except UnicodeError:
@@ -135,7 +138,7 @@ def hdus_of(file: IO[bytes], path: str) -> Iterator[Hdu]:
         if text is None:
             return
         try:
-            header = fits.Header.fromstring(text[: _find_end(text, 0) + _CARD])
+            header = fits.Header.fromstring(_mended(text[: _find_end(text, 0) + _CARD]))
         except Exception as error:  # astropy has no one class for what can be wrong
             raise refusal(path, f"unreadable header ({error})") from error
         size = _data_size(header, path)
@@ -163,6 +166,27 @@ def _header_text(file: IO[bytes], position: int, path: str, index: int) -> tuple
             raise refusal(path, f"the header of HDU {index} has no END card")
     length = -(-(end + _CARD) // BLOCK) * BLOCK
     return bytes(text[:length]), position + length
+
+
+#: Keywords behind which a text begins at once.
+_TEXTS = (b"COMMENT ", b"HISTORY ", b"CONTINUE", b"HIERARCH", b"        ")
+
+
+def _mended(text: bytes) -> bytes:
+    """A header in which a blank follows each =, as astropy wants it to know a value."""
+    odd = [
+        8 + _CARD * i
+        for i, (sign, after) in enumerate(zip(text[8::_CARD], text[9::_CARD], strict=False))
+        if sign == 61 and after != 32 and text[_CARD * i :][:8] not in _TEXTS
+    ]
+    if not odd:
+        return text
+    cards = bytearray(text)
+    for place in odd:
+        # what does not fit is the last character of a comment, or there is none
+        end = place - 8 + _CARD
+        cards[place + 1 : end] = b" " + cards[place + 1 : end - 1]
+    return bytes(cards)
 
 
 def _foreign(path: str, head: bytes) -> PulsarError:
@@ -212,16 +236,30 @@ def integer(header: fits.Header, keyword: str, path: str, default: Any = _REQUIR
     value = Keywords(header).get(keyword)
     if value is None and default is not _REQUIRED:
         return default
-    if isinstance(value, bool) or not isinstance(value, int):
-        what = "missing" if value is None else f"{shown(value)}, not a whole number"
-        raise refusal(path, f"{keyword} is {what}")
-    return value
+    found = _number_in(value)
+    if found is not None and found == int(found):
+        return int(found)
+    what = "missing" if value is None else f"{shown(value)}, not a whole number"
+    raise refusal(path, f"{keyword} is {what}")
 
 
 def real(header: fits.Header, keyword: str, path: str, default: float) -> float:
     value = Keywords(header).get(keyword)
     if value is None:
         return default
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value - value != 0:
+    found = _number_in(value)
+    if found is None:
         raise refusal(path, f"{keyword} is {shown(value)}, not a number")
-    return float(value)
+    return float(found)
+
+
+def _number_in(value: Any) -> int | float | None:
+    """A finite number, as some programs write one: 50 as 50.0 or '50'."""
+    if isinstance(value, str):
+        try:
+            value = number(value)
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value - value != 0:
+        return None
+    return value
