@@ -116,6 +116,21 @@ class Number(click.ParamType):  # type: ignore[type-arg]
         return int(given) if self.whole else given
 
 
+def _hdu(ctx: click.Context, param: click.Parameter, value: str | None) -> int | str | None:
+    if value is not None and not value.strip():
+        raise click.BadParameter("give a number or a name, such as 1 or SCI.")
+    from pulsar_dask.frames.provenance import as_hdu
+
+    return None if value is None else as_hdu(value)
+
+
+hdu_option = click.option(
+    "--hdu",
+    metavar="N|NAME",
+    callback=_hdu,
+    help="Of files with several images: the number (0 is the primary HDU) or the EXTNAME of one.",
+)
+
 input_options = options(
     click.option(
         "--no-sequence",
@@ -126,6 +141,7 @@ input_options = options(
         help="Take one numbered file alone, not as the first of its sequence.",
     ),
     click.option("--recursive", is_flag=True, help="Enter the folders in a folder."),
+    hdu_option,
 )
 
 

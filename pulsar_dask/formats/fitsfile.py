@@ -1,6 +1,6 @@
 """FITS files: headers are read block by block, pixels never.
 
-The image is the HDU with 2 axes, or 3 (planes, Y, X), see `images`: primary, IMAGE extension or
+The image is the HDU with 2 axes, or 3 (planes, Y, X), see `fitsimage`: primary, IMAGE extension or
 tile-compressed. Keywords that it lacks are looked for in the primary header. The file may be
 gzipped.
 """
@@ -15,9 +15,9 @@ import numpy as np
 from astropy.io import fits
 
 from pulsar_dask.errors import PulsarError, printable, refusal
+from pulsar_dask.formats.fitsimage import Image, image_of
 from pulsar_dask.formats.gzipped import Gzipped
 from pulsar_dask.formats.hdus import Hdu, Keywords, integer, opened, real, status_of
-from pulsar_dask.formats.images import Image, image_of
 from pulsar_dask.formats.plain import FitsImage, Plain
 from pulsar_dask.frames.frame import Frame, Stated
 from pulsar_dask.frames.keywords import frame_keywords

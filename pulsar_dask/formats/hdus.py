@@ -138,7 +138,7 @@ def hdus_of(file: IO[bytes], path: str) -> Iterator[Hdu]:
         if text is None:
             return
         try:
-            header = fits.Header.fromstring(_mended(text[: _find_end(text, 0) + _CARD]))
+            header = fits.Header.fromstring(_mended(text[: _find_end(text, 0)]) + _END)
         except Exception as error:  # astropy has no one class for what can be wrong
             raise refusal(path, f"unreadable header ({error})") from error
         size = _data_size(header, path)
@@ -195,14 +195,16 @@ def _foreign(path: str, head: bytes) -> PulsarError:
     if kind := kind_of(path, head):
         if kind.preview:
             return refusal(path, "not a FITS file", f"{way_out}. It is {told([path], kind)}")
-        return PulsarError(f"{printable(path)}: not a FITS file but {told([path], kind)}")
+        what = f"not a FITS file but {told([path], kind)}"
+        return PulsarError(f"{printable(path)}: {what}, or remove it from the input")
     return refusal(path, "not a FITS file", DAMAGED if FITS_NAME.search(path) else way_out)
 
 
 def _find_end(text: bytes | bytearray, start: int) -> int:
     start -= start % _CARD
-    while (found := text.find(_END, start)) >= 0:
-        if found % _CARD == 0:
+    while (found := text.find(b"END", start)) >= 0:
+        rest = text[found + 3 : found + _CARD]
+        if found % _CARD == 0 and len(rest) == _CARD - 3 and not rest.strip(b" \0"):
             return found
         start = found + 1
     return -1

@@ -107,5 +107,5 @@ def _frames_of(path: str, hdu: int | str | None) -> list[Frame]:
         if path.lower().endswith(ending):
             known = cast(Scanner, importlib.import_module(f"{__package__}.{module}"))
             if known.recognise(path):
-                return known.scan(path, hdu)
+                return known.scan(path) if hdu is None else known.scan(path, hdu)
     raise AssertionError("the last format takes all paths")

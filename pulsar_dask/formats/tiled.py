@@ -14,7 +14,7 @@ from astropy.io import fits
 
 from pulsar_dask.formats import tables
 from pulsar_dask.formats.expanded import read_expanded
-from pulsar_dask.formats.images import axes_that_count
+from pulsar_dask.formats.fitsimage import axes_that_count
 from pulsar_dask.formats.openfiles import check_unopened, on_close, open_limit, open_plain
 from pulsar_dask.formats.plain import FitsImage
 from pulsar_dask.formats.reading import thread_buffer

@@ -128,14 +128,14 @@ def gather_darks(
 
 def _holds_darks(args: Sequence[str], search: Search) -> bool:
     with contextlib.suppress(PulsarError):
-        return bool(args and choose(scan_frames(search.find(args).paths), "dark")[0])
+        return bool(args and choose(scan_frames(search.find(args).paths, search.hdu), "dark")[0])
     return False
 
 
 def _split_by_type(args: Sequence[str], search: Search) -> tuple[list[str], list[str]]:
     """Files that a shell made of masks: the frames' types tell darks from bias."""
     alone = Search(sequence=False, recursive=search.recursive)
-    frames = scan_frames(alone.find(args).paths)
+    frames = scan_frames(alone.find(args).paths, search.hdu)
     darks = [f for f in frames if f.kind == "dark" and not f.is_master]
     bias = [f for f in frames if f.kind == "bias"]
     unlabelled = [f for f in frames if f.kind is None]

@@ -21,6 +21,13 @@ def is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
+def check_hdu(hdu: Any) -> None:
+    """Refuse what is neither None, nor the index of an HDU, nor a name."""
+    whole = isinstance(hdu, int) and not isinstance(hdu, bool) and hdu >= 0
+    if not (hdu is None or whole or (isinstance(hdu, str) and hdu.strip())):
+        raise wrong_argument("hdu", hdu, "the number or the EXTNAME of an HDU, such as 1 or 'SCI'")
+
+
 @dataclass(frozen=True)
 class Search:
     """How inputs are looked for; the same for every tool."""
@@ -31,13 +38,16 @@ class Search:
     """Whether a frame without IMAGETYP counts as what the tool takes."""
     tolerance: float = EXPOSURE_TOLERANCE
     """Seconds within which two exposures are the same."""
+    hdu: int | str | None = None
+    """Which image of each file, by index or EXTNAME, where files hold several."""
 
     def __post_init__(self) -> None:
         if not is_number(self.tolerance) or not 0 <= self.tolerance < np.inf:
             raise wrong_argument("tolerance", self.tolerance, "seconds as a number, such as 0.01")
+        check_hdu(self.hdu)
 
     def find(self, spec: Spec) -> Inputs:
-        return find_inputs(spec, sequence=self.sequence, recursive=self.recursive)
+        return find_inputs(spec, sequence=self.sequence, recursive=self.recursive, hdu=self.hdu)
 
 
 def none_found(kind: str, label: str, args: Sequence[str], passed: dict[str, int]) -> str:

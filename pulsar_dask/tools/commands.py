@@ -18,6 +18,7 @@ from pulsar_dask.cli.arguments import (
     execution_options,
     exposures,
     from_row,
+    hdu_option,
     how_many,
     input_options,
     no_verify,
@@ -86,6 +87,7 @@ def _settings(options: dict[str, Any]) -> Any:
         recursive=options.pop("recursive", False),
         assume_type=options.pop("assume_type", False),
         tolerance=EXPOSURE_TOLERANCE if tolerance is None else tolerance,
+        hdu=options.pop("hdu", None),
     )
     return Options(search=search, **options)
 
@@ -192,6 +194,7 @@ def makeflat(
 @click.argument("output", metavar="OUTPUT")
 @how_many
 @from_row
+@hdu_option
 @execution_options
 @no_verify
 @common_options
