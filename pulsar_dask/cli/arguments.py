@@ -116,6 +116,29 @@ class Number(click.ParamType):  # type: ignore[type-arg]
         return int(given) if self.whole else given
 
 
+def _hdu(ctx: click.Context, param: click.Parameter, value: str | None) -> int | str | None:
+    if value is not None and not value.strip():
+        raise click.BadParameter("give a number or a name, such as 1 or SCI.")
+    from pulsar_dask.frames.provenance import as_hdu
+
+    return None if value is None else as_hdu(value)
+
+
+hdu_option = click.option(
+    "--hdu",
+    metavar="N|NAME",
+    callback=_hdu,
+    help="Of files with several images: the number (0 is the primary HDU) or the EXTNAME of one.",
+)
+
+keywords_option = click.option(
+    "--keywords",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="A table (TOML) of keywords and words that your frames have. [default: keywords.toml in "
+    "your folder of settings for pulsar-dask]",
+)
+
 input_options = options(
     click.option(
         "--no-sequence",
@@ -126,6 +149,8 @@ input_options = options(
         help="Take one numbered file alone, not as the first of its sequence.",
     ),
     click.option("--recursive", is_flag=True, help="Enter the folders in a folder."),
+    hdu_option,
+    keywords_option,
 )
 
 
@@ -256,7 +281,25 @@ own_outputs = options(
 
 exposures = options(
     click.option(
-        "--assume-type", is_flag=True, help="Take frames without IMAGETYP for what this tool takes."
+        "--assume-type",
+        is_flag=True,
+        help="Take frames that nothing tells the kind of for what this tool takes.",
+    ),
+    click.option(
+        "--force-type",
+        is_flag=True,
+        help="Take all frames for what this tool takes, whatever their label.",
+    ),
+    click.option(
+        "--exposure",
+        type=Number(0, 1e6, "seconds as a number, such as 120"),
+        metavar="S",
+        help="Seconds, for frames whose header does not say it, or not right.",
+    ),
+    click.option(
+        "--filter",
+        metavar="NAME",
+        help="The filter, for frames whose header does not say it, or not right.",
     ),
     click.option(
         "--exposure-tolerance",

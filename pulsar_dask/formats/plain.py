@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
@@ -32,6 +32,7 @@ class FitsImage(Stored):
     """Byte at which its data begin, in the expanded file where it is gzipped."""
     length: int
     """Bytes of its data, without padding."""
+    chosen: int | str | None = field(default=None, kw_only=True)
 
     @property
     def token(self) -> int:

@@ -130,7 +130,7 @@ def recognise(path: str) -> bool:
     return os.path.isdir(path)
 
 
-def scan(path: str) -> list[Frame]:
+def scan(path: str, hdu: int | str | None = None) -> list[Frame]:
     """The frames of a cube, or the one of a master, as their headers describe them.
 
     Raises

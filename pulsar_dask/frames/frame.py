@@ -43,6 +43,11 @@ class Stored(Protocol):
         return 0
 
     @property
+    def chosen(self) -> int | str | None:
+        """By which index or name it was chosen, where its file holds several images."""
+        return None
+
+    @property
     def block(self) -> tuple[int, int]:
         """Rows and columns of a compression tile or chunk; (1, 1) where pixels lie as they are."""
         return 1, 1

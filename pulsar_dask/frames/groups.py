@@ -387,16 +387,9 @@ def _file(frame: Frame) -> str:
 # --- kinds -----------------------------------------------------------------------------------
 
 
-def choose(
-    frames: Iterable[Frame], kind: str, *, assume_type: bool = False
-) -> tuple[list[Frame], dict[str, int]]:
-    """Raw frames of one kind, and why the others were passed over: reason and count."""
-    chosen: list[Frame] = []
-    others: list[Frame] = []
-    for frame in frames:
-        wanted = frame.kind == kind or (frame.kind is None and assume_type)
-        (chosen if wanted and not frame.is_master else others).append(frame)
-    return chosen, why_passed(others)
+def raw_frames(frames: Iterable[Frame], kind: str) -> list[Frame]:
+    """Those of one kind that are no masters."""
+    return [f for f in frames if f.kind == kind and not f.is_master]
 
 
 def why_passed(frames: Iterable[Frame]) -> dict[str, int]:

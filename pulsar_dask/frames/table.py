@@ -9,7 +9,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import resources
 from typing import Any
 
@@ -118,15 +118,25 @@ def using(one: Table) -> Iterator[None]:
         _IN_USE.reset(token)
 
 
-def with_users(path: str | os.PathLike[str]) -> Table:
+#: A user's own table, in their folder for settings of programs.
+USERS = "keywords.toml"
+
+
+def with_users(path: str | os.PathLike[str] | None = None) -> Table:
     """The program's own table with a user's on top: its keywords come first, and of two meanings
-    of a word its one counts.
+    of a word its one counts. Without a path it is the one in the user's folder, where that is.
 
     Raises
     ------
     PulsarError
         It cannot be read, is not TOML, or has another form.
     """
+    if path is None:
+        import click  # what knows the folder on each system
+
+        path = os.path.join(click.get_app_dir("pulsar-dask"), USERS)
+        if not os.path.isfile(path):
+            return own_table()
     name = printable(path)
     try:
         with open(path, "rb") as file:
@@ -134,12 +144,82 @@ def with_users(path: str | os.PathLike[str]) -> Table:
     except OSError as error:
         raise PulsarError(f"{name}: {printable(reason(error))}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PulsarError(f"{name}: not a table of keywords in TOML ({error})") from error
+        raise PulsarError(
+            f"{name}: not a table of keywords in TOML ({printable(error)})"
+        ) from error
     try:
         return Table(_merged(own_table().data, given))
     except ValueError as error:
-        raise PulsarError(f"{name}: {error}; docs/keywords.md shows the form") from error
+        raise PulsarError(f"{name}: {printable(error)}; docs/keywords.md shows the form") from error
 
 
 def _merged(own: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    raise NotImplementedError
+    """A table with another on top.
+
+    Raises
+    ------
+    ValueError
+        The other has what no table has; in words.
+    """
+    merged = {section: dict(parts) for section, parts in own.items()}
+    for section, parts in given.items():
+        if section not in own:
+            raise ValueError(f"there is no section [{section}], but {', '.join(own)}")
+        if not isinstance(parts, dict):
+            raise ValueError(f"{section} is no section")
+        for name, entries in parts.items():
+            if section == "settings":
+                merged[section][name] = _settings(name, entries, own[section].get(name, {}))
+            elif name == "keywords" and name in own[section]:
+                merged[section][name] = _keywords(section, entries, own[section][name])
+            elif name == "words" and name in own[section]:
+                merged[section][name] = _words(section, entries, own[section][name])
+            elif name == "units" and name in own[section]:
+                merged[section][name] = own[section][name] | entries
+            else:
+                raise ValueError(f"[{section}] has no {name}, but {', '.join(own[section])}")
+    return merged
+
+
+def _keywords(section: str, entries: Any, own: Mapping[str, Any]) -> dict[str, Any]:
+    """A user's keywords come first."""
+    new = {}
+    for keyword, known in _table(f"{section}.keywords", entries).items():
+        new[keyword.upper()] = {"by": "the user"} | _table(f"{section}.{keyword}", known)
+    return new | {k: v for k, v in own.items() if k not in new}
+
+
+def _words(section: str, entries: Any, own: Mapping[str, Any]) -> dict[str, Any]:
+    """A word means what the user says; what it meant before goes."""
+    given = _table(f"{section}.words", entries)
+    for meaning, texts in given.items():
+        if section == "kind" and meaning not in own:
+            raise ValueError(f"there is no kind {meaning!r}, but {', '.join(own)}")
+        if not isinstance(texts, list) or not all(isinstance(t, str) for t in texts):
+            raise ValueError(f'{section}.words.{meaning} is no list of texts, as ["word"]')
+    moved = {word(t) for texts in given.values() for t in texts}
+    merged = {m: [t for t in texts if word(t) not in moved] for m, texts in own.items()}
+    for meaning, texts in given.items():
+        merged[meaning] = [*texts, *merged.get(meaning, ())]
+    return merged
+
+
+def _settings(name: str, entries: Any, own: Mapping[str, Any]) -> dict[str, Any]:
+    known = {f.name for f in fields(Setting)} - {"word", "keyword"}
+    new = {}
+    for keyword, what in _table(f"settings.{name}", entries).items():
+        what = _table(f"settings.{name}.{keyword}", what)
+        if unknown := set(what) - known:
+            raise ValueError(
+                f"settings.{name}.{keyword} has no {min(unknown)}, but {', '.join(sorted(known))}"
+            )
+        if "{}" not in str(what.get("name", "{}")):
+            raise ValueError(f"settings.{name}.{keyword}: its name has no {{}} for the value")
+        new[keyword.upper()] = {"name": "{}", "by": "the user"} | what
+    return dict(own) | new
+
+
+def _table(name: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f'{name} is no table, as {{ by = "a program" }}')
+    return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pulsar_dask.errors import PulsarError, count, printable, warn
 from pulsar_dask.frames.frame import Frame
@@ -15,8 +15,8 @@ from pulsar_dask.frames.groups import (
     Grouped,
     Ways,
     bias_groups,
-    choose,
     dark_groups,
+    raw_frames,
     why_passed,
 )
 from pulsar_dask.inputs.numbers import as_number, finite
@@ -96,12 +96,12 @@ def gather_darks(
             "the bias is either a number or files; say which with ⟦bias⟧ NUMBER or ⟦bias⟧ FILE"
         )
 
-    found = search.frames(args)
-    raw, passed = choose(found.frames, "dark", assume_type=search.assume_type)
+    found = search.frames(args, "dark")
+    raw = raw_frames(found.frames, "dark")
     if not raw:
         swapped = bias is None and _holds_darks(bias_args, search)
         hint = "; is the order right? The input comes first, the bias last" if swapped else ""
-        raise PulsarError(none_found("dark", "Dark Frame", args, passed) + hint)
+        raise PulsarError(none_found("dark", "Dark Frame", args, found.frames) + hint)
     calibrators = Biases(constant=constant)
     among: list[Frame] = []
     if bias_args:
@@ -191,10 +191,10 @@ def find_biases(args: Sequence[str], search: Search) -> tuple[Biases, list[Frame
             label = printable(only.about.label)
             warn(f"{printable(only.path)} is labelled '{label}', taken as bias")
         return Biases(masters=(only,)), among
-    raw, passed = choose(frames, "bias", assume_type=True)
+    raw = [f for f in frames if f.kind in ("bias", None) and not f.is_master]
     masters = tuple(f for f in frames if f.kind in ("bias", None) and f.is_master)
     if not raw and not masters:
-        raise PulsarError(none_found("bias", "Bias Frame", args, passed))
+        raise PulsarError(none_found("bias", "Bias Frame", args, frames))
     labelled = [f for f in raw if f.kind == "bias"]
     if not labelled and not masters and len(raw) < len(frames):
         raise PulsarError(
@@ -210,14 +210,13 @@ def find_biases(args: Sequence[str], search: Search) -> tuple[Biases, list[Frame
 
 def _holds_darks(args: Sequence[str], search: Search) -> bool:
     with contextlib.suppress(PulsarError):
-        return bool(args and choose(search.frames(args).frames, "dark")[0])
+        return bool(args and raw_frames(search.frames(args).frames, "dark"))
     return False
 
 
 def _split_by_type(args: Sequence[str], search: Search) -> tuple[list[str], list[str]]:
     """Files that a shell made of masks: the frames' types tell darks from bias."""
-    alone = Search(sequence=False, recursive=search.recursive)
-    frames = alone.scan(alone.find(args)).frames
+    frames = replace(search, sequence=False, assume_type=False).frames(args).frames
     darks = [f for f in frames if f.kind == "dark" and not f.is_master]
     bias = [f for f in frames if f.kind == "bias"]
     unlabelled = [f for f in frames if f.kind is None]

@@ -50,7 +50,7 @@ class Looking:
             It is not there, or does not agree with the flats.
         """
         exposures = [f.exposure or 0.0 for f in group.frames]
-        mixed = group.exposure is None
+        mixed = group.exposure is None and len(set(exposures)) > 1
         one = self._given(group)
         if one is None and mixed:
             by_exposure = {t: self._near(group, t) for t in dict.fromkeys(exposures)}

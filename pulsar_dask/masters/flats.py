@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.frames.groups import Group, choose, flat_groups, why_passed
+from pulsar_dask.frames.groups import Group, flat_groups, raw_frames, why_passed
 from pulsar_dask.frames.provenance import Source, Trace
 from pulsar_dask.frames.step import Step
 from pulsar_dask.inputs.words import as_text, as_texts
@@ -98,11 +98,11 @@ def gather_flats(
     if dark is not None and not is_number(dark):
         dark = as_text(dark, "dark", "a number or a path")  # type: ignore[arg-type]
     hot_pixels = as_text(hot_pixels, "hot_pixels") if hot_pixels is not None else None
-    found = search.frames(args)
-    raw, passed = choose(found.frames, "flat", assume_type=search.assume_type)
+    found = search.frames(args, "flat")
+    raw = raw_frames(found.frames, "flat")
     if not raw:
-        raise PulsarError(none_found("flat", "Flat Frame", args, passed))
-    grouped = usable(flat_groups(raw, search.ways), method)
+        raise PulsarError(none_found("flat", "Flat Frame", args, found.frames))
+    grouped = usable(flat_groups(raw, search.ways, timed=dark is None), method)
     folders = [os.path.abspath(folder), os.getcwd(), *found.inputs.folders]
     folders += [os.path.dirname(f.path) for f in raw]
     folders = list(dict.fromkeys(f for f in folders if os.path.isdir(f)))

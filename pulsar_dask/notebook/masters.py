@@ -28,7 +28,7 @@ from pulsar_dask.masters.darks import gather_darks
 from pulsar_dask.masters.flat import flat_recipe
 from pulsar_dask.masters.flats import gather_flats
 from pulsar_dask.masters.groups import by_size
-from pulsar_dask.masters.search import Search, Spec
+from pulsar_dask.masters.search import Search, Spec, check_hdu
 from pulsar_dask.notebook.arguments import (
     check_number,
     check_resources,
@@ -46,6 +46,7 @@ def median(
     *,
     sequence: bool = True,
     recursive: bool = False,
+    hdu: int | str | None = None,
     memory: float | None = None,
     threads: int | None = None,
 ) -> xr.DataArray:
@@ -53,7 +54,7 @@ def median(
 
     Parameters
     ----------
-    spec, sequence, recursive, memory, threads
+    spec, sequence, recursive, hdu, memory, threads
         As for `open_frames`.
 
     Returns
@@ -62,7 +63,9 @@ def median(
         Dims (y, x) or (plane, y, x); float32, or float64 where a frame has 32- or 64-bit
         integers or 64-bit floats; NaN where no frame has a value.
     """
-    dataset = master(spec, sequence=sequence, recursive=recursive, memory=memory, threads=threads)
+    dataset = master(
+        spec, sequence=sequence, recursive=recursive, hdu=hdu, memory=memory, threads=threads
+    )
     return dataset[MASTER].rename("median")
 
 
@@ -73,6 +76,7 @@ def master(
     planes: str | Iterable[str] | None = None,
     sequence: bool = True,
     recursive: bool = False,
+    hdu: int | str | None = None,
     memory: float | None = None,
     threads: int | None = None,
 ) -> xr.Dataset:
@@ -80,7 +84,7 @@ def master(
 
     Parameters
     ----------
-    spec, sequence, recursive, memory, threads
+    spec, sequence, recursive, hdu, memory, threads
         As for `open_frames`.
     combine : str
         How, as ``--combine`` takes it: "median", "mean", …
@@ -100,8 +104,9 @@ def master(
         As for `open_frames`; no such way to combine, no such plane.
     """
     check_resources(memory, threads)
+    check_hdu(hdu)
     method, wanted = combining(combine, planes)
-    frames, _ = scan_inputs(find_inputs(spec, sequence=sequence, recursive=recursive))
+    frames, _ = scan_inputs(find_inputs(spec, sequence=sequence, recursive=recursive, hdu=hdu))
     return master_of(frames, method, wanted, memory, threads)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +19,7 @@ from pulsar_dask.cli.arguments import (
     execution_options,
     exposures,
     from_row,
+    hdu_option,
     how_many,
     input_options,
     mixing,
@@ -77,22 +79,13 @@ def _tool(name: str) -> Any:
 
 def _settings(options: dict[str, Any]) -> Any:
     """What is left of the arguments when a tool has taken its own."""
-    from pulsar_dask.frames.groups import Ways
     from pulsar_dask.masters.search import Search
     from pulsar_dask.tools.options import Options
 
-    ways = Ways(
-        mix=frozenset(options.pop("mix", ())),
-        tolerance=options.pop("exposure_tolerance", None),
-        full_names=options.pop("names", "short") == "full",
-        split_case=options.pop("split_case", False),
-    )
-    search = Search(
-        sequence=options.pop("sequence", True),
-        recursive=options.pop("recursive", False),
-        assume_type=options.pop("assume_type", False),
-        ways=ways,
-    )
+    options["tolerance"] = options.pop("exposure_tolerance", None)
+    taken = [field.name for field in dataclasses.fields(Search) if field.name in options]
+    search = Search(**{name: options.pop(name) for name in taken})
+    options.pop("tolerance", None)
     return Options(search=search, **options)
 
 
@@ -214,6 +207,7 @@ def makeflat(
 @click.argument("output", metavar="OUTPUT")
 @how_many
 @from_row
+@hdu_option
 @execution_options
 @no_verify
 @common_options

@@ -39,7 +39,7 @@ def make_cosme(
     check_output(output, [image], overwrite=options.overwrite)
     if FITS_NAME.search(output) or is_store_name(output):
         raise PulsarError(f"{printable(output)}: a list is no image; name it .lst")
-    frames = scan_frames([image])
+    frames = scan_frames([image], options.search.hdu)
     refuse_planes(frames)
     wanted = HOT_PIXELS if hot_pixels is None else hot_pixels
     layer = stacked("image", frames, combine.method("median"))

@@ -250,7 +250,7 @@ def lists_in(spec: Sequence[str]) -> list[str]:
 def check_order(spec: Sequence[str], output: str) -> None:
     """Ask whether input and output are the wrong way round, where only the second is there."""
     first = spec[0]
-    if len(spec) > 1 or first.startswith("@") or has_mask(first) or os.path.lexists(first):
+    if len(spec) > 1 or first.startswith(("@", "=")) or has_mask(first) or os.path.lexists(first):
         return
     list_wanted = first.lower().endswith(".lst")
     if has_mask(output) or (os.path.exists(output) and (list_wanted or not is_ours(output))):
