@@ -165,7 +165,7 @@ def _sample_step(columns: int) -> int:
     """Every so many columns are taken for the sample; no multiple of 2 or 3, so that all colours
     are among them."""
     step = min(columns, _SAMPLE_WIDTH) // _SAMPLE_COLUMNS
-    return next(s for s in (1, 5, 7, 11) if s >= step)
+    return next((s for s in (1, 5) if s >= step), 7)
 
 
 def sample_bytes(together: int, shape: tuple[int, ...], colours: int = 0) -> int:

@@ -8,7 +8,7 @@ from helpers import same
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from night import colour_map, corrected, write
+from night import XTRANS, colour_map, corrected, write
 
 from pulsar_dask.formats.scan import scan_frame
 from pulsar_dask.frames.colour import QUAD, colours
@@ -57,7 +57,6 @@ def places(listed, columns):
     return np.array(sorted(y * columns + x for x, y in listed), np.int64)
 
 
-XTRANS = "GGRGGBGGBGGRBRGRBGGGBGGRGGRGGBRBGBRG"
 XCELLS = colours({"BAYERPAT": XTRANS}, 1).cells
 
 

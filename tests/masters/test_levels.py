@@ -8,7 +8,7 @@ from helpers import exact_median, same
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from night import colour_map, corrected, flat_by_colours, write
+from night import XTRANS, colour_map, corrected, flat_by_colours, write
 
 from pulsar_dask.combine import method
 from pulsar_dask.errors import PulsarError
@@ -145,7 +145,6 @@ def test_scales(tmp_path):
 
 # --- colours -------------------------------------------------------------------------------
 
-XTRANS = "GGRGGBGGBGGRBRGRBGGGBGGRGGRGGBRBGBRG"
 KNOWN = {"abcd": Colours(QUAD), XTRANS: colours({"BAYERPAT": XTRANS}, 1)}
 
 
