@@ -1,4 +1,8 @@
-"""Listed pixels replaced by the mean of their good neighbours."""
+"""Listed pixels replaced by the mean of their good neighbours.
+
+Long: which pixels are neighbours is asked of the list, of a tile and of what lies around it, and
+must have one answer, for any pattern of colours.
+"""
 
 from __future__ import annotations
 
