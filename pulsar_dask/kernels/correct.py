@@ -100,7 +100,8 @@ def _find_rings(defects: Defects, open_: Array) -> None:
             ny, nx = y + dy * step, x + dx * step
             inside = (ny >= 0) & (ny < rows) & (nx >= 0) & (nx < columns)
             inside &= _alike(defects.cells, y, x, dy, dx)
-            found |= inside & ~_contains(places, ny * columns + nx)
+            maybe = np.flatnonzero(inside & ~found)
+            found[maybe] = ~_contains(places, (ny * columns + nx)[maybe])
         defects.rings[open_[found]] = ring
         open_ = open_[~found]
 
