@@ -6,10 +6,9 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from pulsar_dask.errors import printable
-from pulsar_dask.frames.frame import Frame
 
 Cells = tuple[tuple[int, ...], ...]
 """Of each pixel of a pattern that repeats, a square, which colour it has."""
@@ -111,9 +110,19 @@ def _offset(values: Iterable[Any]) -> int:
     return 0
 
 
+class Frame(Protocol):
+    """A frame, as far as it matters here."""
+
+    @property
+    def colour_cards(self) -> tuple[tuple[str, float | str], ...]: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+
 def colours_of(frame: Frame) -> Colours | None:
     """The colours of a frame's pixels; None: they have one."""
-    return colours(dict(frame.about.colours), frame.shape[-2])
+    return colours(dict(frame.colour_cards), frame.shape[-2])
 
 
 def colours_among(frames: Iterable[Frame]) -> Colours | None:

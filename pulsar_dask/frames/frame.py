@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 
 from pulsar_dask.errors import DAMAGED
-from pulsar_dask.frames.about import NOTHING, About
+from pulsar_dask.frames.about import NOTHING, About, Value
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.kernels.pixels import PixelType, Tile
 
@@ -222,6 +222,11 @@ class Frame:
         """Measured, °C; where it was not, that which the camera was to hold."""
         about = self.about
         return about.set_point if about.temperature is None else about.temperature
+
+    @property
+    def colour_cards(self) -> tuple[tuple[str, Value], ...]:
+        """What its cards say of its colours."""
+        return self.about.colours
 
     @property
     def nbytes(self) -> int:

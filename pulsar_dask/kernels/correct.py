@@ -1,4 +1,8 @@
-"""Listed pixels replaced by the mean of their good neighbours."""
+"""Listed pixels replaced by the mean of their good neighbours.
+
+Long: which pixels are neighbours is asked of the list, of a tile and of what lies around it, and
+must have one answer, for any pattern of colours.
+"""
 
 from __future__ import annotations
 
@@ -96,7 +100,8 @@ def _find_rings(defects: Defects, open_: Array) -> None:
             ny, nx = y + dy * step, x + dx * step
             inside = (ny >= 0) & (ny < rows) & (nx >= 0) & (nx < columns)
             inside &= _alike(defects.cells, y, x, dy, dx)
-            found |= inside & ~_contains(places, ny * columns + nx)
+            maybe = np.flatnonzero(inside & ~found)
+            found[maybe] = ~_contains(places, (ny * columns + nx)[maybe])
         defects.rings[open_[found]] = ring
         open_ = open_[~found]
 

@@ -254,7 +254,11 @@ def flat_holds(group: FlatGroup, together: int) -> Holds:
     decoded = (around + 2 * low * columns) * window if around else 0
     listed = len(group.defects.places) if group.defects is not None else 0
     kept = Holds(
-        pixel={"calibrated frames": 2 * 8 * n, "frames": size * n},
+        pixel={
+            "calibrated frames": 2 * 8 * n,
+            "frames": size * n,
+            "one colour": 0 if group.colours is None else 8,
+        },
         thread={"rows around a tile": around * (8 + size) * n},
         process={f"hot pixels listed for {group.frames[0].path}": listed * DEFECT_BYTES},
     )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask.errors import OneGroup, printable
-from pulsar_dask.formats.reading import read_values
+from pulsar_dask.formats.reading import read_values, thread_buffer
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.kernels import loaded
@@ -53,19 +53,18 @@ class _Part:
     """Which pixels of the pattern that repeats have the colour, shape (period, period)."""
 
     def of(self, values: Array, y: int, x: int) -> Array:
-        """Those of a tile that begins at (y, x), in any order."""
+        """Those of a tile that begins at (y, x), in any order, in this thread's buffer."""
         if self.where is None:
             return values
         where = np.roll(self.where, (-y, -x), (0, 1))
-        period, (rows, columns) = len(where), np.nonzero(where)
-        if len(rows) == 1:
-            return values[rows[0] :: period, columns[0] :: period]
-        every = np.arange(values.shape[1]) % period
-        found = [
-            values[row::period].take(np.flatnonzero(where[row][every]), axis=1).ravel()
-            for row in range(min(period, len(values)))
-        ]
-        return np.concatenate(found)
+        found, end = thread_buffer("one colour", (values.size,), np.dtype("f8")), 0
+        for row, there in enumerate(where[: len(values)]):
+            lines = values[row :: len(where)]
+            for column in np.flatnonzero(there):
+                some = lines[:, column :: len(where)]
+                found[end : end + some.size].reshape(some.shape)[...] = some
+                end += some.size
+        return found[:end]
 
     def at(self, y: Array, x: Array) -> Array | slice:
         """Which of some rows and columns they are."""
@@ -166,7 +165,7 @@ def _sample_step(columns: int) -> int:
     """Every so many columns are taken for the sample; no multiple of 2 or 3, so that all colours
     are among them."""
     step = min(columns, _SAMPLE_WIDTH) // _SAMPLE_COLUMNS
-    return next(s for s in (1, 5, 7, 11) if s >= step)
+    return next((s for s in (1, 5) if s >= step), 7)
 
 
 def sample_bytes(together: int, shape: tuple[int, ...], colours: int = 0) -> int:

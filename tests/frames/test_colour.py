@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from night import XTRANS
 
 from pulsar_dask.frames.colour import QUAD, colours
 
-XTRANS = "GGRGGBGGBGGRBRGRBGGGBGGRGGRGGBRBGBRG"
 MONO = [{}, {"BAYERPAT": ""}, {"BAYERPAT": "NONE"}, {"BAYERPAT": " Mono "}, {"COLORTYP": 0},
         {"COLORTYP": "MONO"}, {"CFAIMAGE": "no"}, {"CFAIMAGE": False}, {"COLORTYP": 0.0},
         {"BAYERPAT": "N/A"}, {"XBAYROFF": 1, "ROWORDER": "TOP-DOWN"}]  # fmt: skip

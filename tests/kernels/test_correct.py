@@ -8,13 +8,13 @@ from helpers import same
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from night import colour_map, corrected, write
+from night import XTRANS, colour_map, corrected, write
 
 from pulsar_dask.formats.scan import scan_frame
 from pulsar_dask.frames.colour import QUAD, colours
 from pulsar_dask.kernels.correct import correct, find_rings
 from pulsar_dask.kernels.pixels import Grid, Tile
-from pulsar_dask.masters.calibrated import FlatGroup, calibrated
+from pulsar_dask.masters.calibrated import FlatGroup, Minus, calibrated
 
 MONO = ((0,),)
 sizes = st.one_of(
@@ -57,7 +57,6 @@ def places(listed, columns):
     return np.array(sorted(y * columns + x for x, y in listed), np.int64)
 
 
-XTRANS = "GGRGGBGGBGGRBRGRBGGGBGGRGGRGGBRBGBRG"
 XCELLS = colours({"BAYERPAT": XTRANS}, 1).cells
 
 
@@ -82,7 +81,7 @@ def in_tiles(path, images, listed, step, tile, dark=0.0, cells=None):
     frames = [scan_frame(write(path / f"f{i}.fit", image)) for i, image in enumerate(images)]
     shape = images[0].shape
     found = find_rings(places(listed, shape[-1]), shape, cells or (QUAD if step == 2 else MONO))
-    group = FlatGroup(tuple(frames), dark, found)
+    group = FlatGroup(tuple(frames), (Minus.of(dark),), found)
     out = np.full((len(images), *shape), -1.0)
     stays = 0
     for _, t in Grid(shape, *tile):

@@ -8,7 +8,7 @@ from helpers import exact_median, same
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from night import colour_map, corrected, flat_by_colours, write
+from night import XTRANS, colour_map, corrected, flat_by_colours, write
 
 from pulsar_dask.combine import method
 from pulsar_dask.errors import PulsarError
@@ -18,7 +18,7 @@ from pulsar_dask.kernels import medianfinder
 from pulsar_dask.kernels.correct import find_rings
 from pulsar_dask.kernels.pixels import Grid
 from pulsar_dask.masters import levels as module
-from pulsar_dask.masters.calibrated import FlatGroup, flat_tile
+from pulsar_dask.masters.calibrated import FlatGroup, Minus, flat_tile
 from pulsar_dask.masters.levels import frame_levels, frame_scales
 
 
@@ -34,7 +34,7 @@ def levels(path, images, *, dark=0.0, listed=(), bayer=False, rows=3, known=None
     shape = frames[0].shape
     places = np.array(sorted(y * shape[-1] + x for x, y in listed), np.int64)
     defects = find_rings(places, shape, *([QUAD] if bayer else [])) if listed else None
-    group = FlatGroup(tuple(frames), dark, defects, known)
+    group = FlatGroup(tuple(frames), (Minus.of(dark),), defects, known)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in constants.items():
             place = medianfinder if hasattr(medianfinder, name) else module
@@ -138,14 +138,13 @@ def test_scales(tmp_path):
     images = [np.full((2, 3, 4), 8.0), np.full((2, 3, 4), 20.0)]
     images[1][1] = 40.0
     frames = [scan_frame(write(tmp_path / f"s{i}.fit", image)) for i, image in enumerate(images)]
-    group = FlatGroup(tuple(frames), 0.0, None)
+    group = FlatGroup(tuple(frames), (Minus.of(0.0),), None)
     parts = [frame_levels(group, i, i + 1, 2) for i in range(2)]
     same(frame_scales(frames, 5000.0, *parts), [[625.0, 625.0], [250.0, 125.0]])
 
 
 # --- colours -------------------------------------------------------------------------------
 
-XTRANS = "GGRGGBGGBGGRBRGRBGGGBGGRGGRGGBRBGBRG"
 KNOWN = {"abcd": Colours(QUAD), XTRANS: colours({"BAYERPAT": XTRANS}, 1)}
 
 
@@ -171,7 +170,9 @@ def test_levels_and_flats_of_colours(tmp_path, pattern, dtype, shape, tile, kept
     known = KNOWN[pattern]
     frames = [scan_frame(write(tmp_path / f"l{i}.fit", image)) for i, image in enumerate(images)]
     places = np.array(sorted(y * shape[-1] + x for x, y in listed), np.int64)
-    group = FlatGroup(tuple(frames), 100.0, find_rings(places, shape, known.cells), known)
+    group = FlatGroup(
+        tuple(frames), (Minus.of(100.0),), find_rings(places, shape, known.cells), known
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(medianfinder, "MOST_KEPT", kept)
         patch.setattr(module, "SAMPLE_ROWS", sampled)
@@ -208,7 +209,7 @@ def test_a_twilight_that_changes_its_colour(tmp_path):
             image[part] = level * (1 + at * {"R": -1, "B": 1}.get(one, 0)) * vignette[part]
         images.append(rng.normal(image, np.sqrt(image)) * rng.uniform(0.5, 1))
     frames = [scan_frame(write(tmp_path / f"t{i}.fit", x)) for i, x in enumerate(images)]
-    group = FlatGroup(tuple(frames), 0.0, None, Colours(QUAD))
+    group = FlatGroup(tuple(frames), (Minus.of(0.0),), None, Colours(QUAD))
     scales = frame_scales(frames, 5000.0, frame_levels(group, 0, 20, 50))
     ((_, tile),) = Grid(shape, *shape)
     made = flat_tile(tile, group, scales, method=method("median"))["image"]
@@ -235,7 +236,7 @@ def test_all_colours_are_in_the_sample(tmp_path):
     for rows, columns, pattern in [(512, 40, "abcd"), (1024, 20, XTRANS), (70, 17_000, XTRANS)]:
         image = np.random.default_rng(0).integers(900, 1100, (rows, columns)).astype("u2")
         frame = scan_frame(write(tmp_path / "s.fit", image))
-        group = FlatGroup((frame,), 0.0, None, KNOWN[pattern])
+        group = FlatGroup((frame,), (Minus.of(0.0),), None, KNOWN[pattern])
         low, high, _ = module._sample(0, group, [frame])
         assert low.shape == (1, 1 + KNOWN[pattern].count)
         assert np.isfinite(low).all()

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 from helpers import OTHER_SIGN, run, write_frame
+from night import XTRANS
 
 TOOLS = ("med", "med to .zarr", "makedark", "makeflat", "make_cosme", "cube", "verify")
 CODED = ("RICE_1", "GZIP_1", "GZIP_2", "HCOMPRESS_1", "PLIO_1")
@@ -160,7 +161,8 @@ def prepare(folder: Path, d: Draw) -> list[str]:
     flats = d.tool == "makeflat" or (d.tool == "verify" and d.number % 3 == 0)
     darks = d.tool == "makedark" or (d.tool == "verify" and d.number % 3 == 1)
     label = "Flat" if flats else "Dark"
-    write_stack(folder / "in", d, label, 20000 if flats else 500, d.frames)
+    colours = {"BAYERPAT": ("NONE", "RGGB", XTRANS)[d.number % 3]} if flats else {}
+    write_stack(folder / "in", d, label, 20000 if flats else 500, d.frames, **colours)
     spec, words = "in", []
     if flats:
         write_stack(folder / "dark", d, "Dark", 300, 1)

@@ -19,6 +19,8 @@ from pulsar_dask.errors import PulsarWarning
 from pulsar_dask.tools.commands import tools
 
 SHAPE = (24, 31)
+#: The colours of an X-Trans sensor, 6 x 6.
+XTRANS = "GGRGGBGGBGGRBRGRBGGGBGGRGGRGGBRBGBRG"
 
 
 # --- writing -------------------------------------------------------------------------------

@@ -15,14 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from night import (
     SHAPE,
+    XTRANS,
     Night,
     flat64,
+    flat_by_colours,
     hottest,
     median64,
     noted,
     pixels,
     stack,
     tool,
+    verify,
     write,
     write_stack,
 )
@@ -31,6 +34,8 @@ from pulsar_dask.errors import PulsarError
 from pulsar_dask.masters.search import Search
 from pulsar_dask.tools.makeflat import makeflat
 from pulsar_dask.tools.options import Options
+
+GOOD = "pixels computed again are the same"
 
 
 def make(spec, *, target=None, dark=None, hot_pixels=None, **options):
@@ -117,8 +122,8 @@ def test_a_target(tmp_path):
 
 
 @pytest.mark.parametrize("threads", [1, 8])  # 8: tiles of a few rows
-@pytest.mark.parametrize("bayer", [False, True])
-def test_dark_and_list_at_the_borders_of_tiles(here, bayer, threads):
+@pytest.mark.parametrize("pattern", [None, "RGGB", XTRANS])
+def test_dark_and_list_at_the_borders_of_tiles(here, pattern, threads):
     """Clusters, columns and corners on a frame that is cut into many tiles."""
     shape = (90, 47)
     images = stack(0, 5, 20000, 300, shape)
@@ -131,12 +136,17 @@ def test_dark_and_list_at_the_borders_of_tiles(here, bayer, threads):
     listed |= {(x, y) for x in range(20, 27) for y in range(40, 47)}
     for x, y in listed:
         images[:, y, x] = 65535
-    cards = {"BAYERPAT": "RGGB"} if bayer else {}
+    cards = {"BAYERPAT": pattern} if pattern else {}
     write_stack(here / "flats", "f", images, "Flat", 3.0, "V", **cards)
     write(here / "dark3s.fit", dark, "Master Dark", 3.0)
     write_list(here / "cosme3s.lst", sorted(listed))
     make(["flats"], threads=threads)
-    equal(here / "flat_v.fit", flat64(images, dark.astype("f8"), listed, step=2 if bayer else 1))
+    dark = dark.astype("f8")
+    if pattern:
+        equal(here / "flat_v.fit", flat_by_colours(images, pattern, dark, listed))
+    else:
+        equal(here / "flat_v.fit", flat64(images, dark, listed))
+    assert GOOD in verify(here, "flat_v.fit")
 
 
 @given(
@@ -365,6 +375,99 @@ def test_levels(here, level, says):
     (note,) = make(["f"], dark="0")
     assert "flat_v.fit" in note
     assert says in note
+
+
+# --- colours -----------------------------------------------------------------------------------
+
+
+def colour_flats(folder, pattern, listed=(), **cards):
+    """Flats of a colour sensor whose colours drift; returns the images."""
+    shape = (26, 37)
+    side = round(len(pattern) ** 0.5)
+    levels = {"R": 9000, "G": 20000, "B": 12000}
+    tile = np.array([levels[c] for c in pattern]).reshape(side, side)
+    base = np.tile(tile, (26, 37))[: shape[0], : shape[1]]
+    images = stack(7, 15, 500, 20, shape).astype("i4")
+    images += (base * np.linspace(0.8, 1.3, 15)[:, None, None]).astype("i4")
+    images += (base == 12000) * np.linspace(0, 900, 15).astype("i4")[:, None, None]
+    images = images.astype("u2")
+    for x, y in listed:
+        images[:, y, x] = 65535
+    write_stack(folder, "f", images, "Flat", 1.0, "V", **cards)
+    return images
+
+
+@pytest.mark.parametrize(
+    ("pattern", "cards"),
+    [
+        ("RGGB", {"COLORTYP": "RGGB", "XBAYROFF": 0}),
+        ("GBRG", {"COLORTYP": 2, "YBAYROFF": 1}),
+        ("RGGB", {"CFAIMAGE": True}),
+        ("RGGB", {"BAYERPAT": "NONE", "CFAIMAGE": "rggb"}),
+        (XTRANS, {"BAYERPAT": XTRANS}),
+        (XTRANS, {"BAYERPAT": XTRANS[24:] + XTRANS[:24], "YBAYROFF": 2}),
+        (XTRANS, {"BAYERPAT": "".join(XTRANS[6 * ((25 - y) % 6) :][:6] for y in range(6)),
+                  "ROWORDER": "BOTTOM-UP"}),
+    ],
+)  # fmt: skip
+def test_colours_of_any_card(here, pattern, cards):
+    """Neighbours of one colour, each colour by its own factor; its level is in the header."""
+    listed = {(5, 5), (6, 5), (0, 0), (36, 25), (20, 13)}
+    images = colour_flats(here / "f", pattern, listed, **cards)
+    write_list(here / "c.lst", sorted(listed))
+    assert make(["f"], dark="480", hot_pixels=str(here / "c.lst")) == []
+    equal(here / "flat_v.fit", flat_by_colours(images, pattern, 480.0, listed))
+    header = fits.getheader(here / "flat_v.fit")
+    assert "each frame scaled by colours to a median of 5000" in list(header["HISTORY"])
+    assert GOOD in verify(here, "flat_v.fit")
+
+
+def test_colours_that_are_not_known_are_told(here):
+    images = colour_flats(here / "f", "RGGB", BAYERPAT="X-Trans")
+    write_list(here / "cosme1s.lst", [])
+    (note,) = make(["f"], dark="480")
+    assert note.startswith("flat_v.fit: BAYERPAT 'X-Trans' is no known pattern of colours")
+    equal(here / "flat_v.fit", flat_by_colours(images, "RGGB", 480.0))
+
+
+@pytest.mark.parametrize("cards", [{"BAYERPAT": "NONE"}, {"COLORTYP": 0}, {}])
+def test_a_sensor_of_one_colour_is_scaled_as_a_whole(here, cards):
+    """And `verify` knows, where a version before looked only whether there is a BAYERPAT."""
+    images = colour_flats(here / "f", "G", {(3, 3), (9, 4)}, **cards)
+    write_list(here / "cosme1s.lst", [(3, 3), (9, 4)])
+    assert make(["f"], dark="480") == []
+    equal(here / "flat_v.fit", flat64(images, 480.0, {(3, 3), (9, 4)}))
+    assert GOOD in verify(here, "flat_v.fit")
+
+
+def test_the_level_of_the_frames_is_in_the_header(here):
+    images = colour_flats(here / "f", "RGGB", BAYERPAT="RGGB")
+    write_list(here / "cosme1s.lst", [])
+    make(["f"], dark="480")
+    level = np.median([np.median(image.astype("f8") - 480) for image in images])
+    header = fits.getheader(here / "flat_v.fit")
+    assert header["FLATLEV"] == level
+    with fits.open(here / "flat_v.fit", checksum=True) as hdus:
+        assert hdus[0].verify_checksum() == 1
+
+
+def test_a_colour_master_of_a_version_before_verifies(here):
+    """It was scaled as a whole."""
+    listed = {(5, 5), (6, 5), (20, 13)}
+    images = colour_flats(here / "f", "RGGB", listed, BAYERPAT="RGGB")
+    write_list(here / "cosme1s.lst", sorted(listed))
+    make(["f"], dark="480")
+    with fits.open(here / "flat_v.fit") as hdus:
+        header = hdus[0].header
+        data = flat64(images, 480.0, listed, step=2).astype("f4")
+        assert (data != hdus[0].data).any()
+    del header["DATAORD"]
+    texts = [text.replace("scaled by colours to", "scaled to") for text in header["HISTORY"]]
+    del header["HISTORY"]
+    for text in texts:
+        header.add_history(text)
+    fits.writeto(here / "flat_v.fit", data, header, overwrite=True, checksum=True)
+    assert GOOD in verify(here, "flat_v.fit")
 
 
 def test_few_frames_and_pixels_that_stay(here):
