@@ -89,7 +89,7 @@ def _frame(
             mtime_ns=status.st_mtime_ns,
             inode=status.st_ino,
             ctime_ns=status.st_ctime_ns,
-            about=about(image.keywords, path),  # type: ignore[arg-type]
+            about=about(image.keywords, path),
         )
     except fits.VerifyError as error:
         raise refusal(path, str(error)) from error

@@ -213,7 +213,7 @@ def _is_named(image: Image, wanted: int | str) -> bool:
 
 
 def _is_master(image: Image) -> bool:
-    return about(image.keywords).master is not None  # type: ignore[arg-type]
+    return about(image.keywords).master is not None
 
 
 def _listed(images: Sequence[Image]) -> str:

@@ -67,6 +67,16 @@ class Keywords:
                 return value
         return default
 
+    def comment(self, keyword: str) -> str:
+        """What a card says behind its value."""
+        for header in self.headers:
+            if keyword in header:
+                try:
+                    return str(header.comments[keyword])
+                except (fits.VerifyError, ValueError):
+                    return ""
+        return ""
+
 
 def _card_text(card: fits.Card) -> str:
     """The value of a card that is not in form, as it is written; without the quotes of a text,

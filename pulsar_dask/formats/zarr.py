@@ -176,7 +176,7 @@ def scan(path: str, hdu: int | str | None = None) -> list[Frame]:
                 mtime_ns=status.st_mtime_ns,
                 inode=status.st_ino,
                 ctime_ns=status.st_ctime_ns,
-                about=about(Keywords(_header(text))),  # type: ignore[arg-type]
+                about=about(Keywords(_header(text))),
             )
             for i, (file, text) in enumerate(zip(names, texts, strict=True))
         ]

@@ -133,7 +133,11 @@ def flat_groups(
 def _timed(frames: Sequence[Frame]) -> tuple[list[Frame], list[tuple[Frame, str]]]:
     """Those that have an exposure, and the others with the reason why they are left out."""
     ordered = _ordered(frames)
-    out = [(f, f.about.problem or NO_EXPOSURE) for f in ordered if f.exposure is None]
+    out = [
+        (f, f"{f.about.problem}; ⟦exposure⟧ S says it" if f.about.problem else NO_EXPOSURE)
+        for f in ordered
+        if f.exposure is None
+    ]
     return [f for f in ordered if f.exposure is not None], out
 
 

@@ -1,49 +1,36 @@
-"""What the cards of a frame mean, by the table."""
+"""What the cards of a frame mean, by the table; and what its name tells, as a last resort."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
+from pulsar_dask._version import CREATOR
 from pulsar_dask.errors import printable
-from pulsar_dask.frames import colour
+from pulsar_dask.frames import colour, names
 from pulsar_dask.frames.about import About, Value
 from pulsar_dask.frames.table import Table, table, word
 
 
-def about(header: Mapping[str, Any], path: str = "") -> About:
+class Header(Protocol):
+    """Keyword to value, as `astropy.io.fits.Header`, `hdus.Keywords` or a dict."""
+
+    def get(self, keyword: str, default: Any = None, /) -> Any: ...
+
+
+def about(header: Header, path: str = "") -> About:
     """What the keywords of a header say, by the table in use.
 
     Parameters
     ----------
-    header : mapping
-        Keyword to value, as `astropy.io.fits.Header` or a dict.
+    header : Header
+        With `comment(keyword)`, where it knows comments.
     path : str
         Of the frame: its name tells what no card does.
     """
-    known = table()
-    origins: dict[str, str] = {}
-    exposure, problem = _exposure(header, known, origins)
-    kind, label, master = _kind(header, known, origins)
-    return About(
-        kind=kind,
-        label=label,
-        master=master,
-        exposure=exposure,
-        filter=_filter(header, known, origins),
-        date=_first(_text, header, known, "date", origins),
-        temperature=_first(_number, header, known, "temperature", origins),
-        set_point=_first(_number, header, known, "set_point", origins),
-        saturation=_first(_number, header, known, "saturation", origins),
-        settings=tuple(_settings(header, known)),
-        colours=tuple(
-            (k, v) for k in colour.KEYWORDS if isinstance(v := header.get(k), (str, int, float))
-        ),
-        origins=tuple(origins.items()),
-        problem=problem,
-    )
+    return _Reading(header, path, table()).about()
 
 
 def shown(value: Any) -> str:
@@ -52,75 +39,256 @@ def shown(value: Any) -> str:
     return text if len(text) <= 70 else f"{text[:70]}…"
 
 
-def _kind(
-    header: Mapping[str, Any], known: Table, origins: dict[str, str]
-) -> tuple[str | None, str | None, str | None]:
-    first: str | None = None
-    for keyword, what in known.keywords("kind").items():
-        label = _text(header.get(keyword))
-        if label is None:
-            continue
-        plain = word(label)
-        master = plain.startswith("master")
-        kind = known.kinds.get(plain.removeprefix("master"))
-        if kind == "nothing":
-            kind = None
-        if kind is not None or master:
-            origins["kind"] = keyword
-            return kind or "other", label, f"{keyword} = {label!r}" if master else None
-        if first is None and not what.get("word"):
-            first = label
-            origins["kind"] = keyword
-    return ("other" if first else None), first, None
+class _Reading:
+    """One header while it is read."""
 
+    def __init__(self, header: Header, path: str, known: Table) -> None:
+        self.header, self.path, self.table = header, path, known
+        self.origins: dict[str, str] = {}
+        self.remarks: list[str] = []
 
-def _exposure(
-    header: Mapping[str, Any], known: Table, origins: dict[str, str]
-) -> tuple[float | None, str | None]:
-    for keyword in known.keywords("exposure"):
-        value = header.get(keyword)
-        if value is None or value == "":
-            continue
-        origins["exposure"] = keyword
-        number = _number(value)
-        if number is None or not 0 <= number < 1e9:
-            return None, f"{keyword} is {shown(value)}, not a time in seconds"
-        return number, None
-    return None, None
+    def about(self) -> About:
+        kind, label, master = self._kind()
+        exposure, problem = self._exposure(kind)
+        filter_ = self._filter()
+        surely = master is not None
+        if master is None:
+            master = self._history("master")
+            surely = master is not None
+        if master is None:
+            master, surely = self._master()
+        if master is None and self.path:
+            master = names.master_in_name(self.path, exposure, filter_)
+        if kind is None and label is None and self.path:
+            kind = self._kind_in_name()
+        if self.path and kind in ("dark", "flat") and exposure is None and problem is None:
+            exposure = self._in_name("exposure", names.exposure_in_name(self.path))
+        if self.path and kind == "flat" and filter_ is None and not self._stated("filter"):
+            filter_ = self._in_name("filter", names.filter_in_name(self.path))
+        return About(
+            kind=kind,
+            label=label,
+            master=master,
+            surely=surely or master is None,
+            calibrated=None if master is not None else self._calibrated(),
+            exposure=exposure,
+            filter=filter_,
+            date=self._first(_text, "date"),
+            temperature=self._first(_number, "temperature"),
+            set_point=self._first(_number, "set_point"),
+            saturation=self._first(_number, "saturation"),
+            settings=tuple(self._settings()),
+            colours=tuple(
+                (k, v)
+                for k in colour.KEYWORDS
+                if isinstance(v := self.header.get(k), (str, int, float))
+            ),
+            origins=tuple(self.origins.items()),
+            remarks=tuple(self.remarks),
+            problem=problem,
+        )
 
+    def _first(self, convert: Any, what: str) -> Any:
+        for keyword in self.table.keywords(what):
+            value = convert(self.header.get(keyword))
+            if value is not None:
+                self.origins[what] = keyword
+                return value
+        return None
 
-def _filter(header: Mapping[str, Any], known: Table, origins: dict[str, str]) -> str | None:
-    return _first(_text, header, known, "filter", origins)  # type: ignore[no-any-return]
+    def _stated(self, what: str) -> bool:
+        return any(self.header.get(k) is not None for k in self.table.keywords(what))
 
-
-def _settings(header: Mapping[str, Any], known: Table) -> Iterator[tuple[str, Value]]:
-    for setting in known.settings:
-        for keyword in (setting.keyword, *setting.also):
-            value = _pair(header, keyword) if setting.pair else _setting(header.get(keyword))
-            if value is not None and setting.word != "size":
-                yield setting.keyword, value
-                break
-
-
-def _pair(header: Mapping[str, Any], keyword: str) -> str | None:
-    x, y = header.get(keyword), header.get(keyword.replace("X", "Y"))
-    numbers = [int(n) for n in re.findall(r"\d+", f"{x} {y}")] if x is not None else []
-    return f"{numbers[0]}x{numbers[1]}" if len(numbers) > 1 else None
-
-
-def _first(
-    convert: Any, header: Mapping[str, Any], known: Table, what: str, origins: dict[str, str]
-) -> Any:
-    for keyword in known.keywords(what):
-        value = convert(header.get(keyword))
+    def _in_name(self, what: str, value: Any) -> Any:
         if value is not None:
-            origins[what] = keyword
-            return value
-    return None
+            self.origins[what] = names.FROM_NAME
+            shown = f"{value:g} s" if what == "exposure" else repr(value)
+            self.remarks.append(f"the {what} is not in the header, its name says {shown}")
+        return value
+
+    # --- kind ------------------------------------------------------------------------------------
+
+    def _kind(self) -> tuple[str | None, str | None, str | None]:
+        """Kind, the words that tell it, and what in them tells a master."""
+        first: str | None = None
+        for keyword, what in self.table.keywords("kind").items():
+            label = _text(self.header.get(keyword))
+            if label is None:
+                continue
+            kind, master = self._meaning(label, what.get("words", {}))
+            if kind == "nothing" and not master:
+                continue
+            if kind is not None or master:
+                self.origins["kind"] = keyword
+                kind = "other" if kind in (None, "nothing", "other") else kind
+                return kind, label, f"{keyword} '{label}'" if master else None
+            if first is None and not what.get("word"):
+                first = label
+                self.origins["kind"] = keyword
+        return ("other" if first else None), first, None
+
+    def _meaning(self, label: str, words: Mapping[str, str]) -> tuple[str | None, bool]:
+        kinds = self.table.kinds
+        plain = word(label)
+        if plain in words:
+            return words[plain], False
+        if kinds.get(plain, "master") != "master":
+            return kinds[plain], False
+        for mark in (t for t, kind in kinds.items() if kind == "master"):
+            for rest in (plain.removeprefix(mark), plain.removesuffix(mark)):
+                if rest != plain:
+                    return kinds.get(_bare(rest), "other" if rest else None), True
+        return kinds.get(_bare(plain)), False
+
+    def _kind_in_name(self) -> str | None:
+        found = names.kind_in_name(self.path)
+        if found is None:
+            return None
+        kind, where = found
+        self.origins["kind"] = where
+        self.remarks.append(f"no card tells the kind; by {where} it is a {kind}")
+        return kind
+
+    # --- masters, and what is calibrated ---------------------------------------------------------
+
+    def _master(self) -> tuple[str | None, bool]:
+        """What tells that it is a master, in words, and whether that is sure."""
+        mine = str(self.header.get("CREATOR") or "")
+        if mine.startswith(f"{CREATOR} "):
+            return f"CREATOR '{mine}'", True
+        for keyword, what in self.table.keywords("master").items():
+            value = self.header.get(keyword)
+            if value is None:
+                continue
+            if "above" in what:
+                number = _number(value)
+                found = number is not None and number > what["above"]
+            elif what.get("true"):
+                found = value is True or str(value).strip().upper() in ("T", "TRUE", "YES", "1")
+            else:
+                found = str(value).strip().startswith(what.get("text", ""))
+            if found:
+                return f"{keyword} {printable(value)}", not what.get("alone")
+        return None, False
+
+    def _calibrated(self) -> str | None:
+        """What tells that a raw frame is calibrated already, in words."""
+        for keyword in self.table.keywords("calibrated"):
+            value = _text(self.header.get(keyword))
+            if value is not None and any(c.isalpha() for c in value):
+                return f"{keyword} '{printable(value)[:40]}'"
+        return self._history("calibrated")
+
+    def _history(self, what: str) -> str | None:
+        """A line of HISTORY that tells it, by the patterns of the table."""
+        lines = self.header.get("HISTORY")
+        if lines is None:
+            return None
+        pattern = self.table.history(what)
+        text = "\n".join(map(str, lines)) if not isinstance(lines, str) else lines
+        match = pattern.search(text)
+        return f"HISTORY '{printable(match[0].strip())[:40]}'" if match else None
+
+    # --- exposure and filter ---------------------------------------------------------------------
+
+    def _exposure(self, kind: str | None) -> tuple[float | None, str | None]:
+        """Seconds, or what is wrong with the card that should say it."""
+        zero: str | None = None
+        for keyword, what in self.table.keywords("exposure").items():
+            value = self.header.get(keyword)
+            if value is None or value == "":
+                continue
+            seconds, unit = self._seconds(keyword, value, what.get("unit", "s"))
+            if seconds is None or not 0 <= seconds < 1e9:
+                self.origins["exposure"] = keyword
+                return None, f"{keyword} is {shown(value)}, not a time in seconds"
+            if seconds == 0 and kind != "bias":
+                zero = zero or keyword
+                continue
+            self.origins["exposure"] = keyword
+            if zero:
+                self.remarks.append(f"{zero} is 0, so {keyword} counts")
+            if unit:
+                self.remarks.append(f"{keyword} is in {unit}, as its card says")
+            return seconds, None
+        if zero:
+            self.origins["exposure"] = zero
+            return 0.0, None
+        return None, None
+
+    def _seconds(self, keyword: str, value: Any, unit: str) -> tuple[float | None, str | None]:
+        """A time in seconds, and its unit where the card says one that is another."""
+        units = self.table.data["exposure"]["units"]
+        said = None
+        if isinstance(value, str):
+            match = re.fullmatch(r"\s*([-+.,/\dEeDd]+)\s*([A-Za-zµ]*)\.?\s*", value)
+            if not match:
+                return None, None
+            number, said = _written_number(match[1]), match[2] or None
+            if said is not None and said.casefold() not in units:
+                return None, None
+        else:
+            number = _number(value)
+        if number is None:
+            return None, None
+        comment = getattr(self.header, "comment", None)
+        if said is None and comment is not None:
+            found = re.findall(r"[A-Za-zµ]+", comment(keyword) or "")
+            said = next((w for w in found if w.casefold() in units and w not in ("S",)), None)
+        if said is not None:
+            scale = units[said.casefold()]
+            other = scale != units[unit]
+            return round(number * scale, 9), said if other else None
+        return round(number * units[unit], 9), None
+
+    def _filter(self) -> str | None:
+        for keyword in self.table.keywords("filter"):
+            value = _text(self.header.get(keyword))
+            if value is not None and self.table.filters.get(word(value)) != "nothing":
+                self.origins["filter"] = keyword
+                return value
+        return None
+
+    # --- settings --------------------------------------------------------------------------------
+
+    def _settings(self) -> Iterator[tuple[str, Value]]:
+        for setting in self.table.settings:
+            for keyword in (setting.keyword, *setting.also):
+                value = self.header.get(keyword)
+                found = _pair(self.header, keyword) if setting.pair else _setting(value)
+                if found is not None and setting.word != "size":
+                    self.origins[setting.keyword] = keyword
+                    yield setting.keyword, found
+                    break
+
+
+def _bare(plain: str) -> str:
+    """A word without a number, its unit and brackets at the end: "dark60s" as "dark"."""
+    return re.sub(r"[(\[]?\d+([.,]\d+)?(s|sec|ms|us|min)?[)\]]?$", "", plain) or plain
+
+
+def _pair(header: Header, keyword: str) -> str | None:
+    """Two whole numbers, from one card or two: "2x1"."""
+    first = header.get(keyword)
+    if first is None or isinstance(first, bool):
+        return None
+    other = header.get(keyword.replace("X", "Y")) if "X" in keyword else None
+    numbers = [n for value in (first, other) for n in _whole_numbers(value)]
+    if not numbers:
+        return None
+    alone = 0 if "OR" in keyword or "OFF" in keyword else numbers[0]
+    return f"{numbers[0]}x{numbers[1] if len(numbers) > 1 else alone}"
+
+
+def _whole_numbers(value: Any) -> list[int]:
+    number = _number(value)
+    if number is not None:
+        return [int(number)] if number == int(number) else []
+    return [int(n) for n in re.findall(r"-?\d+", str(value or ""))]
 
 
 def _text(value: Any) -> str | None:
-    text = str(value).strip() if value is not None else ""
+    text = str(value).strip().strip("'\"").strip() if value is not None else ""
     return text or None
 
 
@@ -132,6 +300,19 @@ def _number(value: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return number if math.isfinite(number) else None
+
+
+def _written_number(text: str) -> float | None:
+    """A number as people write it: "60,0", "1/4", "6.0D+01".
+
+    >>> [_written_number(t) for t in ("60,0", "1/4", "6.0D+01", "1,000,000")]
+    [60.0, 0.25, 60.0, None]
+    """
+    if text.count(",") == 1 and "." not in text:
+        text = text.replace(",", ".")
+    top, slash, bottom = text.replace("D", "E").replace("d", "e").partition("/")
+    a, b = _number(top), _number(bottom) if slash else 1.0
+    return None if a is None or not b else a / b
 
 
 def _setting(value: Any) -> Value | None:

@@ -73,6 +73,10 @@ class Table:
         words = self.data["kind"]["words"]
         return {word(text): kind for kind, texts in words.items() for text in texts}
 
+    def history(self, what: str) -> re.Pattern[str]:
+        """What in a line of HISTORY tells something."""
+        return re.compile("|".join(self.data[what]["history"]), re.IGNORECASE)
+
     @functools.cached_property
     def filters(self) -> Mapping[str, str]:
         """Normal form of a filter's name, and its code; or "nothing"."""

@@ -51,6 +51,10 @@ def usable(grouped: Grouped, method: str | None = None) -> Grouped:
     by_reason: dict[str, list[Frame]] = {}
     for frame, reason in grouped.left_out:
         by_reason.setdefault(reason, []).append(frame)
+    if by_reason and not grouped.groups and not grouped.failed:
+        raise PulsarError(
+            "; ".join(f"{names(frames)}: {reason}" for reason, frames in by_reason.items())
+        )
     for reason, frames in by_reason.items():
         warn(f"left out: {names(frames)} ({reason})")
     for group in grouped.groups:

@@ -314,7 +314,7 @@ def test_exposure(tmp_path, cards, exposure):
     "card",
     [b"EXPTIME = 'long'", b"EXPTIME =                   -1", b"EXPTIME =                  NaN",
      b"EXPTIME =                1E300", b"EXPTIME =                    T",
-     b"EXPTIME =                1E999", b"EXPTIME =                1,5"],
+     b"EXPTIME =                1E999"],
 )  # fmt: skip
 def test_exposure_that_is_no_time_is_told(tmp_path, card):
     frame = scan(write_frame(tmp_path / "f.fit", np.zeros((2, 2), "i2"), cards={"EXPTIME": card}))
