@@ -257,7 +257,7 @@ def test_cards_near_the_standard(tmp_path, cards):
     )
     frame = scan(path)
     assert (frame.shape, str(frame.pixels.native)) == ((3, 4), "uint16")
-    assert (frame.label, frame.exposure) == ("Dark", 60.0)
+    assert (frame.about.label, frame.exposure) == ("Dark", 60.0)
     assert pixel_sum(frame) == datasum(stored)
 
 
