@@ -27,7 +27,7 @@ _MOST_NAMED = 3
 
 
 def without_copies(frames: Sequence[Frame]) -> list[Frame]:
-    """Frames, of those with the same pixels the first alone; the others are warned of.
+    """Frames, of raw ones with the same pixels the first alone; the others are warned of.
 
     What differs in kind, exposure or filter is not one frame, whatever its pixels.
 
@@ -37,7 +37,7 @@ def without_copies(frames: Sequence[Frame]) -> list[Frame]:
         A frame that may be a copy cannot be read.
     """
     copies: dict[Frame, Frame] = {}
-    for alike in _groups(frames, _what_it_is):
+    for alike in _groups([f for f in frames if not f.is_master], _what_it_is):
         for some in _groups(alike, _sum_stated) if _sums_tell(alike) else [alike]:
             for close in _groups(some, _first_rows):
                 copies |= _copies(close)
@@ -59,7 +59,7 @@ def _groups(frames: Iterable[Frame], key: Callable[[Frame], Hashable]) -> list[l
 
 
 def _what_it_is(frame: Frame) -> Hashable:
-    return frame.shape, frame.date, frame.kind, frame.is_master, frame.exposure, frame.filter
+    return frame.shape, frame.date, frame.kind, frame.exposure, frame.filter
 
 
 def _sums_tell(frames: Sequence[Frame]) -> bool:

@@ -169,7 +169,8 @@ def test_frames_of_mixed_types(tmp_path, data):
         bitpix = data.draw(st.sampled_from([8, 16, 32, -32, -64]))
         cards = data.draw(scalings(bitpix))
         stored = data.draw(images(STORED[bitpix], shape))
-        paths.append(write_frame(tmp_path / f"m{i}.fit", stored, **cards))
+        date = {"DATE-OBS": f"2026-01-01T00:00:0{i}"}  # so that none is a copy
+        paths.append(write_frame(tmp_path / f"m{i}.fit", stored, cards=date, **cards))
         truth.append(values(stored, **cards))
     cube = pulsar_dask.open_frames(paths)
     same(cube.values.astype("f8"), np.array(truth))

@@ -480,7 +480,7 @@ def test_a_folder_of_others_named_zarr_is_not_replaced(biases):
 )
 def test_kind_of_the_master(tmp_path, cards):
     for i, label in enumerate(cards[:2]):
-        write_frame(tmp_path / f"f{i}.fit", np.zeros((2, 2), "i2"), cards={"IMAGETYP": label})
+        write_frame(tmp_path / f"f{i}.fit", np.full((2, 2), i, "i2"), cards={"IMAGETYP": label})
     run("med", "f0.fit", "m.fit", cwd=tmp_path)
     header = fits.getheader(tmp_path / "m.fit")
     assert (header["IMAGETYP"], header["NCOMBINE"]) == (cards[2], 2)
