@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from astropy.io import fits
 from helpers import (
     OTHER_SIGN,
     STORED,
+    clone,
     exact_median,
     images,
     same,
@@ -438,7 +438,7 @@ def test_hundreds_of_frames_with_few_open_files(tmp_path, place):
             stored = np.full((12, 20), i, "i2")
             write_frame(tmp_path / f"f{i}.fits", stored, place=place)
         else:
-            os.link(tmp_path / f"f{i % 10}.fits", tmp_path / f"f{i}.fits")
+            clone(tmp_path / f"f{i % 10}.fits", tmp_path / f"f{i}.fits", i)
     done = subprocess.run(
         [sys.executable, "-c", MANY, str(tmp_path)], capture_output=True, text=True
     )
