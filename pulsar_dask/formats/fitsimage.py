@@ -51,10 +51,14 @@ class Image:
         return "" if name.upper() == "COMPRESSED_IMAGE" else name
 
     @property
+    def mine(self) -> bool:
+        """Whether this program wrote it."""
+        return str(self.keywords.get("CREATOR", "")).startswith(f"{CREATOR} ")
+
+    @property
     def plane(self) -> str | None:
         """Of what is no image but a plane of a master of this program: its name."""
-        mine = str(self.keywords.get("CREATOR", "")).startswith(f"{CREATOR} ")
-        return self.name.lower() if mine and self.name.lower() in PLANES else None
+        return self.name.lower() if self.name.lower() in PLANES and self.mine else None
 
 
 def image_of(
@@ -110,7 +114,9 @@ def _images(
             continue
         yield image
         found = True
-        if (image.plane and wanted is None) or _is_last(file, path, size, zipped, hdu):
+        if wanted is None and (image.plane or (image.mine and hdu.index == 0)):
+            return  # a master of this program holds one; `verify` tells of what was added
+        if _is_last(file, path, size, zipped, hdu):
             return
     if not found:
         raise refusal(path, empty or "no image with 2 or 3 axes in this FITS file")
@@ -213,7 +219,7 @@ def _is_named(image: Image, wanted: int | str) -> bool:
 
 
 def _is_master(image: Image) -> bool:
-    return about(image.keywords).master is not None
+    return image.mine or about(image.keywords).master is not None
 
 
 def _listed(images: Sequence[Image]) -> str:

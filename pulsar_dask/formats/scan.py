@@ -10,7 +10,8 @@ from typing import NamedTuple, Protocol, cast
 
 from astropy.utils.exceptions import AstropyWarning
 
-from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.errors import PulsarError, printable, warn
+from pulsar_dask.formats.copies import without_copies
 from pulsar_dask.formats.hdus import status_of
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.planes import PLANES
@@ -78,7 +79,8 @@ def scan_frames(paths: Sequence[str], hdu: int | str | None = None) -> list[Fram
 
 
 def scan_inputs(inputs: Inputs) -> tuple[list[Frame], list[Frame]]:
-    """Frames of what a user named, and planes of masters that lie among them, to be passed over.
+    """Frames of what a user named, each once, and planes of masters that lie among them, to be
+    passed over.
 
     Raises
     ------
@@ -89,7 +91,14 @@ def scan_inputs(inputs: Inputs) -> tuple[list[Frame], list[Frame]]:
     planes = [frame for frame in frames if frame.plane]
     refuse_planes(planes if len(planes) == len(frames) else [])
     refuse_planes([frame for frame in planes if frame.path in inputs.explicit])
-    return [frame for frame in frames if not frame.plane], planes
+    images = without_copies([frame for frame in frames if not frame.plane])
+    first = images[0]
+    if len(images) == 1 and len(first.shape) == 3 and not first.is_master:
+        warn(
+            f"{printable(first.path)}: {first.shape[0]} planes in this file, each is combined on "
+            "its own, as colours are; exposures that lie in one file have to be split, a file each"
+        )
+    return images, planes
 
 
 def refuse_planes(frames: Sequence[Frame]) -> None:

@@ -11,7 +11,7 @@ import dask
 import numpy as np
 import pytest
 import xarray as xr
-from helpers import command, image_bytes, names, same
+from helpers import clone, command, image_bytes, names, same
 from night import Night, flat64, hottest, median64, noted, pixels, points, stack, write, write_stack
 
 import pulsar_dask
@@ -216,7 +216,7 @@ def peak(*args, cwd):
 
 def links(path, count):
     for i in range(count):
-        os.link(path, path.with_name(f"{path.stem}_{i:04d}.fit"))
+        clone(path, path.with_name(f"{path.stem}_{i:04d}.fit"), i)
 
 
 needs_wait4 = pytest.mark.skipif(not hasattr(os, "wait4"), reason="no os.wait4")
