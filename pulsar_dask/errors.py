@@ -138,6 +138,12 @@ def printable(text: object) -> str:
     )
 
 
+def shown(value: Any) -> str:
+    """A value of a header for a message: fit for a terminal, cut where it is long."""
+    text = printable(repr(value))
+    return text if len(text) <= 70 else f"{text[:70]}…"
+
+
 def terminal_text(text: object) -> str:
     """Lines fit for a terminal: `printable` but for the ends of lines."""
     return "\n".join(map(printable, str(text).split("\n")))

@@ -14,8 +14,7 @@ from typing import IO, Any
 
 from astropy.io import fits
 
-from pulsar_dask.errors import DAMAGED, PulsarError, printable, reason, refusal
-from pulsar_dask.frames.keywords import shown
+from pulsar_dask.errors import DAMAGED, PulsarError, printable, reason, refusal, shown
 from pulsar_dask.inputs.numbers import number
 from pulsar_dask.inputs.others import kind_of, told
 from pulsar_dask.inputs.words import FITS_NAME

@@ -10,8 +10,7 @@ from typing import NamedTuple, Protocol, cast
 
 from astropy.utils.exceptions import AstropyWarning
 
-from pulsar_dask.errors import PulsarError, printable, warn
-from pulsar_dask.formats.copies import without_copies
+from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.formats.hdus import status_of
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.planes import PLANES
@@ -91,14 +90,7 @@ def scan_inputs(inputs: Inputs) -> tuple[list[Frame], list[Frame]]:
     planes = [frame for frame in frames if frame.plane]
     refuse_planes(planes if len(planes) == len(frames) else [])
     refuse_planes([frame for frame in planes if frame.path in inputs.explicit])
-    images = without_copies([frame for frame in frames if not frame.plane])
-    first = images[0]
-    if len(images) == 1 and len(first.shape) == 3 and not first.is_master:
-        warn(
-            f"{printable(first.path)}: {first.shape[0]} planes in this file, each is combined on "
-            "its own, as colours are; exposures that lie in one file have to be split, a file each"
-        )
-    return images, planes
+    return [frame for frame in frames if not frame.plane], planes
 
 
 def refuse_planes(frames: Sequence[Frame]) -> None:

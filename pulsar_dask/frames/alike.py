@@ -10,7 +10,7 @@ from typing import Any
 from pulsar_dask.errors import printable
 from pulsar_dask.frames import exposures, settings
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.frames.groups import Ways
+from pulsar_dask.frames.group import USUAL, Ways
 from pulsar_dask.frames.naming import filter_code
 from pulsar_dask.frames.table import Setting, table
 
@@ -20,7 +20,7 @@ _DARKS, _OTHERS = 1.0, 10.0
 
 def differences(
     frames: Sequence[Frame],
-    ways: Ways = Ways(),  # noqa: B008
+    ways: Ways = USUAL,
     *,
     into: str = "median",
 ) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.frames import exposures, settings
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.frames.groups import Group, Ways
+from pulsar_dask.frames.group import USUAL, Group, Ways
 from pulsar_dask.frames.table import Setting, table
 
 #: °C between a dark and its frames, and a bias or flats and theirs; days; beyond them it is warned.
@@ -21,7 +21,7 @@ WARM, VERY_WARM, OLD = 2.0, 10.0, 365
 def disagreements(
     calibrators: Sequence[Frame],
     frames: Sequence[Frame],
-    ways: Ways = Ways(),  # noqa: B008
+    ways: Ways = USUAL,
 ) -> list[str]:
     """The settings in which what calibrates differs from frames: "GAIN 100, not 0"."""
     found = []
@@ -40,7 +40,7 @@ def cautions(
     kind: str,
     calibrators: Sequence[Frame],
     frames: Sequence[Frame],
-    ways: Ways = Ways(),  # noqa: B008
+    ways: Ways = USUAL,
 ) -> list[str]:
     """What is odd about a calibrator ("bias", "dark") that agrees in its settings, in words."""
     name = printable(calibrators[0].path.replace("\\", "/").rsplit("/", 1)[-1])
@@ -64,7 +64,7 @@ def cautions(
 def choose_calibrator(
     candidates: Sequence[Sequence[Frame]],
     frames: Sequence[Frame],
-    ways: Ways = Ways(),  # noqa: B008
+    ways: Ways = USUAL,
     *,
     newest: bool = False,
     option: str = "bias",

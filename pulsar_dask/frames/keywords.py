@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from pulsar_dask._version import CREATOR
-from pulsar_dask.errors import printable
+from pulsar_dask.errors import printable, shown
 from pulsar_dask.frames import colour, names
 from pulsar_dask.frames.about import About, Value
 from pulsar_dask.frames.table import Table, table, word
-
-
-class Header(Protocol):
-    """Keyword to value, as `astropy.io.fits.Header`, `hdus.Keywords` or a dict."""
-
-    def get(self, keyword: str, default: Any = None, /) -> Any: ...
+from pulsar_dask.frames.written import (
+    Header,
+    as_number,
+    as_text,
+    bare,
+    pair,
+    plain,
+    written_number,
+)
 
 
 def about(header: Header, path: str = "") -> About:
@@ -31,12 +33,6 @@ def about(header: Header, path: str = "") -> About:
         Of the frame: its name tells what no card does.
     """
     return _Reading(header, path, table()).about()
-
-
-def shown(value: Any) -> str:
-    """A value of a header for a message: fit for a terminal, cut where it is long."""
-    text = printable(repr(value))
-    return text if len(text) <= 70 else f"{text[:70]}…"
 
 
 class _Reading:
@@ -73,10 +69,10 @@ class _Reading:
             calibrated=None if master is not None else self._calibrated(),
             exposure=exposure,
             filter=filter_,
-            date=self._first(_text, "date"),
-            temperature=self._first(_number, "temperature"),
-            set_point=self._first(_number, "set_point"),
-            saturation=self._first(_number, "saturation"),
+            date=self._first(as_text, "date"),
+            temperature=self._first(as_number, "temperature"),
+            set_point=self._first(as_number, "set_point"),
+            saturation=self._first(as_number, "saturation"),
             settings=tuple(self._settings()),
             colours=tuple(
                 (k, v)
@@ -112,7 +108,7 @@ class _Reading:
         """Kind, the words that tell it, and what in them tells a master."""
         first: str | None = None
         for keyword, what in self.table.keywords("kind").items():
-            label = _text(self.header.get(keyword))
+            label = as_text(self.header.get(keyword))
             if label is None:
                 continue
             kind, master = self._meaning(label, what.get("words", {}))
@@ -137,8 +133,8 @@ class _Reading:
         for mark in (t for t, kind in kinds.items() if kind == "master"):
             for rest in (plain.removeprefix(mark), plain.removesuffix(mark)):
                 if rest != plain:
-                    return kinds.get(_bare(rest), "other" if rest else None), True
-        return kinds.get(_bare(plain)), False
+                    return kinds.get(bare(rest), "other" if rest else None), True
+        return kinds.get(bare(plain)), False
 
     def _kind_in_name(self) -> str | None:
         found = names.kind_in_name(self.path)
@@ -161,7 +157,7 @@ class _Reading:
             if value is None:
                 continue
             if "above" in what:
-                number = _number(value)
+                number = as_number(value)
                 found = number is not None and number > what["above"]
             elif what.get("true"):
                 found = value is True or str(value).strip().upper() in ("T", "TRUE", "YES", "1")
@@ -174,7 +170,7 @@ class _Reading:
     def _calibrated(self) -> str | None:
         """What tells that a raw frame is calibrated already, in words."""
         for keyword in self.table.keywords("calibrated"):
-            value = _text(self.header.get(keyword))
+            value = as_text(self.header.get(keyword))
             if value is not None and any(c.isalpha() for c in value):
                 return f"{keyword} '{printable(value)[:40]}'"
         return self._history("calibrated")
@@ -224,11 +220,11 @@ class _Reading:
             match = re.fullmatch(r"\s*([-+.,/\dEeDd]+)\s*([A-Za-zµ]*)\.?\s*", value)
             if not match:
                 return None, None
-            number, said = _written_number(match[1]), match[2] or None
+            number, said = written_number(match[1]), match[2] or None
             if said is not None and said.casefold() not in units:
                 return None, None
         else:
-            number = _number(value)
+            number = as_number(value)
         if number is None:
             return None, None
         comment = getattr(self.header, "comment", None)
@@ -243,78 +239,18 @@ class _Reading:
 
     def _filter(self) -> str | None:
         for keyword in self.table.keywords("filter"):
-            value = _text(self.header.get(keyword))
+            value = as_text(self.header.get(keyword))
             if value is not None and self.table.filters.get(word(value)) != "nothing":
                 self.origins["filter"] = keyword
                 return value
         return None
 
-    # --- settings --------------------------------------------------------------------------------
-
     def _settings(self) -> Iterator[tuple[str, Value]]:
         for setting in self.table.settings:
             for keyword in (setting.keyword, *setting.also):
                 value = self.header.get(keyword)
-                found = _pair(self.header, keyword) if setting.pair else _setting(value)
+                found = pair(self.header, keyword) if setting.pair else plain(value)
                 if found is not None and setting.word != "size":
                     self.origins[setting.keyword] = keyword
                     yield setting.keyword, found
                     break
-
-
-def _bare(plain: str) -> str:
-    """A word without a number, its unit and brackets at the end: "dark60s" as "dark"."""
-    return re.sub(r"[(\[]?\d+([.,]\d+)?(s|sec|ms|us|min)?[)\]]?$", "", plain) or plain
-
-
-def _pair(header: Header, keyword: str) -> str | None:
-    """Two whole numbers, from one card or two: "2x1"."""
-    first = header.get(keyword)
-    if first is None or isinstance(first, bool):
-        return None
-    other = header.get(keyword.replace("X", "Y")) if "X" in keyword else None
-    numbers = [n for value in (first, other) for n in _whole_numbers(value)]
-    if not numbers:
-        return None
-    alone = 0 if "OR" in keyword or "OFF" in keyword else numbers[0]
-    return f"{numbers[0]}x{numbers[1] if len(numbers) > 1 else alone}"
-
-
-def _whole_numbers(value: Any) -> list[int]:
-    number = _number(value)
-    if number is not None:
-        return [int(number)] if number == int(number) else []
-    return [int(n) for n in re.findall(r"-?\d+", str(value or ""))]
-
-
-def _text(value: Any) -> str | None:
-    text = str(value).strip().strip("'\"").strip() if value is not None else ""
-    return text or None
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool):
-        return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _written_number(text: str) -> float | None:
-    """A number as people write it: "60,0", "1/4", "6.0D+01".
-
-    >>> [_written_number(t) for t in ("60,0", "1/4", "6.0D+01", "1,000,000")]
-    [60.0, 0.25, 60.0, None]
-    """
-    if text.count(",") == 1 and "." not in text:
-        text = text.replace(",", ".")
-    top, slash, bottom = text.replace("D", "E").replace("d", "e").partition("/")
-    a, b = _number(top), _number(bottom) if slash else 1.0
-    return None if a is None or not b else a / b
-
-
-def _setting(value: Any) -> Value | None:
-    number = _number(value)
-    return number if number is not None else _text(value)

@@ -22,9 +22,10 @@ def parts(path: str) -> list[str]:
 
 
 def kind_in_name(path: str) -> tuple[str, str] | None:
-    """The kind that a file's name tells, else that of its folder, and which of the two; a name
-    tells it if it begins with a word of one and holds nothing else but numbers, exposure, filter, gain,
-    temperature, date and the like.
+    """The kind that a file's name tells, else that of its folder, and which of the two.
+
+    A name tells it if it begins with a word of one and holds nothing else but numbers, exposure,
+    filter, gain, temperature, date and the like.
 
     >>> kind_in_name("/night/Dark_60s_gain100_-10C_0001.fit")
     ('dark', 'the name of the file')

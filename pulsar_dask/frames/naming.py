@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from pulsar_dask.frames.table import table, word
+from pulsar_dask.frames.written import safe_name
 
 UNITS = {1: "s", 1000: "ms", 1_000_000: "us"}
 
@@ -44,8 +45,3 @@ def filter_meaning(name: str) -> str:
     """What spellings of a filter share: its code, else the name without case, blanks, '-', '_'."""
     plain = word(name)
     return table().filters.get(plain, plain)
-
-
-def safe_name(text: str) -> str:
-    """A text as part of a file's name: letters, digits, '.', '_', '-', and "_" for the rest."""
-    return re.sub(r"[^A-Za-z0-9._-]", "_", text)

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from pulsar_dask.errors import printable
 from pulsar_dask.frames.about import Value
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.frames.naming import safe_name
 from pulsar_dask.frames.table import Setting, table
+from pulsar_dask.frames.written import safe_name
 
 Key = float | str
 

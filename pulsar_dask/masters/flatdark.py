@@ -12,16 +12,15 @@ from pulsar_dask.errors import PulsarError, printable, warn
 from pulsar_dask.formats.scan import refuse_planes, scan_frame
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.gates import cautions, disagreements
-from pulsar_dask.frames.groups import Group, dark_groups
+from pulsar_dask.frames.group import Group
+from pulsar_dask.frames.groups import dark_groups
 from pulsar_dask.frames.provenance import Source
 from pulsar_dask.frames.stack import describe_shape
 from pulsar_dask.frames.step import Step
 from pulsar_dask.inputs.numbers import as_number, finite
-from pulsar_dask.inputs.words import as_texts
 from pulsar_dask.masters.biasleft import seems_without, stated
 from pulsar_dask.masters.calibrated import Minus
-from pulsar_dask.masters.darks import find_biases
-from pulsar_dask.masters.search import Search, Spec, is_number
+from pulsar_dask.masters.search import Search
 from pulsar_dask.masters.shelf import Shelf, serves
 
 MakeDarks = Callable[[Sequence[Group]], None]
@@ -37,7 +36,8 @@ class Looking:
     among: Sequence[Frame]
     """Dark flats."""
     dark: str | os.PathLike[str] | float | None
-    bias: Spec | float | None
+    bias: Callable[[Group], Minus] | None
+    """The bias that is given, for some flats."""
     make_darks: MakeDarks | None
     used: set[str] = field(default_factory=set)
 
@@ -105,7 +105,7 @@ class Looking:
         about."""
         frame = self.shelf.dark(group, exposure, near=True) or self._made(group, exposure)
         if frame is None and self.bias is not None:
-            return self._bias_given(group)
+            return self.bias(group)
         frame = frame or self.shelf.bias(group)
         if frame is None:
             raise PulsarError(self.shelf.not_found(group, exposure))
@@ -133,20 +133,6 @@ class Looking:
         self.shelf.seen.clear()
         return self.shelf.dark(group, exposure)
 
-    def _bias_given(self, group: Group) -> Minus:
-        if is_number(self.bias):
-            return Minus(constant=finite(self.bias))
-        args = as_texts(self.bias, "bias", "a number, a path, or several")  # type: ignore[arg-type]
-        if len(args) == 1 and (number := as_number(args[0])) is not None:
-            return Minus(constant=number)
-        biases, _ = find_biases(args, self.search)
-        taken = biases.of(group, self.search.ways)
-        if taken.combine:
-            raise PulsarError(
-                '⟦bias⟧ of several frames: combine them first, as in: med "bias*.fit" bias.fit'
-            )
-        return Minus(taken.frames, taken.constant)
-
     def _with_bias(self, name: str, group: Group, minus: Minus) -> Minus:
         """With the bias, where that is out of the dark."""
         if not minus.images or minus.images[0].kind == "bias":
@@ -154,7 +140,7 @@ class Looking:
         (dark,) = minus.images
         without, number, path = stated(dark)
         if self.bias is not None and without is not False:
-            other = self._bias_given(group)
+            other = self.bias(group)
             return Minus((dark, *other.images), other.constant)
         if number:
             return Minus((dark,), number)

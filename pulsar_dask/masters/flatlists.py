@@ -13,7 +13,7 @@ from pulsar_dask.engine.memory import room, too_little
 from pulsar_dask.errors import printable, warn
 from pulsar_dask.frames.colour import QUAD, Cells, Colours, colours_among
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.frames.groups import Group
+from pulsar_dask.frames.group import Group
 from pulsar_dask.inputs.pixellists import SOME_PIXELS, TooMany, read_list
 from pulsar_dask.inputs.words import FITS_NAME
 from pulsar_dask.kernels.checksum import file_sums

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.frames.groups import Group, flat_groups, raw_frames, why_passed
+from pulsar_dask.frames.group import Group
+from pulsar_dask.frames.groups import flat_groups
+from pulsar_dask.frames.passed import raw_frames, why_passed
 from pulsar_dask.frames.provenance import Source, Trace
 from pulsar_dask.frames.step import Step
+from pulsar_dask.inputs.numbers import as_number, finite
 from pulsar_dask.inputs.words import as_text, as_texts
 from pulsar_dask.kernels.correct import find_rings
+from pulsar_dask.masters.biases import find_biases
 from pulsar_dask.masters.calibrated import FlatGroup, Minus
 from pulsar_dask.masters.flatdark import Looking, MakeDarks
 from pulsar_dask.masters.flatlists import Lists, cells_of, colours_for, old_cells
@@ -107,7 +111,9 @@ def gather_flats(
     folders += [os.path.dirname(f.path) for f in raw]
     folders = list(dict.fromkeys(f for f in folders if os.path.isdir(f)))
     among = [f for f in found.frames if f.kind == "dark" and not f.is_master]
-    looking = Looking(Shelf(tuple(folders), search.ways), search, among, dark, bias, make_darks)
+    looking = Looking(
+        Shelf(tuple(folders), search.ways), search, among, dark, bias_of(bias, search), make_darks
+    )
     lists = Lists(hot_pixels, origin_top, memory, tuple(folders))
     groups, calibrations, kept = {}, {}, {}
     failures = Failures(grouped.failed)
@@ -138,6 +144,29 @@ def gather_flats(
     used = {f.path for f in raw} | looking.used
     unused = [f for f in (*found.frames, *found.planes) if f.path not in used]
     return Flats(groups, calibrations, kept, failures, tuple(unused))
+
+
+def bias_of(bias: Spec | float | None, search: Search) -> Callable[[Group], Minus] | None:
+    """What is given as the bias of darks that have none, for some flats."""
+    if bias is None:
+        return None
+    if is_number(bias):
+        return lambda group: Minus(constant=finite(bias))
+    args = as_texts(bias, "bias", "a number, a path, or several")  # type: ignore[arg-type]
+    number = as_number(args[0]) if len(args) == 1 else None
+    if number is not None:
+        return lambda group: Minus(constant=number)
+    biases, _ = find_biases(args, search)
+
+    def given(group: Group) -> Minus:
+        taken = biases.of(group, search.ways)
+        if taken.combine:
+            raise PulsarError(
+                '⟦bias⟧ of several frames: combine them first, as in: med "bias*.fit" bias.fit'
+            )
+        return Minus(taken.frames, taken.constant)
+
+    return given
 
 
 def _in_a_row(

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from pulsar_dask.errors import PulsarError, printable, warn
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.frames.groups import Group, Grouped
+from pulsar_dask.frames.group import Group, Grouped
 
 FEW_FRAMES = 15
 T = TypeVar("T")

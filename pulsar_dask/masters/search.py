@@ -11,9 +11,10 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from pulsar_dask.errors import count, printable, warn, wrong_argument
+from pulsar_dask.formats.copies import without_copies
 from pulsar_dask.formats.scan import scan_inputs
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.frames.groups import Ways
+from pulsar_dask.frames.group import Ways
 from pulsar_dask.frames.table import Table, table, using, with_users
 from pulsar_dask.inputs.find import Inputs, find_inputs
 
@@ -112,7 +113,15 @@ class Search:
         """The frames of files that were found, as they are understood; `kind` is what the tool
         takes."""
         with using(self.table):
-            frames, planes = scan_inputs(inputs)
+            images, planes = scan_inputs(inputs)
+        frames = without_copies(images)
+        first = frames[0]
+        if len(frames) == 1 and len(first.shape) == 3 and not first.is_master:
+            warn(
+                f"{printable(first.path)}: {first.shape[0]} planes in this file, each is combined "
+                "on its own, as colours are; exposures that lie in one file have to be split, a "
+                "file each"
+            )
         frames = [self._overridden(f, kind) for f in frames]
         for text in remarks(frames):
             warn(text)

@@ -11,7 +11,7 @@ from pulsar_dask.formats.scan import scan_frame
 from pulsar_dask.frames import exposures
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.gates import choose_calibrator, disagreements
-from pulsar_dask.frames.groups import Group, Ways
+from pulsar_dask.frames.group import Group, Ways
 from pulsar_dask.frames.naming import named_exposure
 from pulsar_dask.inputs.words import FITS_NAME, natural_key
 

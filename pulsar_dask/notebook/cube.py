@@ -15,12 +15,10 @@ from dask.system import CPU_COUNT
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.engine.sink import Executor
 from pulsar_dask.engine.threads import Threads
-from pulsar_dask.formats.scan import scan_inputs
 from pulsar_dask.frames import stack
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.inputs.find import find_inputs
 from pulsar_dask.inputs.words import as_text
-from pulsar_dask.masters.search import Spec, check_hdu
+from pulsar_dask.masters.search import Search, Spec, check_hdu
 from pulsar_dask.masters.stack import cube_layer
 from pulsar_dask.notebook.arguments import check_resources
 from pulsar_dask.notebook.lazy import graph_of, lazy_array
@@ -72,7 +70,8 @@ def open_frames(
     """
     check_resources(memory, threads)
     check_hdu(hdu)
-    frames, _ = scan_inputs(find_inputs(spec, sequence=sequence, recursive=recursive, hdu=hdu))
+    search = Search(sequence=sequence, recursive=recursive, hdu=hdu)
+    frames = search.frames(spec).frames
     return frames_cube(frames, memory=memory, threads=threads)
 
 
@@ -116,7 +115,8 @@ def write_cube(
     check_resources(memory, threads)
     check_hdu(hdu)
     path = as_text(path, "path")
-    frames, _ = scan_inputs(find_inputs(spec, sequence=sequence, recursive=recursive, hdu=hdu))
+    search = Search(sequence=sequence, recursive=recursive, hdu=hdu)
+    frames = search.frames(spec).frames
     store = CubeStore(path, frames, overwrite=overwrite)
     if not store.complete:
         executor = _active_executor(threads or CPU_COUNT)

@@ -6,24 +6,17 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import dask.array as da
 import numpy as np
 import xarray as xr
 from dask.system import CPU_COUNT
 
-from pulsar_dask.combine import Combine
-from pulsar_dask.engine.graph import Graph
-from pulsar_dask.engine.recipe import Product, Recipe
+from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.errors import warn
-from pulsar_dask.formats.scan import scan_inputs
 from pulsar_dask.formats.storeformat import MASTER
-from pulsar_dask.frames import stack
-from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.provenance import plain_texts
-from pulsar_dask.inputs.find import find_inputs
 from pulsar_dask.inputs.numbers import MOST_ADU
 from pulsar_dask.masters.calibrated import TARGET_MEDIAN
-from pulsar_dask.masters.dark import dark_recipe, stack_product
+from pulsar_dask.masters.dark import dark_recipe
 from pulsar_dask.masters.darks import gather_darks
 from pulsar_dask.masters.flat import flat_recipe
 from pulsar_dask.masters.flats import gather_flats
@@ -35,8 +28,8 @@ from pulsar_dask.notebook.arguments import (
     combining,
     searching,
 )
-from pulsar_dask.notebook.lazy import graph_of, lazy_array
-from pulsar_dask.output.header import attributes, header_attributes, master_header
+from pulsar_dask.notebook.lazy import graph_of, lazy_planes, master_of
+from pulsar_dask.output.header import header_attributes, master_header
 
 Array = np.ndarray[Any, Any]
 
@@ -106,26 +99,9 @@ def master(
     check_resources(memory, threads)
     check_hdu(hdu)
     method, wanted = combining(combine, planes)
-    frames, _ = scan_inputs(find_inputs(spec, sequence=sequence, recursive=recursive, hdu=hdu))
+    search = Search(sequence=sequence, recursive=recursive, hdu=hdu)
+    frames = search.frames(spec).frames
     return master_of(frames, method, wanted, memory, threads)
-
-
-def master_of(
-    frames: Sequence[Frame],
-    method: Combine,
-    planes: Sequence[str],
-    memory: float | None,
-    threads: int | None,
-) -> xr.Dataset:
-    """The master of frames that were scanned already; see `master`."""
-    stack.check_shapes(frames)
-    product = stack_product("master", None, frames, method, planes, rounds=False)
-    recipe = Recipe([product])
-    arrays = lazy_planes(product, graph_of(recipe, memory, threads))
-    dims = ("plane", "y", "x")[-len(recipe.shape) :]
-    known = attributes(frames[0])
-    arrays = {MASTER if name == "image" else name: array for name, array in arrays.items()}
-    return xr.Dataset({name: xr.Variable(dims, a, attrs=known) for name, a in arrays.items()})
 
 
 def dark_masters(
@@ -272,11 +248,3 @@ def _dataset(
                     known["units"] = "1"
                 variables[name] = xr.Variable(dims, array, attrs=known)
     return xr.Dataset(variables)
-
-
-def lazy_planes(product: Product, graph: Graph) -> dict[str, da.Array]:
-    """The planes of a product as dask arrays, of their types in a file."""
-    return {
-        plane.name: lazy_array(graph, product.layer, plane).astype(product.dtypes[plane.name])
-        for plane in product.layer.planes
-    }

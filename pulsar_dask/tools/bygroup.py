@@ -14,7 +14,7 @@ from pulsar_dask.errors import OneGroup, PulsarError, printable
 from pulsar_dask.formats.reading import read_header
 from pulsar_dask.formats.scan import scan_frame
 from pulsar_dask.frames.gates import replaced
-from pulsar_dask.frames.groups import Group
+from pulsar_dask.frames.group import Group
 from pulsar_dask.frames.provenance import read_trace
 from pulsar_dask.masters.groups import Failures, by_size
 from pulsar_dask.output.ours import is_ours

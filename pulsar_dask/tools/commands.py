@@ -17,16 +17,13 @@ from pulsar_dask.cli.arguments import (
     combine_option,
     common_options,
     execution_options,
-    exposures,
     from_row,
-    hdu_option,
     how_many,
-    input_options,
-    mixing,
     no_verify,
     own_outputs,
     planes_option,
 )
+from pulsar_dask.cli.choosing import exposures, hdu_option, input_options, mixing
 
 
 @click.group("pulsar-dask", cls=Tools, context_settings=CONTEXT)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pulsar_dask import combine
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.errors import PulsarError, count
-from pulsar_dask.frames.groups import Group
+from pulsar_dask.frames.group import Group
 from pulsar_dask.inputs.numbers import MOST_ADU, as_number
 from pulsar_dask.inputs.words import as_texts
 from pulsar_dask.masters.calibrated import TARGET_MEDIAN

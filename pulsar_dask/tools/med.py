@@ -16,7 +16,7 @@ from pulsar_dask.files.leftovers import remove_stale
 from pulsar_dask.frames import stack
 from pulsar_dask.frames.alike import differences
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.frames.groups import why_passed
+from pulsar_dask.frames.passed import why_passed
 from pulsar_dask.frames.stack import default_dtype
 from pulsar_dask.inputs.find import Inputs
 from pulsar_dask.inputs.same import Same
