@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,13 @@ import numpy as np
 from pulsar_dask.combine import Combine
 from pulsar_dask.engine.layer import token
 from pulsar_dask.formats.holding import reading_holds
-from pulsar_dask.formats.reading import conversion_bytes, read_tile, read_values, thread_buffer
+from pulsar_dask.formats.reading import (
+    conversion_bytes,
+    read_tile,
+    read_values,
+    thread_buffer,
+    to_values,
+)
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.stack import stored_alike
@@ -28,9 +34,11 @@ from pulsar_dask.kernels.correct import (
 from pulsar_dask.kernels.medianfinder import most_kept
 from pulsar_dask.kernels.pixels import PixelType, Tile
 from pulsar_dask.masters.combined import planes_made
+from pulsar_dask.masters.survey import SURVEY, Glimpse, Survey, extremes
 
 Array = np.ndarray[Any, Any]
 _FLOAT64 = PixelType(-64)
+Looker = Callable[[Tile, Array, "Array | float"], None]
 #: ADU to which a flat is scaled if nothing else is asked for.
 TARGET_MEDIAN = 5000.0
 
@@ -66,9 +74,15 @@ class FlatGroup:
 
 
 def calibrated(
-    tile: Tile, group: FlatGroup, frames: Sequence[Frame], *, counted: Tile | None = None
+    tile: Tile,
+    group: FlatGroup,
+    frames: Sequence[Frame],
+    *,
+    counted: Tile | None = None,
+    look: Looker | None = None,
 ) -> tuple[Array, int]:
-    """Values of a tile minus the dark, listed pixels replaced; `counted` is as for `read_tile`.
+    """Values of a tile minus the dark, listed pixels replaced; `counted` is as for `read_tile`,
+    `look` is shown what is read.
 
     Returns
     -------
@@ -79,7 +93,7 @@ def calibrated(
     """
     reach = group.defects.reach if group.defects is not None else 0
     window = _around(tile, reach, group.shape)
-    values = _minus_dark(window, group, frames, "calibrated", counted)
+    values = _minus_dark(window, group, frames, "calibrated", counted, look)
     stays = 0
     if group.defects is not None:
         stuck = correct(values, (window.y, window.x), group.defects, tile)
@@ -100,7 +114,8 @@ def flat_tile(
     *,
     method: Combine,
     planes: Sequence[str] = ("image",),
-) -> dict[str, Array]:
+    survey: Survey | None = None,
+) -> dict[str, Any]:
     """One tile of a master flat: the scaled calibrated frames, combined.
 
     Parameters
@@ -109,15 +124,32 @@ def flat_tile(
     method : Combine
     planes : sequence of str
         Wanted, "image" first.
+    survey : Survey, optional
+        How the frames are looked at meanwhile.
 
     Returns
     -------
-    dict of ndarray, shape (tile height, tile width)
+    dict of ndarray, shape (tile height, tile width); and "survey", if asked for
     """
-    values, _ = calibrated(tile, group, group.frames, counted=tile)
+    shown: list[tuple[Array, tuple[float, float]]] = []
+
+    def look(window: Tile, stack: Array, dark: Array | float) -> None:
+        if survey is not None:
+            part = tile.y - window.y, tile.x - window.x, *tile.shape
+            compiled = loaded.worth_compiling(group.frames)
+            shown.append((survey.seen(stack, part, compiled=compiled), extremes(dark)))
+
+    values, _ = calibrated(tile, group, group.frames, counted=tile, look=look)
     scaled = thread_buffer("scaled", values.shape, np.dtype("f8"))
     np.multiply(values, scales[:, tile.plane, None, None], out=scaled)
-    return planes_made(tile, group.frames, scaled, _FLOAT64, method=method, planes=planes)
+    sample = survey.sampled(tile, scaled).astype("f4") if survey is not None else None
+    made: dict[str, Any] = planes_made(
+        tile, group.frames, scaled, _FLOAT64, method=method, planes=planes
+    )
+    if survey is not None and sample is not None:
+        master = survey.sampled(tile, made["image"])
+        made[SURVEY] = Glimpse(shown[0][0], sample, master, master, shown[0][1])
+    return made
 
 
 def _around(tile: Tile, reach: int, shape: tuple[int, ...]) -> Tile:
@@ -135,25 +167,35 @@ def _minus_dark(
     frames: Sequence[Frame],
     buffer: str,
     counted: Tile | None = None,
+    look: Looker | None = None,
 ) -> Array:
     values = thread_buffer(buffer, (len(frames), *window.shape), np.dtype("f8"))
-    pixels = frames[0].pixels
-    if (
-        pixels.bitpix not in (8, 16, 32)
-        or not stored_alike(frames)
-        or not loaded.worth_compiling(group.frames)
-    ):
+    pixels, dark = frames[0].pixels, dark_values(window, group)
+    if looked_at(frames) == _FLOAT64:
         read_values(frames, window, np.dtype("f8"), out=values, counted=counted)
-        values -= dark_values(window, group)
+        if look is not None:
+            look(window, values, dark)
+        values -= dark
         return values
     stored = thread_buffer("stack", values.shape, pixels.stored)
-    medianfinder.subtract(
-        read_tile(frames, window, stored, counted=counted),
-        pixels,
-        np.broadcast_to(dark_values(window, group), window.shape),
-        out=values,
-    )
+    read_tile(frames, window, stored, counted=counted)
+    if look is not None:
+        look(window, stored, dark)
+    if loaded.worth_compiling(group.frames):
+        wide = np.broadcast_to(dark, window.shape)
+        medianfinder.subtract(stored, pixels, wide, out=values)
+        return values
+    for image, value in zip(stored, values, strict=True):
+        value[...] = to_values(image, pixels)
+    values -= dark
     return values
+
+
+def looked_at(frames: Sequence[Frame]) -> PixelType:
+    """How the pixels of flats are held while they are looked at."""
+    pixels = frames[0].pixels
+    whole = pixels.bitpix in (8, 16, 32) and stored_alike(frames)
+    return pixels if whole else _FLOAT64
 
 
 def dark_values(window: Tile, group: FlatGroup) -> Array | float:

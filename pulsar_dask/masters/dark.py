@@ -15,6 +15,7 @@ from pulsar_dask.frames.provenance import Source
 from pulsar_dask.frames.stack import default_dtype
 from pulsar_dask.frames.step import Step
 from pulsar_dask.masters.stack import one_image, stacked
+from pulsar_dask.masters.survey import Surveying
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ def dark_recipe(
     bias: Bias,
     method: Combine,
     planes: Sequence[str] = ("image",),
+    surveyed: Surveying | None = None,
 ) -> Recipe:
     """Masters of darks by exposure.
 
@@ -53,7 +55,7 @@ def dark_recipe(
     products = []
     level: Layer | float = bias.constant
     if bias.combine:
-        product = stack_product("bias", "bias", bias.frames, method, planes)
+        product = stack_product("bias", "bias", bias.frames, method, planes, surveyed=surveyed)
         products.append(product)
         level = product.layer
     elif bias.frames:
@@ -72,6 +74,7 @@ def dark_recipe(
                 dtype="float32",
                 steps=(step,) if step else (),
                 sources=bias.sources,
+                surveyed=surveyed,
             )
         )
     return Recipe(products)
@@ -89,6 +92,7 @@ def stack_product(
     rounds: bool = True,
     steps: Sequence[Step] = (),
     sources: Sequence[Source] = (),
+    surveyed: Surveying | None = None,
 ) -> Product:
     """A master that is combined from frames, minus something.
 
@@ -96,6 +100,7 @@ def stack_product(
     in its file.
     """
     dtype = dtype or default_dtype(frames)
+    survey = surveyed(frames) if surveyed is not None else None
     layer = stacked(
         kind or "stack",
         frames,
@@ -103,6 +108,7 @@ def stack_product(
         planes=planes,
         minus=minus,
         dtype=dtype if rounds else None,
+        survey=survey,
     )
     return Product(
         name,
@@ -112,6 +118,7 @@ def stack_product(
         {p.name: dtype if p.name == "image" else p.dtype for p in layer.planes},
         (Step("combine", (key(method), len(frames))), *steps),
         tuple(sources),
+        survey=survey,
     )
 
 

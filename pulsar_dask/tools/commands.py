@@ -13,6 +13,7 @@ from pulsar_dask.cli.arguments import (
     CONTEXT,
     Command,
     Tools,
+    belonging,
     combine_option,
     common_options,
     execution_options,
@@ -100,6 +101,7 @@ def _settings(options: dict[str, Any]) -> Any:
 )
 @combine_option
 @planes_option("or as variables of a .zarr")
+@belonging
 @input_options
 @execution_options
 @no_verify
@@ -123,6 +125,7 @@ def med(names: tuple[str, ...], dtype: str | None, **options: Any) -> None:
 @how_many
 @combine_option
 @planes_option()
+@belonging
 @exposures
 @own_outputs
 @input_options
@@ -158,6 +161,7 @@ def makedark(
 @from_row
 @combine_option
 @planes_option()
+@belonging
 @exposures
 @own_outputs
 @input_options

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pulsar_dask import combine
 from pulsar_dask.errors import count
+from pulsar_dask.frames.frame import Frame
 from pulsar_dask.inputs.words import as_texts
 from pulsar_dask.kernels.highest import HOT_PIXELS
 from pulsar_dask.masters.dark import dark_recipe
 from pulsar_dask.masters.darks import Darks, gather_darks
+from pulsar_dask.tools.levels import surveying, without_odd
 from pulsar_dask.tools.masters import hint_at_number, make_masters
 from pulsar_dask.tools.options import Options, lists_in, telling
 
@@ -23,10 +26,16 @@ def makedark(
     darks = gather_darks(spec, bias, options.search, options.combine)
     report.passed_over(darks.passed, darks.unused)
     wanted = HOT_PIXELS if hot_pixels is None else hot_pixels
-    recipe = dark_recipe(
-        darks.groups, darks.bias, combine.method(options.combine), ("image", *options.planes)
-    )
-    with options.executor() as executor:
+    method = combine.method(options.combine)
+
+    def make(leaving: frozenset[str]) -> None:
+        recipe = dark_recipe(
+            {e: _left(group, leaving) for e, group in darks.groups.items()},
+            replace(darks.bias, frames=_left(darks.bias.frames, leaving)),
+            method,
+            ("image", *options.planes),
+            surveying(options),
+        )
         make_masters(
             recipe,
             executor,
@@ -36,7 +45,15 @@ def makedark(
             lists={p.name: wanted for p in recipe.products if p.kind == "dark"},
             what=_darks_and_bias(darks),
             hint=hint_at_number(hot_pixels, darks.frames[0]),
+            again=bool(leaving),
         )
+
+    with options.executor() as executor:
+        without_odd(make)
+
+
+def _left(frames: Sequence[Frame], leaving: frozenset[str]) -> tuple[Frame, ...]:
+    return tuple(f for f in frames if f.path not in leaving)
 
 
 def _darks_and_bias(darks: Darks) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pulsar_dask import combine
 from pulsar_dask.errors import PulsarError, count
@@ -10,6 +11,7 @@ from pulsar_dask.inputs.numbers import MOST_ADU, as_number
 from pulsar_dask.masters.calibrated import TARGET_MEDIAN
 from pulsar_dask.masters.flat import flat_recipe
 from pulsar_dask.masters.flats import gather_flats
+from pulsar_dask.tools.levels import surveying, without_odd
 from pulsar_dask.tools.masters import make_masters
 from pulsar_dask.tools.options import Options, lists_in, telling
 
@@ -43,17 +45,23 @@ def makeflat(
         method=options.combine,
     )
     report.passed_over(flats.passed, flats.unused)
-    with options.executor() as executor:
+    lists = [s.path for trace in flats.calibration.values() for s in trace.sources]
+    paths = [*(f.path for f in flats.frames + flats.darks), *lists, *lists_in(spec)]
+
+    def make(leaving: frozenset[str]) -> None:
+        groups = {
+            code: replace(group, frames=tuple(f for f in group.frames if f.path not in leaving))
+            for code, group in flats.groups.items()
+        }
         recipe = flat_recipe(
-            flats.groups,
+            groups,
             combine.method(options.combine),
             target=target,
             threads=executor.slots,
             planes=("image", *options.planes),
             calibration=flats.calibration,
+            surveyed=surveying(options),
         )
-        lists = [s.path for trace in flats.calibration.values() for s in trace.sources]
-        paths = [*(f.path for f in flats.frames + flats.darks), *lists, *lists_in(spec)]
         make_masters(
             recipe,
             executor,
@@ -61,4 +69,8 @@ def makeflat(
             report,
             inputs=paths,
             what=count(len(flats.frames), "frame"),
+            again=bool(leaving),
         )
+
+    with options.executor() as executor:
+        without_odd(make)

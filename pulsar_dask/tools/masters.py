@@ -21,9 +21,6 @@ from pulsar_dask.tools.options import Options, make_files, make_folder
 if TYPE_CHECKING:
     from pulsar_dask.masters.levels import FrameLevels
 
-#: Shares of full scale between which a flat is well exposed.
-LEVELS = 0.1, 0.8
-
 
 def make_masters(
     recipe: Recipe,
@@ -35,6 +32,7 @@ def make_masters(
     lists: Mapping[str, int] = {},
     what: str | None = None,
     hint: str | None = None,
+    again: bool = False,
 ) -> Run:
     """Make a FITS file of each product, and lists of the hottest pixels: how many, by product."""
     make_folder(options.output_dir)
@@ -64,7 +62,7 @@ def make_masters(
     def found(run: Run) -> None:
         for product in recipe.products:
             warn_of_pixels(masters[product.name])
-            warn_of_levels(masters[product.name].path, product, run)
+            warn_of_stuck(masters[product.name].path, product, run)
 
     run = make_files(
         recipe,
@@ -77,6 +75,7 @@ def make_masters(
         hint=hint,
         found=found,
         own_names=True,
+        again=again,
     )
     for product in recipe.products:
         master = masters[product.name]
@@ -115,11 +114,9 @@ def _agreeing(n: int, one: str, many: str) -> str:
     return one if n == 1 else many
 
 
-def warn_of_levels(path: str, product: Product, run: Run) -> None:
-    """Tell of what the levels of flats say."""
+def warn_of_stuck(path: str, product: Product, run: Run) -> None:
+    """Tell of listed pixels of flats that could not be corrected."""
     found: list[FrameLevels] = [run.values[layer.name] for layer in product.levels]
-    if not found:
-        return
     stays = sum(part.uncorrected for part in found)
     if stays:
         warn(
@@ -127,16 +124,6 @@ def warn_of_levels(path: str, product: Product, run: Run) -> None:
             f"{_agreeing(stays, 'has', 'have')} no good neighbour in the frame and "
             f"{_agreeing(stays, 'stays as it is', 'stay as they are')}"
         )
-    pixels = product.frames[0].pixels
-    if pixels.floating or pixels.scaled:
-        return
-    full = np.iinfo(pixels.stored).max * (2 if pixels.other_sign and pixels.bitpix > 8 else 1)
-    raw = np.concatenate([part.raw for part in found])
-    low, high = float(np.nanmin(raw)) / full, float(np.nanmax(raw)) / full
-    if low < LEVELS[0]:
-        warn(f"{printable(path)}: raw level down to {low:.0%} of full scale; its noise counts")
-    if high > LEVELS[1]:
-        warn(f"{printable(path)}: raw level up to {high:.0%} of full scale; it may be saturated")
 
 
 #: Share of a sensor's pixels beyond which those listed as hot are no longer few.

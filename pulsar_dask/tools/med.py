@@ -26,6 +26,7 @@ from pulsar_dask.masters.search import Search
 from pulsar_dask.output.fits_sink import FitsSink
 from pulsar_dask.output.header import common
 from pulsar_dask.output.ours import OUTPUT_LAST, check_output, is_ours
+from pulsar_dask.tools.levels import surveying, without_odd
 from pulsar_dask.tools.masters import warn_of_pixels
 from pulsar_dask.tools.options import (
     Options,
@@ -64,35 +65,47 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
     stack.check_shapes(frames)
     method = combine.method(options.combine)
     kind = common([f.kind for f in frames])
-    product = stack_product(
-        os.path.basename(output),
-        None if kind == "other" else kind,
-        frames,
-        method,
-        ("image", *options.planes),
-        dtype=dtype or default_dtype(frames),
-        rounds=False,
-    )
-    sink: Any
-    if output.lower().endswith(".zarr"):
-        from pulsar_dask.output.zarrstore import ZarrSink
+    sinks: list[Any] = []
 
-        sink = ZarrSink(product, output, verify=options.verify)
-    else:
-        sink = FitsSink(product, output, tolerance=options.search.tolerance, verify=options.verify)
-    with options.executor() as executor:
+    def make(leaving: frozenset[str]) -> None:
+        product = stack_product(
+            os.path.basename(output),
+            None if kind == "other" else kind,
+            [f for f in frames if f.path not in leaving],
+            method,
+            ("image", *options.planes),
+            dtype=dtype or default_dtype(frames),
+            rounds=False,
+            surveyed=surveying(options),
+        )
+        sink: Any
+        if output.lower().endswith(".zarr"):
+            from pulsar_dask.output.zarrstore import ZarrSink
+
+            sink = ZarrSink(product, output, verify=options.verify)
+        else:
+            tolerance = options.search.tolerance
+            sink = FitsSink(product, output, tolerance=tolerance, verify=options.verify)
+        sinks[:] = [sink]
         make_files(
             Recipe([product]),
-            [sink],
+            sinks,
             executor,
             options,
             report,
             inputs=read,
             found=lambda run: warn_of_pixels(sink),
+            again=bool(leaving),
         )
+
+    with options.executor() as executor:
+        without_odd(make)
+    (sink,) = sinks
     for path in sink.paths[1:] if options.planes else ():
         report.made(path, ", ".join(options.planes))
-    report.made(output, f"{product.dtype}, {method.name} of {count(len(frames), 'frame')}")
+    report.made(
+        output, f"{sink.dtype}, {method.name} of {count(len(sink.product.frames), 'frame')}"
+    )
     report.end()
 
 
