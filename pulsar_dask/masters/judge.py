@@ -252,9 +252,7 @@ def _noises(measured: Measured, usable: Array, odd: set[int], levels: Array | No
         ratio = noise / expected
     usual = MAD * float(np.median(np.abs(ratio - np.median(ratio))))
     reach = max(1.0, 6 * usual / NOISE)
-    bad = np.flatnonzero(
-        (ratio - 1 > reach * (NOISE[1] - 1)) | (1 - ratio > reach * (1 - NOISE[0]))
-    )
+    bad = np.flatnonzero(np.abs(ratio - 1) > reach * NOISE)
     if not len(bad) or 2 * len(bad) >= len(usable):
         return []
     worst = bad[np.argmax(np.abs(np.log(np.maximum(ratio[bad], 1e-9))))]
