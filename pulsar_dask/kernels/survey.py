@@ -107,10 +107,14 @@ def merge(seen: Array, more: Array) -> None:
     seen[:, TOTAL] += more[:, TOTAL]
     seen[:, OVER] += more[:, OVER]
     seen[:, BITS] |= more[:, BITS]
-    for row, other in zip(seen, more, strict=True):
-        for value, n in (other[TOP], other[TOP_COUNT]), (other[NEXT], other[NEXT_COUNT]):
-            if n:
-                _merge(row, int(value), int(n))
+    values = np.hstack([seen[:, TOP:OVER:2], more[:, TOP:OVER:2]])
+    counts = np.hstack([seen[:, TOP_COUNT:OVER:2], more[:, TOP_COUNT:OVER:2]])
+    for first in (TOP, NEXT):
+        best = np.where(counts > 0, values, np.iinfo(np.int64).min).max(axis=1)
+        same = (values == best[:, None]) & (counts > 0)
+        n = (counts * same).sum(axis=1)
+        seen[:, first], seen[:, first + 1] = np.where(n > 0, best, 0), n
+        counts[same] = 0
 
 
 def _merge(row: Array, value: int, n: int) -> None:

@@ -20,12 +20,18 @@ MAD = 1.4826
 FEWEST = 5
 #: Noises of a frame within which values are its own, and not hits or hot pixels.
 WITHIN = 5.0
+#: Values that tell where these lie.
+SOME = 2048
 #: Least step of a level, in noises of one frame, that counts at all.
 LEAST_LEVEL, LEAST_CORNER = 0.3, 0.08
+#: Times its error that a mean must be off, for chance not to do it in a thousand stacks.
+CHANCE = 6.0
 #: Two groups of levels: their distance in noises of a frame, and the most that each spreads.
 APART, TIGHT = 3.0, 0.25
-NOISE = 0.15
+NOISE, SLACK = 0.15, 0.05
 HITS, HIT_SHARE = 5.0, 0.002
+#: Most that a row adds to that: one that is read out badly is not a frame.
+ROW_SHARE = 0.05
 #: Changes over a set of flats: of a corner, of the lamp.
 SHAPE_DRIFT, LAMP_DRIFT = 0.005, 0.05
 
@@ -59,10 +65,19 @@ class Measured:
     """Of the 2 x 2 quadrants what they differ from the frame's own level; shape (frames, 4)."""
     base: float
     """Level of the master."""
+    size: float
+    """Values in a quadrant."""
 
 
 def measure(
-    frames: Iterable[Array], n: int, master: Array, quadrant: Array, *, flat: bool
+    frames: Iterable[Array],
+    n: int,
+    width: int,
+    master: Array,
+    quadrant: Array,
+    *,
+    flat: bool,
+    grain: float = 0.0,
 ) -> Measured:
     """Measure frames by a sample of each.
 
@@ -72,13 +87,17 @@ def measure(
         Values, missing ones NaN.
     n : int
         How many frames.
+    width : int
+        Values in a row of the sample.
     master : ndarray
         Their combination at the same places.
     quadrant : ndarray of int
         0 to 3.
     flat : bool
-        Whether hits are told from the master; else from the frame's own median, as hot pixels
-        vary with the temperature.
+        Whether hits are looked for where there is light; else not in hot pixels, which vary with
+        the temperature.
+    grain : float
+        Least difference of two values: noise that rounding hides is not 0.
     """
     found = np.full((n, 3), np.nan)
     corners = np.full((n, 4), np.nan)
@@ -89,30 +108,45 @@ def measure(
         there = np.isfinite(away)
         if not there.any():
             continue
-        noise = _scatter(away[there])
+        # every few of the values tell enough of which are to be taken
+        some = away[there][:: max(1, len(away) // SOME)]
+        noise = max(_scatter(some), 0.5 * grain)
         if cool is None:  # hot pixels follow the temperature, and are not the frame's level
             cool = master < base + max(WITHIN * noise, 0.5 * abs(base) if flat else 0.0)
-        middle = float(np.median(away[there]))
+        middle = float(np.median(some))
         near = there & cool & (np.abs(np.where(there, away, 0.0) - middle) <= WITHIN * noise)
         if not near.any():
             continue
-        own = away[near]
-        level, noise = float(own.mean()), float(own.std())
+        kept = away[near]
+        level, noise = float(kept.mean()), _without_pattern(kept, master[near], grain)
         counts = np.bincount(quadrant[near], minlength=4)
         with np.errstate(invalid="ignore", divide="ignore"):
-            corners[i] = np.bincount(quadrant[near], own, minlength=4) / counts - level
-        seen = away[there] if flat else values[there]
-        above = seen > (middle if flat else np.median(seen)) + WITHIN * noise
-        found[i] = base + level, noise, np.count_nonzero(above) / len(seen)
-    return Measured(found[:, 0], found[:, 1], found[:, 2], corners, base)
+            corners[i] = np.bincount(quadrant[near], kept, minlength=4) / counts - level
+        sky = there & (master > 0.5 * base if flat else master < base + 3 * noise)
+        bright = (sky & (away > middle + WITHIN * noise)).reshape(-1, width).mean(axis=1)
+        share = float(np.minimum(bright, ROW_SHARE).mean()) / max(sky.mean(), 0.01)
+        found[i] = base + level, noise, share
+    size = float(np.bincount(quadrant, minlength=4).min())
+    return Measured(found[:, 0], found[:, 1], found[:, 2], corners, base, size)
 
 
 def _scatter(values: Array) -> float:
-    """A robust noise that is never 0 where values are whole numbers that hardly differ."""
+    """A robust noise."""
     noise = MAD * float(np.median(np.abs(values - np.median(values))))
-    if noise > 0:
-        return noise
-    return float(min(values.std(), 0.5)) or 1e-300
+    if not noise:  # most are equal
+        noise = float(np.ptp(np.percentile(values, [1, 99]))) / 4.65
+    return noise or 1e-300
+
+
+def _without_pattern(away: Array, master: Array, grain: float) -> float:
+    """The noise of what a frame differs from the master by, but for what follows the master: the
+    pattern of warmer darks is no noise."""
+    x = master - master.mean()
+    y = away - away.mean()
+    square, spread = float(y @ y), float(x @ x)
+    if spread > 0:
+        square -= float(x @ y) ** 2 / spread
+    return max(math.sqrt(max(square, 0.0) / len(y)), 0.29 * grain, 1e-300)
 
 
 def judge(
@@ -148,7 +182,7 @@ def judge(
     odd = {i for f in found for i in f.frames}
     found += _noises(measured, usable, odd, levels)
     found += _hits(measured, usable, noise)
-    found += _corners(measured, usable, noise, grain, flat=flat)
+    found += _corners(measured, usable, noise, grain, odd, flat=flat)
     odd |= {i for f in found for i in f.frames}
     if flat:
         found += _drifts(measured, [i for i in usable if i not in odd], levels)
@@ -193,7 +227,9 @@ def _levels(measured: Measured, usable: Array, noise: float, grain: float) -> li
     usual = MAD * float(np.median(np.abs(steps - np.median(steps)))) / math.sqrt(2)
     limit = max(factor * usual, LEAST_LEVEL * noise, 0.5 * grain)
     away = level - smooth
-    odd = np.flatnonzero(np.abs(away) > limit)
+    reach = np.full(n, limit * (2.0 if usual > 0.5 * noise else 1.0))
+    reach[[0, -1]] *= 1.5  # of what only one side tells
+    odd = np.flatnonzero(np.abs(away) > reach)
     found = []
     if len(odd):
         worst = odd[np.argmax(np.abs(away[odd]))]
@@ -251,8 +287,12 @@ def _noises(measured: Measured, usable: Array, odd: set[int], levels: Array | No
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = noise / expected
     usual = MAD * float(np.median(np.abs(ratio - np.median(ratio))))
-    reach = max(1.0, 6 * usual / NOISE)
-    bad = np.flatnonzero(np.abs(ratio - 1) > reach * NOISE)
+    reach = np.full(len(usable), max(NOISE, 6 * usual))
+    if levels is None:  # the pattern of a dark grows with its warmth
+        reach += SLACK * _warmth(measured, usable) + 0.5 * np.abs(
+            expected / np.median(expected) - 1
+        )
+    bad = np.flatnonzero(np.abs(ratio - 1) > reach)
     if not len(bad) or 2 * len(bad) >= len(usable):
         return []
     worst = bad[np.argmax(np.abs(np.log(np.maximum(ratio[bad], 1e-9))))]
@@ -265,31 +305,46 @@ def _noises(measured: Measured, usable: Array, odd: set[int], levels: Array | No
     ]
 
 
+def _warmth(measured: Measured, usable: Array) -> Array:
+    """How far the level of each frame is from the usual one, in noises of a frame."""
+    level = measured.level[usable]
+    away: Array = np.abs(level - np.median(level)) / float(np.median(measured.noise[usable]))
+    return away
+
+
 def _expected_noise(measured: Measured, usable: Array, odd: set[int]) -> Array:
-    """Noise squared grows with the level where that is light or warmth: a line and a curve
-    through the frames that are not odd."""
+    """Noise squared grows with the level where that is light or warmth."""
     level, square = measured.level[usable], measured.noise[usable] ** 2
-    middle = float(np.median(level))
-    x = level - middle
-    flat = np.full(len(usable), math.sqrt(float(np.median(square))))
+    middle = float(np.median(square))
+    slope = _slope(level, square[:, None], 0.3 * math.sqrt(middle), odd, usable)
+    if slope is None:
+        return np.full(len(usable), math.sqrt(middle))
+    left = square - slope[0] * level
+    line: Array = float(np.median(left)) + slope[0] * level
+    return np.sqrt(np.maximum(line, 0.05 * middle))
+
+
+def _slope(x: Array, y: Array, least: float, odd: set[int], usable: Array) -> Array | None:
+    """How each column of `y` changes with `x`: the median of the slopes between frames, which a
+    few odd ones do not move; None where `x` hardly changes."""
     good = np.array([i not in odd for i in usable])
-    spread = float(np.ptp(x[good])) if good.any() else 0.0
-    if spread < LEAST_LEVEL * float(flat[0]) or good.sum() < FEWEST:
-        return flat
-    pairs = [(a, b) for a in np.flatnonzero(good) for b in np.flatnonzero(good) if a < b]
-    first, second = np.array(pairs).T
+    if good.sum() < FEWEST or np.ptp(x[good]) < least:
+        return None
+    first, second = np.triu_indices(len(x), 1)
     apart = x[second] - x[first]
-    far = np.abs(apart) > 0.2 * spread
-    slope = float(np.median((square[second] - square[first])[far] / apart[far]))
-    line: Array = float(np.median((square - slope * x)[good])) + slope * x
-    return np.sqrt(np.maximum(line, 0.05 * float(np.median(square))))
+    far = (np.abs(apart) > 0.2 * np.ptp(x[good])) & good[first] & good[second]
+    if not far.any():
+        return None
+    slopes: Array = np.nanmedian((y[second] - y[first])[far] / apart[far, None], axis=0)
+    return slopes
 
 
 def _hits(measured: Measured, usable: Array, noise: float) -> list[Found]:
     """Frames with many more bright pixels than others: trails, a storm of particles."""
     share = measured.hits[usable]
     usual = float(np.median(share))
-    bad = np.flatnonzero((share > HITS * usual) & (share > HIT_SHARE + usual))
+    least = HIT_SHARE * (1 + _warmth(measured, usable)) + usual
+    bad = np.flatnonzero((share > HITS * usual) & (share > least))
     if not len(bad) or 2 * len(bad) >= len(usable):
         return []
     return [
@@ -302,17 +357,30 @@ def _hits(measured: Measured, usable: Array, noise: float) -> list[Found]:
 
 
 def _corners(
-    measured: Measured, usable: Array, noise: float, grain: float, *, flat: bool
+    measured: Measured,
+    usable: Array,
+    noise: float,
+    grain: float,
+    odd: set[int],
+    *,
+    flat: bool,
 ) -> list[Found]:
     """Frames whose quarters lie otherwise than those of the others: leaks, clouds, dew."""
     corners = measured.corners[usable]
+    slack = np.zeros_like(corners)
+    time = np.arange(len(usable), dtype=float)
+    for x, least in (measured.level[usable], 0.3 * noise), (time, 1.0):  # glow, twilight
+        if not flat or x is time:
+            slope = _slope(x, corners, least, odd, usable)
+            if slope is not None:
+                steady = (x - np.median(x))[:, None] * slope
+                corners, slack = corners - steady, slack + 0.25 * np.abs(steady)
     away = corners - np.nanmedian(corners, axis=0)
-    if len(usable) >= FEWEST:
-        away = _without_line(away)
     usual = MAD * float(np.nanmedian(np.abs(away - np.nanmedian(away))))
-    limit = max(LEAST_CORNER * noise, 8 * usual, 0.02 * grain)
+    chance = CHANCE * noise / math.sqrt(max(1.0, measured.size))
+    limit = max(LEAST_CORNER * noise, 6 * usual, chance, 0.02 * grain)
     most = np.nanmax(np.abs(away), axis=1)
-    bad = np.flatnonzero(most > limit)
+    bad = np.flatnonzero(np.nanmax(np.abs(away) - slack, axis=1) > limit)
     if not len(bad) or 2 * len(bad) >= len(usable):
         return []
     size = float(most[bad].max())
@@ -325,18 +393,6 @@ def _corners(
             "(light, clouds, dew?)",
         )
     ]
-
-
-def _without_line(away: Array) -> Array:
-    """What is left when a steady change along time is taken off: by the median of slopes, which
-    a few odd frames do not move."""
-    n = len(away)
-    x = np.arange(n, dtype=float) - (n - 1) / 2
-    half = n // 2
-    slope = np.nanmedian((away[n - half :] - away[:half]) / (n - half), axis=0)
-    left = away - x[:, None] * slope
-    result: Array = left - np.nanmedian(left, axis=0)
-    return result
 
 
 def _drifts(measured: Measured, good: Sequence[Any], levels: Array | None) -> list[Found]:

@@ -73,8 +73,8 @@ def judged(product: Product, found: Surveyed, run: Run) -> list[Said]:
     order = [left[i] for i in order]
     levels = _levels(product, run)
     if len(order) > 1 and not (flat and levels is None):
-        measured = _measured(found, order, flat=flat)
         grain = float(1 << min(s.shift for s in seen)) if not found.survey.stored.floating else 0.0
+        measured = _measured(found, order, flat=flat, grain=0.0 if flat else grain)
         scaled = levels[order] if levels is not None else None
         if flat or calibrates:
             results = judge(measured, flat=flat, levels=scaled, grain=0.0 if flat else grain)
@@ -125,10 +125,12 @@ def _levels(product: Product, run: Run) -> Array | None:
     return levels if (levels > 0).all() else None
 
 
-def _measured(found: Surveyed, order: Sequence[int], *, flat: bool) -> Any:
+def _measured(found: Surveyed, order: Sequence[int], *, flat: bool, grain: float) -> Any:
     look = found.survey
     values = (to_values(found.sample[i].ravel(), look.pixels).astype("f8") for i in order)
-    return measure(values, len(order), found.master.ravel(), look.quadrant, flat=flat)
+    master = found.master.ravel()
+    width = len(look.columns)
+    return measure(values, len(order), width, master, look.quadrant, flat=flat, grain=grain)
 
 
 def _constant(frames: Sequence[Frame], seen: Sequence[Seen]) -> list[Said]:
