@@ -7,6 +7,7 @@ the two highest of the tiles that hold them.
 
 from __future__ import annotations
 
+import importlib
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -65,12 +66,11 @@ def look(
     bound = _limit_key(limit, pixels, key)
     start, stop, _ = part.indices(stack.shape[1])
     if compiled:
-        from pulsar_dask.kernels import survey_compiled
-
+        code = importlib.import_module("pulsar_dask.kernels.survey_compiled")
         spare = np.empty((4, 64 // key.itemsize), key)
         top = key.type(np.iinfo(key).max)
         with np.errstate(over="ignore"):
-            survey_compiled.look(bits, start, stop, swap, mode, special, top, bound, spare, seen)
+            code.look(bits, start, stop, swap, mode, special, top, bound, spare, seen)
         return
     for first in range(start, stop, _BLOCK):
         block = bits[:, first : min(stop, first + _BLOCK)]

@@ -7,21 +7,16 @@ frames by their place in the stack. Limits were tuned and then tried on another 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from pulsar_dask.masters.measured import MAD, Measured
+from pulsar_dask.masters.trends import FEWEST, common_slope, running_median, straight_line
+
 Array = np.ndarray[Any, Any]
-#: From a median absolute deviation to the standard deviation of normal noise.
-MAD = 1.4826
-#: Frames below which one alone cannot be told from the others' scatter.
-FEWEST = 5
-#: Noises of a frame within which values are its own, and not hits or hot pixels.
-WITHIN = 5.0
-#: Values that tell where these lie.
-SOME = 2048
 #: Least step of a level, in noises of one frame, that counts at all.
 LEAST_LEVEL, LEAST_CORNER = 0.3, 0.08
 #: Times its error that a mean must be off, for chance not to do it in a thousand stacks.
@@ -30,8 +25,6 @@ CHANCE = 6.0
 APART, TIGHT = 3.0, 0.25
 NOISE, SLACK = 0.15, 0.05
 HITS, HIT_SHARE = 5.0, 0.002
-#: Most that a row adds to that: one that is read out badly is not a frame.
-ROW_SHARE = 0.05
 #: Changes over a set of flats: of a corner, of the lamp.
 SHAPE_DRIFT, LAMP_DRIFT = 0.005, 0.05
 
@@ -52,101 +45,6 @@ class Found:
     """Whether the frames are left out where that is asked for."""
     far: bool = False
     """Whether it is wrong whatever the frames are."""
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Figures of each frame, float64."""
-
-    level: Array
-    noise: Array
-    hits: Array
-    corners: Array
-    """Of the 2 x 2 quadrants what they differ from the frame's own level; shape (frames, 4)."""
-    base: float
-    """Level of the master."""
-    size: float
-    """Values in a quadrant."""
-
-
-def measure(
-    frames: Iterable[Array],
-    n: int,
-    width: int,
-    master: Array,
-    quadrant: Array,
-    *,
-    flat: bool,
-    grain: float = 0.0,
-) -> Measured:
-    """Measure frames by a sample of each.
-
-    Parameters
-    ----------
-    frames : iterable of ndarray, one-dimensional
-        Values, missing ones NaN.
-    n : int
-        How many frames.
-    width : int
-        Values in a row of the sample.
-    master : ndarray
-        Their combination at the same places.
-    quadrant : ndarray of int
-        0 to 3.
-    flat : bool
-        Whether hits are looked for where there is light; else not in hot pixels, which vary with
-        the temperature.
-    grain : float
-        Least difference of two values: noise that rounding hides is not 0.
-    """
-    found = np.full((n, 3), np.nan)
-    corners = np.full((n, 4), np.nan)
-    cool: Array | None = None
-    base = float(np.nanmedian(master)) if np.isfinite(master).any() else math.nan
-    for i, values in enumerate(frames):
-        away = values - master
-        there = np.isfinite(away)
-        if not there.any():
-            continue
-        # every few of the values tell enough of which are to be taken
-        some = away[there][:: max(1, len(away) // SOME)]
-        noise = max(_scatter(some), 0.5 * grain)
-        if cool is None:  # hot pixels follow the temperature, and are not the frame's level
-            cool = master < base + max(WITHIN * noise, 0.5 * abs(base) if flat else 0.0)
-        middle = float(np.median(some))
-        near = there & cool & (np.abs(np.where(there, away, 0.0) - middle) <= WITHIN * noise)
-        if not near.any():
-            continue
-        kept = away[near]
-        level, noise = float(kept.mean()), _without_pattern(kept, master[near], grain)
-        counts = np.bincount(quadrant[near], minlength=4)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            corners[i] = np.bincount(quadrant[near], kept, minlength=4) / counts - level
-        sky = there & (master > 0.5 * base if flat else master < base + 3 * noise)
-        bright = (sky & (away > middle + WITHIN * noise)).reshape(-1, width).mean(axis=1)
-        share = float(np.minimum(bright, ROW_SHARE).mean()) / max(sky.mean(), 0.01)
-        found[i] = base + level, noise, share
-    size = float(np.bincount(quadrant, minlength=4).min())
-    return Measured(found[:, 0], found[:, 1], found[:, 2], corners, base, size)
-
-
-def _scatter(values: Array) -> float:
-    """A robust noise."""
-    noise = MAD * float(np.median(np.abs(values - np.median(values))))
-    if not noise:  # most are equal
-        noise = float(np.ptp(np.percentile(values, [1, 99]))) / 4.65
-    return noise or 1e-300
-
-
-def _without_pattern(away: Array, master: Array, grain: float) -> float:
-    """The noise of what a frame differs from the master by, but for what follows the master: the
-    pattern of warmer darks is no noise."""
-    x = master - master.mean()
-    y = away - away.mean()
-    square, spread = float(y @ y), float(x @ x)
-    if spread > 0:
-        square -= float(x @ y) ** 2 / spread
-    return max(math.sqrt(max(square, 0.0) / len(y)), 0.29 * grain, 1e-300)
 
 
 def judge(
@@ -221,7 +119,7 @@ def _levels(measured: Measured, usable: Array, noise: float, grain: float) -> li
     if n < FEWEST:
         return []
     level = measured.level[usable]
-    smooth = _running_median(level)
+    smooth = running_median(level)
     steps = np.diff(level)
     factor = 10.0 if n < 20 else 6.0
     usual = MAD * float(np.median(np.abs(steps - np.median(steps)))) / math.sqrt(2)
@@ -241,7 +139,7 @@ def _levels(measured: Measured, usable: Array, noise: float, grain: float) -> li
                 f"(the noise of a frame is {noise:.3g})",
             )
         )
-    line, change, _ = _line(smooth)
+    line, change, _ = straight_line(smooth)
     if abs(change) > LEAST_LEVEL * noise and line > 0.8:
         found.append(
             Found(
@@ -252,28 +150,6 @@ def _levels(measured: Measured, usable: Array, noise: float, grain: float) -> li
             )
         )
     return found
-
-
-def _running_median(values: Array) -> Array:
-    """Of three in a row; at the ends by Tukey's rule."""
-    out = values.copy()
-    out[1:-1] = np.median([values[:-2], values[1:-1], values[2:]], axis=0)
-    out[0] = np.median([values[0], out[1], 3 * out[1] - 2 * out[2]])
-    out[-1] = np.median([values[-1], out[-2], 3 * out[-2] - 2 * out[-3]])
-    return out
-
-
-def _line(values: Array) -> tuple[float, float, float]:
-    """A straight line through values in order: the share of their variance that it takes, the
-    change from the first to the last, and the error of that."""
-    n = len(values)
-    x = np.arange(n) - (n - 1) / 2
-    y = values - values.mean()
-    slope = float((x * y).sum() / (x * x).sum())
-    left = float(((y - slope * x) ** 2).sum())
-    total = float((y * y).sum())
-    error = math.sqrt(left / max(1, n - 2) / float((x * x).sum())) * (n - 1)
-    return (1 - left / total if total > 0 else 0.0), slope * (n - 1), error
 
 
 def _noises(measured: Measured, usable: Array, odd: set[int], levels: Array | None) -> list[Found]:
@@ -316,27 +192,12 @@ def _expected_noise(measured: Measured, usable: Array, odd: set[int]) -> Array:
     """Noise squared grows with the level where that is light or warmth."""
     level, square = measured.level[usable], measured.noise[usable] ** 2
     middle = float(np.median(square))
-    slope = _slope(level, square[:, None], 0.3 * math.sqrt(middle), odd, usable)
+    slope = common_slope(level, square[:, None], 0.3 * math.sqrt(middle), odd, usable)
     if slope is None:
         return np.full(len(usable), math.sqrt(middle))
     left = square - slope[0] * level
     line: Array = float(np.median(left)) + slope[0] * level
     return np.sqrt(np.maximum(line, 0.05 * middle))
-
-
-def _slope(x: Array, y: Array, least: float, odd: set[int], usable: Array) -> Array | None:
-    """How each column of `y` changes with `x`: the median of the slopes between frames, which a
-    few odd ones do not move; None where `x` hardly changes."""
-    good = np.array([i not in odd for i in usable])
-    if good.sum() < FEWEST or np.ptp(x[good]) < least:
-        return None
-    first, second = np.triu_indices(len(x), 1)
-    apart = x[second] - x[first]
-    far = (np.abs(apart) > 0.2 * np.ptp(x[good])) & good[first] & good[second]
-    if not far.any():
-        return None
-    slopes: Array = np.nanmedian((y[second] - y[first])[far] / apart[far, None], axis=0)
-    return slopes
 
 
 def _hits(measured: Measured, usable: Array, noise: float) -> list[Found]:
@@ -371,7 +232,7 @@ def _corners(
     time = np.arange(len(usable), dtype=float)
     for x, least in (measured.level[usable], 0.3 * noise), (time, 1.0):  # glow, twilight
         if not flat or x is time:
-            slope = _slope(x, corners, least, odd, usable)
+            slope = common_slope(x, corners, least, odd, usable)
             if slope is not None:
                 steady = (x - np.median(x))[:, None] * slope
                 corners, slack = corners - steady, slack + 0.25 * np.abs(steady)
@@ -402,7 +263,7 @@ def _drifts(measured: Measured, good: Sequence[Any], levels: Array | None) -> li
         return found
     index = np.array(good)
     ratios = measured.corners[index] / measured.base
-    lines = [_line(column) for column in ratios.T if np.isfinite(column).all()]
+    lines = [straight_line(column) for column in ratios.T if np.isfinite(column).all()]
     changed = [abs(c) for _, c, error in lines if abs(c) > max(SHAPE_DRIFT, 6 * error)]
     if changed:
         found.append(
@@ -415,7 +276,7 @@ def _drifts(measured: Measured, good: Sequence[Any], levels: Array | None) -> li
             )
         )
     if levels is not None:
-        _, change, error = _line(np.log(levels[index]))
+        _, change, error = straight_line(np.log(levels[index]))
         if abs(change) > max(LAMP_DRIFT, 6 * error):
             first = float(levels[index[0]])
             found.append(

@@ -17,7 +17,8 @@ from pulsar_dask.formats.reading import read_header, to_values
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.inputs.numbers import MOST_ADU
 from pulsar_dask.kernels.survey import Seen
-from pulsar_dask.masters.judge import Found, judge, measure
+from pulsar_dask.masters.judge import Found, judge
+from pulsar_dask.masters.measured import measure
 from pulsar_dask.masters.survey import Survey, Surveyed
 
 Array = np.ndarray[Any, Any]

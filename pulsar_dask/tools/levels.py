@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pulsar_dask.engine.recipe import Product
 from pulsar_dask.engine.sink import Run
@@ -15,7 +15,16 @@ from pulsar_dask.output.survey_sink import SurveySink
 
 if TYPE_CHECKING:
     from pulsar_dask.cli.report import Report
-    from pulsar_dask.tools.options import Options
+
+
+class Asked(Protocol):
+    """What is asked for of frames that do not belong; see `options.Options`."""
+
+    @property
+    def saturation(self) -> float | None: ...
+
+    @property
+    def reject_frames(self) -> bool: ...
 
 
 class LeaveOut(Exception):
@@ -26,7 +35,7 @@ class LeaveOut(Exception):
         super().__init__()
 
 
-def surveying(options: Options) -> Surveying:
+def surveying(options: Asked) -> Surveying:
     """How the frames of products are looked at."""
     return partial(surveyed, saturation=options.saturation)
 
@@ -36,7 +45,7 @@ def survey_sinks(products: Sequence[Product]) -> list[SurveySink]:
 
 
 def tell(
-    sinks: Sequence[SurveySink], run: Run, options: Options, report: Report, *, again: bool = False
+    sinks: Sequence[SurveySink], run: Run, options: Asked, report: Report, *, again: bool = False
 ) -> None:
     """Warn of what was seen, before headers are finished; `again` where frames were left out
     already.
@@ -66,7 +75,7 @@ def tell(
         raise LeaveOut(frozenset(out))
 
 
-def _tell(product: Product, said: Said, options: Options, report: Report, *, leaves: bool) -> None:
+def _tell(product: Product, said: Said, options: Asked, report: Report, *, leaves: bool) -> None:
     if said.note:
         report.say(f"{product.file}: {said.text}")
         return
