@@ -13,9 +13,10 @@ from pulsar_dask.frames.colour import colours_among
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.step import Step
 from pulsar_dask.kernels.correct import find_rings
-from pulsar_dask.masters.calibrated import FlatGroup, Minus
-from pulsar_dask.masters.dark import Bias, Dark, dark_recipe, stack_product
+from pulsar_dask.masters.dark import dark_recipe, stack_product
+from pulsar_dask.masters.darkgroup import Bias, Dark
 from pulsar_dask.masters.flat import flat_recipe
+from pulsar_dask.masters.flatgroup import FlatGroup, Minus
 from pulsar_dask.masters.flatlists import cells_of, old_cells, read_places
 
 

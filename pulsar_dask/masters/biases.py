@@ -11,7 +11,7 @@ from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.gates import choose_calibrator, disagreements
 from pulsar_dask.frames.group import Group, Ways
 from pulsar_dask.frames.groups import bias_groups
-from pulsar_dask.masters.dark import Bias
+from pulsar_dask.masters.darkgroup import Bias
 from pulsar_dask.masters.groups import usable
 from pulsar_dask.masters.search import Search, none_found
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from pulsar_dask.combine import Combine
-from pulsar_dask.engine.layer import token
 from pulsar_dask.formats.holding import reading_holds
-from pulsar_dask.formats.reading import conversion_bytes, read_tile, read_values, thread_buffer
+from pulsar_dask.formats.reading import (
+    conversion_bytes,
+    read_tile,
+    read_values,
+    thread_buffer,
+    to_values,
+)
 from pulsar_dask.frames.colour import Colours
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
@@ -23,83 +26,32 @@ from pulsar_dask.kernels.correct import (
     CORRECTION_BYTES,
     DEFECT_BYTES,
     NEAREST_BYTES,
-    Defects,
     correct,
     nearest,
 )
 from pulsar_dask.kernels.medianfinder import most_kept
 from pulsar_dask.kernels.pixels import PixelType, Tile
 from pulsar_dask.masters.combined import planes_made
+from pulsar_dask.masters.flatgroup import FlatGroup, Minus
+from pulsar_dask.masters.survey import SURVEY, Glimpse, Survey, extremes
 
 Array = np.ndarray[Any, Any]
 _FLOAT64 = PixelType(-64)
+Looker = Callable[[Tile, Array, "Array | float"], None]
 #: ADU to which a flat is scaled if nothing else is asked for.
 TARGET_MEDIAN = 5000.0
 
 
-@dataclass(frozen=True)
-class Minus:
-    """What is subtracted from some flats: images, and a constant in ADU."""
-
-    images: tuple[Frame, ...] = ()
-    """A dark; and its bias, where that is out of it."""
-    constant: float = 0.0
-
-    @staticmethod
-    def of(one: Frame | float) -> Minus:
-        """A frame, or a constant."""
-        return Minus((one,)) if isinstance(one, Frame) else Minus(constant=one)
-
-
-@dataclass(frozen=True)
-class FlatGroup:
-    """The flats of one filter and what calibrates them; small, so that it travels."""
-
-    frames: tuple[Frame, ...]
-    minus: tuple[Minus, ...]
-    """One for all, or one for each of the frames."""
-    defects: Defects | None
-    colours: Colours | None = None
-    """Where each colour is scaled by a factor of its own."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.frames[0].shape
-
-    @property
-    def planes(self) -> int:
-        return self.shape[0] if len(self.shape) == 3 else 1
-
-    @property
-    def reads(self) -> tuple[Frame, ...]:
-        """The flats, and what is subtracted where it is a file."""
-        return (*self.frames, *dict.fromkeys(f for one in self.minus for f in one.images))
-
-    @property
-    def token(self) -> object:
-        """What it is known by."""
-        minus = [([f.path for f in one.images], one.constant) for one in self.minus]
-        d = self.defects
-        listed = None if d is None else (d.places, d.step, d.cells)
-        return token(self.reads), minus, listed, self.colours and self.colours.cells
-
-    def parts(self, frames: Sequence[Frame]) -> Iterator[tuple[slice, Minus]]:
-        """What is subtracted from some of its frames: from which in a row what."""
-        if len(self.minus) == 1:
-            yield slice(0, len(frames)), self.minus[0]
-            return
-        each = {f.path: one for f, one in zip(self.frames, self.minus, strict=True)}
-        start = 0
-        for minus, part in itertools.groupby(frames, lambda f: each[f.path]):
-            end = start + len(list(part))
-            yield slice(start, end), minus
-            start = end
-
-
 def calibrated(
-    tile: Tile, group: FlatGroup, frames: Sequence[Frame], *, counted: Tile | None = None
+    tile: Tile,
+    group: FlatGroup,
+    frames: Sequence[Frame],
+    *,
+    counted: Tile | None = None,
+    look: Looker | None = None,
 ) -> tuple[Array, int]:
-    """Values of a tile minus the dark, listed pixels replaced; `counted` is as for `read_tile`.
+    """Values of a tile minus the dark, listed pixels replaced; `counted` is as for `read_tile`,
+    `look` is shown what is read.
 
     Returns
     -------
@@ -110,7 +62,7 @@ def calibrated(
     """
     reach = group.defects.reach if group.defects is not None else 0
     window = _around(tile, reach, group.shape)
-    values = _minus_dark(window, group, frames, "calibrated", counted)
+    values = _minus_dark(window, group, frames, "calibrated", counted, look)
     stays = 0
     if group.defects is not None:
         stuck = correct(values, (window.y, window.x), group.defects, tile)
@@ -131,7 +83,8 @@ def flat_tile(
     *,
     method: Combine,
     planes: Sequence[str] = ("image",),
-) -> dict[str, Array]:
+    survey: Survey | None = None,
+) -> dict[str, Any]:
     """One tile of a master flat: the scaled calibrated frames, combined.
 
     Parameters
@@ -140,18 +93,35 @@ def flat_tile(
     method : Combine
     planes : sequence of str
         Wanted, "image" first.
+    survey : Survey, optional
+        How the frames are looked at meanwhile.
 
     Returns
     -------
-    dict of ndarray, shape (tile height, tile width)
+    dict of ndarray, shape (tile height, tile width); and "survey", if asked for
     """
-    values, _ = calibrated(tile, group, group.frames, counted=tile)
+    shown: list[tuple[Array, tuple[float, float]]] = []
+
+    def look(window: Tile, stack: Array, dark: Array | float) -> None:
+        if survey is not None:
+            part = tile.y - window.y, tile.x - window.x, *tile.shape
+            compiled = loaded.worth_compiling(group.frames)
+            shown.append((survey.seen(stack, part, compiled=compiled), extremes(dark)))
+
+    values, _ = calibrated(tile, group, group.frames, counted=tile, look=look)
     scaled = thread_buffer("scaled", values.shape, np.dtype("f8"))
     if group.colours is None:
         np.multiply(values, scales[:, tile.plane, None, None], out=scaled)
     else:
         _scale_colours(values, scales[:, tile.plane], (tile.y, tile.x), group.colours, scaled)
-    return planes_made(tile, group.frames, scaled, _FLOAT64, method=method, planes=planes)
+    sample = survey.sampled(tile, scaled).astype("f4") if survey is not None else None
+    made: dict[str, Any] = planes_made(
+        tile, group.frames, scaled, _FLOAT64, method=method, planes=planes
+    )
+    if survey is not None and sample is not None:
+        master = survey.sampled(tile, made["image"])
+        made[SURVEY] = Glimpse(shown[0][0], sample, master, master, shown[0][1])
+    return made
 
 
 def _scale_colours(
@@ -184,28 +154,39 @@ def _minus_dark(
     frames: Sequence[Frame],
     buffer: str,
     counted: Tile | None = None,
+    look: Looker | None = None,
 ) -> Array:
     values = thread_buffer(buffer, (len(frames), *window.shape), np.dtype("f8"))
     pixels = frames[0].pixels
-    if (
-        pixels.bitpix not in (8, 16, 32)
-        or not stored_alike(frames)
-        or not loaded.worth_compiling(group.frames)
-    ):
+    parts = [(part, values_of(window, minus)) for part, minus in group.parts(frames)]
+    if looked_at(frames) == _FLOAT64:
         read_values(frames, window, np.dtype("f8"), out=values, counted=counted)
-        for part, minus in group.parts(frames):
-            values[part] -= values_of(window, minus)
+        if look is not None:
+            look(window, values, parts[0][1])
+        for part, minus in parts:
+            values[part] -= minus
         return values
     stored = thread_buffer("stack", values.shape, pixels.stored)
     read_tile(frames, window, stored, counted=counted)
-    for part, minus in group.parts(frames):
-        medianfinder.subtract(
-            stored[part],
-            pixels,
-            np.broadcast_to(values_of(window, minus), window.shape),
-            out=values[part],
-        )
+    if look is not None:
+        look(window, stored, parts[0][1])
+    if loaded.worth_compiling(group.frames):
+        for part, minus in parts:
+            wide = np.broadcast_to(minus, window.shape)
+            medianfinder.subtract(stored[part], pixels, wide, out=values[part])
+        return values
+    for image, value in zip(stored, values, strict=True):
+        value[...] = to_values(image, pixels)
+    for part, minus in parts:
+        values[part] -= minus
     return values
+
+
+def looked_at(frames: Sequence[Frame]) -> PixelType:
+    """How the pixels of flats are held while they are looked at."""
+    pixels = frames[0].pixels
+    whole = pixels.bitpix in (8, 16, 32) and stored_alike(frames)
+    return pixels if whole else _FLOAT64
 
 
 def values_of(window: Tile, minus: Minus) -> Array | float:

@@ -4,7 +4,6 @@ serves all of them."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from pulsar_dask.combine import Combine
 from pulsar_dask.engine.layer import Layer
@@ -13,44 +12,16 @@ from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.provenance import Source
 from pulsar_dask.frames.stack import default_dtype
 from pulsar_dask.frames.step import Step
+from pulsar_dask.masters.darkgroup import Bias, Dark, key
 from pulsar_dask.masters.stack import one_image, stacked
-
-
-@dataclass(frozen=True)
-class Bias:
-    """What is subtracted from a dark: frames to combine, one file, or a constant."""
-
-    frames: tuple[Frame, ...] = ()
-    constant: float = 0.0
-    combine: bool = False
-    """Whether the frames are combined into a master of their own."""
-    name: str = "bias"
-    """Of that master."""
-
-    def step(self, method: Combine) -> Step | None:
-        """What it does to a dark."""
-        if self.combine:
-            return Step("minus combined", (f"{self.name}.fit", key(method), len(self.frames)))
-        if self.frames:
-            return Step("minus", (self.frames[0].path.replace("\\", "/").rsplit("/", 1)[-1],))
-        return Step("minus number", (self.constant,)) if self.constant else None
-
-    @property
-    def sources(self) -> tuple[Source, ...]:
-        return tuple(Source.of("bias", frame) for frame in self.frames)
-
-
-@dataclass(frozen=True)
-class Dark:
-    """A master dark that is to be made."""
-
-    name: str
-    frames: tuple[Frame, ...]
-    bias: Bias = Bias()
+from pulsar_dask.masters.survey import Surveying
 
 
 def dark_recipe(
-    darks: Sequence[Dark], method: Combine, planes: Sequence[str] = ("image",)
+    darks: Sequence[Dark],
+    method: Combine,
+    planes: Sequence[str] = ("image",),
+    surveyed: Surveying | None = None,
 ) -> Recipe:
     """Masters of darks of one shape, and of the biases that are combined for them.
 
@@ -61,7 +32,7 @@ def dark_recipe(
     levels: dict[Bias, Layer | float] = {}
     for bias in dict.fromkeys(dark.bias for dark in darks):
         if bias.combine:
-            made = stack_product(bias.name, "bias", bias.frames, method, planes)
+            made = stack_product(bias.name, "bias", bias.frames, method, planes, surveyed=surveyed)
             products[bias.name] = made
             levels[bias] = made.layer
         else:
@@ -78,6 +49,7 @@ def dark_recipe(
             dtype="float32",
             steps=(step,) if step else (),
             sources=dark.bias.sources,
+            surveyed=surveyed,
         )
     return Recipe(list(products.values()))
 
@@ -94,6 +66,7 @@ def stack_product(
     rounds: bool = True,
     steps: Sequence[Step] = (),
     sources: Sequence[Source] = (),
+    surveyed: Surveying | None = None,
 ) -> Product:
     """A master that is combined from frames, minus something.
 
@@ -101,6 +74,7 @@ def stack_product(
     in its file.
     """
     dtype = dtype or default_dtype(frames)
+    survey = surveyed(frames) if surveyed is not None else None
     layer = stacked(
         kind or "stack",
         frames,
@@ -108,6 +82,7 @@ def stack_product(
         planes=planes,
         minus=minus,
         dtype=dtype if rounds else None,
+        survey=survey,
     )
     return Product(
         name,
@@ -117,9 +92,5 @@ def stack_product(
         {p.name: dtype if p.name == "image" else p.dtype for p in layer.planes},
         (Step("combine", (key(method), len(frames))), *steps),
         tuple(sources),
+        survey=survey,
     )
-
-
-def key(method: Combine) -> tuple[str, tuple[tuple[str, float], ...]]:
-    """A method as a step has it."""
-    return method.name, method.parameters

@@ -16,7 +16,7 @@ from pulsar_dask.frames.passed import raw_frames, why_passed
 from pulsar_dask.inputs.numbers import as_number, finite
 from pulsar_dask.inputs.words import as_texts, has_mask, is_list
 from pulsar_dask.masters.biases import Biases, find_biases
-from pulsar_dask.masters.dark import Dark
+from pulsar_dask.masters.darkgroup import Dark
 from pulsar_dask.masters.groups import Failures, check_group, usable
 from pulsar_dask.masters.search import Search, Spec, is_number, none_found
 

@@ -19,7 +19,7 @@ from pulsar_dask.frames.stack import describe_shape
 from pulsar_dask.frames.step import Step
 from pulsar_dask.inputs.numbers import as_number, finite
 from pulsar_dask.masters.biasleft import seems_without, stated
-from pulsar_dask.masters.calibrated import Minus
+from pulsar_dask.masters.flatgroup import Minus
 from pulsar_dask.masters.search import Search
 from pulsar_dask.masters.shelf import Shelf, serves
 

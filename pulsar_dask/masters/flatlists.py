@@ -19,7 +19,7 @@ from pulsar_dask.inputs.words import FITS_NAME
 from pulsar_dask.kernels.checksum import file_sums
 from pulsar_dask.kernels.correct import LIST_BYTES
 from pulsar_dask.kernels.ordersum import Sums
-from pulsar_dask.masters.calibrated import Minus
+from pulsar_dask.masters.flatgroup import Minus
 from pulsar_dask.masters.shelf import exposure_of
 
 Array = np.ndarray[Any, Any]

@@ -17,8 +17,8 @@ from pulsar_dask.inputs.numbers import as_number, finite
 from pulsar_dask.inputs.words import as_text, as_texts
 from pulsar_dask.kernels.correct import find_rings
 from pulsar_dask.masters.biases import find_biases
-from pulsar_dask.masters.calibrated import FlatGroup, Minus
 from pulsar_dask.masters.flatdark import Looking, MakeDarks
+from pulsar_dask.masters.flatgroup import FlatGroup, Minus
 from pulsar_dask.masters.flatlists import Lists, cells_of, colours_for, old_cells
 from pulsar_dask.masters.groups import Failures, usable
 from pulsar_dask.masters.search import Search, Spec, is_number, none_found

@@ -16,7 +16,8 @@ from pulsar_dask.frames.holds import Holds
 from pulsar_dask.kernels import loaded
 from pulsar_dask.kernels.medianfinder import MOST_KEPT, MedianFinder, most_kept
 from pulsar_dask.kernels.pixels import Grid, Tile
-from pulsar_dask.masters.calibrated import FlatGroup, calibrated, values_of
+from pulsar_dask.masters.calibrated import calibrated, values_of
+from pulsar_dask.masters.flatgroup import FlatGroup
 
 Array = np.ndarray[Any, Any]
 #: Rows of a frame that are looked at first, to know about where its median lies.

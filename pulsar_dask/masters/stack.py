@@ -23,6 +23,7 @@ from pulsar_dask.kernels import loaded
 from pulsar_dask.kernels.loaded import Kernel, worth_compiling
 from pulsar_dask.kernels.pixels import PixelType, Tile
 from pulsar_dask.masters.combined import planes_made
+from pulsar_dask.masters.survey import SURVEY, Survey, look, with_master
 
 Array = np.ndarray[Any, Any]
 
@@ -35,6 +36,7 @@ def stacked(
     planes: Sequence[str] = ("image",),
     minus: Layer | float = 0.0,
     dtype: str | None = None,
+    survey: Survey | None = None,
 ) -> Layer:
     """The layer of a combination of frames.
 
@@ -52,10 +54,16 @@ def stacked(
         combine(dark) - bias for what does not depend on where zero is.
     dtype : str, optional
         The type to which values are rounded, where others take them as a file has them.
+    survey : Survey, optional
+        How the frames are looked at meanwhile.
     """
     pixels = stack.stack_type(frames)
     combining = combining_holds(frames, method, pixels)
     function = partial(combined, method=method, planes=tuple(planes), dtype=dtype)
+    holds = reading.stack_holds(frames) | combining
+    if survey is not None:
+        function = partial(function, survey=survey)
+        holds += survey.holds()
     return layer(
         kind,
         function,
@@ -63,8 +71,8 @@ def stacked(
         minus,
         planes=planes_of(planes),
         reads=tuple(frames),
-        holds=reading.stack_holds(frames) | combining,
-        kernel=loaded.Kernel.of(frames, pixels, method),
+        holds=holds,
+        kernel=loaded.Kernel.of(frames, pixels, method, survey=survey is not None),
     )
 
 
@@ -83,15 +91,22 @@ def combined(
     method: Combine,
     planes: Sequence[str],
     dtype: str | None,
-) -> dict[str, Array]:
-    """Planes of one tile, each of shape (tile height, tile width)."""
+    survey: Survey | None = None,
+) -> dict[str, Any]:
+    """Planes of one tile, each of shape (tile height, tile width); and "survey", if asked for."""
     stack, pixels = reading.read_stack(tile, frames)
-    found = planes_made(tile, frames, stack, pixels, method=method, planes=planes)
+    glimpse = None
+    if survey is not None:
+        glimpse = look(survey, tile, stack, compiled=loaded.worth_compiling(frames))
+    found: dict[str, Any] = planes_made(tile, frames, stack, pixels, method=method, planes=planes)
+    own = survey.sampled(tile, found["image"]) if survey is not None else None
     level = minus if isinstance(minus, (int, float)) else minus["image"]
     if not isinstance(level, (int, float)) or level:
         found["image"] = found["image"] - level
     if dtype is not None:
         found["image"] = rounded(found["image"], dtype)
+    if survey is not None and glimpse is not None and own is not None:
+        found[SURVEY] = with_master(glimpse, survey, tile, own, found["image"], level)
     return found
 
 

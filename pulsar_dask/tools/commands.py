@@ -14,6 +14,7 @@ from pulsar_dask.cli.arguments import (
     CONTEXT,
     Command,
     Tools,
+    belonging,
     combine_option,
     common_options,
     execution_options,
@@ -97,6 +98,7 @@ def _settings(options: dict[str, Any]) -> Any:
 @combine_option
 @planes_option("or as variables of a .zarr")
 @mixing
+@belonging
 @input_options
 @execution_options
 @no_verify
@@ -120,6 +122,7 @@ def med(names: tuple[str, ...], dtype: str | None, **options: Any) -> None:
 @how_many
 @combine_option
 @planes_option()
+@belonging
 @exposures
 @mixing
 @own_outputs
@@ -167,6 +170,7 @@ def makedark(
 @from_row
 @combine_option
 @planes_option()
+@belonging
 @exposures
 @mixing
 @own_outputs

@@ -12,13 +12,13 @@ from pulsar_dask.frames.group import Group
 from pulsar_dask.inputs.numbers import MOST_ADU, as_number
 from pulsar_dask.inputs.words import as_texts
 from pulsar_dask.masters.calibrated import TARGET_MEDIAN
-from pulsar_dask.masters.dark import Dark
+from pulsar_dask.masters.darkgroup import Dark
 from pulsar_dask.masters.darks import Darks
 from pulsar_dask.masters.flat import flat_recipe
 from pulsar_dask.masters.flats import gather_flats
 from pulsar_dask.masters.groups import Failures
-from pulsar_dask.tools.bygroup import make_by_group
-from pulsar_dask.tools.makedark import make_darks
+from pulsar_dask.tools.levels import surveying
+from pulsar_dask.tools.masters import make_by_group, make_darks
 from pulsar_dask.tools.options import Options, lists_in, telling
 
 
@@ -63,14 +63,15 @@ def makeflat(
         )
         report.passed_over(flats.passed, flats.unused)
 
-        def recipe(names: Sequence[str]) -> Recipe:
+        def recipe(names: Sequence[str], leaving: frozenset[str]) -> Recipe:
             return flat_recipe(
-                {name: flats.groups[name] for name in names},
+                {name: flats.groups[name].without(leaving) for name in names},
                 combine.method(options.combine),
                 target=target,
                 threads=executor.slots,
                 planes=("image", *options.planes),
                 calibration=flats.calibration,
+                surveyed=surveying(options),
             )
 
         lists = [s.path for trace in flats.calibration.values() for s in trace.sources]

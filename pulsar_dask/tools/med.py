@@ -24,7 +24,7 @@ from pulsar_dask.masters.dark import stack_product
 from pulsar_dask.output.fits_sink import FitsSink
 from pulsar_dask.output.header import common
 from pulsar_dask.output.ours import OUTPUT_LAST, check_output, is_ours
-from pulsar_dask.tools.masters import warn_of_pixels
+from pulsar_dask.tools.levels import surveying, without_odd
 from pulsar_dask.tools.options import (
     Options,
     check_name,
@@ -33,6 +33,7 @@ from pulsar_dask.tools.options import (
     make_files,
     telling,
 )
+from pulsar_dask.tools.told import warn_of_pixels
 
 
 @telling
@@ -63,37 +64,47 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
     stack.check_shapes(frames)
     method = combine.method(options.combine)
     kind = common([f.kind for f in frames])
-    product = stack_product(
-        os.path.basename(output),
-        None if kind == "other" else kind,
-        frames,
-        method,
-        ("image", *options.planes),
-        dtype=dtype or default_dtype(frames),
-        rounds=False,
-    )
-    sink: Any
-    if output.lower().endswith(".zarr"):
-        from pulsar_dask.output.zarrstore import ZarrSink
+    sinks: list[Any] = []
 
-        sink = ZarrSink(product, output, verify=options.verify)
-    else:
-        sink = FitsSink(
-            product, output, tolerance=options.search.ways.tolerance, verify=options.verify
+    def make(leaving: frozenset[str]) -> None:
+        product = stack_product(
+            os.path.basename(output),
+            None if kind == "other" else kind,
+            [f for f in frames if f.path not in leaving],
+            method,
+            ("image", *options.planes),
+            dtype=dtype or default_dtype(frames),
+            rounds=False,
+            surveyed=surveying(options),
         )
-    with options.executor() as executor:
+        sink: Any
+        if output.lower().endswith(".zarr"):
+            from pulsar_dask.output.zarrstore import ZarrSink
+
+            sink = ZarrSink(product, output, verify=options.verify)
+        else:
+            tolerance = options.search.ways.tolerance
+            sink = FitsSink(product, output, tolerance=tolerance, verify=options.verify)
+        sinks[:] = [sink]
         make_files(
             Recipe([product]),
-            [sink],
+            sinks,
             executor,
             options,
             report,
             inputs=read,
             found=lambda run: warn_of_pixels(sink),
+            again=bool(leaving),
         )
+
+    with options.executor() as executor:
+        without_odd(make)
+    (sink,) = sinks
     for path in sink.paths[1:] if options.planes else ():
         report.made(path, ", ".join(options.planes))
-    report.made(output, f"{product.dtype}, {method.name} of {count(len(frames), 'frame')}")
+    report.made(
+        output, f"{sink.dtype}, {method.name} of {count(len(sink.product.frames), 'frame')}"
+    )
     report.end()
 
 

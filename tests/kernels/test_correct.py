@@ -14,7 +14,8 @@ from pulsar_dask.formats.scan import scan_frame
 from pulsar_dask.frames.colour import QUAD, colours
 from pulsar_dask.kernels.correct import correct, find_rings
 from pulsar_dask.kernels.pixels import Grid, Tile
-from pulsar_dask.masters.calibrated import FlatGroup, Minus, calibrated
+from pulsar_dask.masters.calibrated import calibrated
+from pulsar_dask.masters.flatgroup import FlatGroup, Minus
 
 MONO = ((0,),)
 sizes = st.one_of(

@@ -18,7 +18,8 @@ from pulsar_dask.kernels import medianfinder
 from pulsar_dask.kernels.correct import find_rings
 from pulsar_dask.kernels.pixels import Grid
 from pulsar_dask.masters import levels as module
-from pulsar_dask.masters.calibrated import FlatGroup, Minus, flat_tile
+from pulsar_dask.masters.calibrated import flat_tile
+from pulsar_dask.masters.flatgroup import FlatGroup, Minus
 from pulsar_dask.masters.levels import frame_levels, frame_scales
 
 

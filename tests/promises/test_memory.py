@@ -20,7 +20,7 @@ from pulsar_dask.frames.colour import colours
 from pulsar_dask.inputs import pixellists
 from pulsar_dask.kernels import correct, highest, median
 from pulsar_dask.kernels.pixels import PixelType, Tile
-from pulsar_dask.masters import calibrated, levels
+from pulsar_dask.masters import flatgroup, levels
 from pulsar_dask.output import lists
 
 DRAWS, SOAK_DRAWS = 25, 1000
@@ -248,8 +248,8 @@ def test_the_sample_of_flats_holds_what_is_planned(tmp_path, shape, together, pa
     image = np.random.default_rng(0).integers(0, 9000, shape).astype("i2")
     paths = [str(write_frame(tmp_path / f"f{i}.fit", image)) for i in range(together)]
     frames = tuple(scan_frames(paths))
-    group = calibrated.FlatGroup(
-        frames, (calibrated.Minus.of(1.0),), None, colours({"BAYERPAT": pattern}, shape[0])
+    group = flatgroup.FlatGroup(
+        frames, (flatgroup.Minus.of(1.0),), None, colours({"BAYERPAT": pattern}, shape[0])
     )
     used = traced(levels._sample, 0, group, frames)
     planned = levels.level_holds(group, together).thread["sample of the frames"]

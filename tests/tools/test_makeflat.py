@@ -371,8 +371,8 @@ def test_levels(here, level, says):
     write_stack(here / "f", "f", images, "Flat", 1.0, "V")
     write_list(here / "cosme1s.lst", [])
     assert make(["f"], dark="0") == []
-    write(here / "f" / "f0099.fit", np.full(SHAPE, level, "u2"), "Flat", 1.0, "V")
-    (note,) = make(["f"], dark="0")
+    write(here / "f" / "f0099.fit", stack(1, 1, level)[0], "Flat", 1.0, "V")
+    (note,) = (n for n in make(["f"], dark="0") if "full scale" in n)
     assert "flat_v.fit" in note
     assert says in note
 
