@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pulsar_dask.cli.arguments import Number, options
+from pulsar_dask.cli.number import Number, options
 
 
 def _hdu(ctx: click.Context, param: click.Parameter, value: str | None) -> int | str | None:

@@ -61,6 +61,13 @@ class _Reading:
             exposure = self._in_name("exposure", names.exposure_in_name(self.path))
         if self.path and kind == "flat" and filter_ is None and not self._stated("filter"):
             filter_ = self._in_name("filter", names.filter_in_name(self.path))
+        overscan = self._first(as_text, "overscan")
+        if overscan is not None and master is None:
+            card = self.origins["overscan"]
+            self.remarks.append(
+                f"{card} = {printable(overscan)}: the overscan is neither used nor cut off; where "
+                "the level of frames drifts, take it off before"
+            )
         return About(
             kind=kind,
             label=label,
