@@ -7,13 +7,13 @@ the two highest of the tiles that hold them.
 
 from __future__ import annotations
 
-import importlib
 import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from pulsar_dask.kernels.loaded import if_loaded
 from pulsar_dask.kernels.pixels import SWAP, PixelType
 
 Array = np.ndarray[Any, Any]
@@ -54,7 +54,7 @@ def look(
     limit : float, optional
         The value from which pixels are counted as those that reach it.
     compiled : bool
-        Whether to use compiled code.
+        Whether to use compiled code, where that is loaded (`loading.warm_up`).
     """
     stored = stack.dtype.newbyteorder("=")
     bits = stack.view(f"i{stored.itemsize}" if stored.itemsize > 1 else "u1")
@@ -65,12 +65,12 @@ def look(
     special = key.type(exponent if mode == 2 else (pixels.blank or 0))
     bound = _limit_key(limit, pixels, key)
     start, stop, _ = part.indices(stack.shape[1])
-    if compiled:
-        code = importlib.import_module("pulsar_dask.kernels.survey_compiled")
+    code = if_loaded("look", "survey_compiled") if compiled else None
+    if code is not None:
         spare = np.empty((4, 64 // key.itemsize), key)
         top = key.type(np.iinfo(key).max)
         with np.errstate(over="ignore"):
-            code.look(bits, start, stop, swap, mode, special, top, bound, spare, seen)
+            code(bits, start, stop, swap, mode, special, top, bound, spare, seen)
         return
     for first in range(start, stop, _BLOCK):
         block = bits[:, first : min(stop, first + _BLOCK)]
