@@ -49,7 +49,7 @@ def test_frames_that_are_left_out(here, options):
     stack = noisy(2, 1000)
     stack[[3, 7]] += 600
     write_stack(here / "d", "d", stack, "Dark", 60.0)
-    out, err = tool("makedark", "d", "--reject-frames", *options, cwd=here)
+    _, err = tool("makedark", "d", "--reject-frames", *options, cwd=here)
     assert about(err, "level of 2 of 15 frames", "left out")
     good = np.delete(stack, [3, 7], axis=0)
     same(pixels(here / "dark60s.fit"), np.median(good.astype("f8"), axis=0).astype("f4"))
@@ -173,7 +173,7 @@ def test_zero_to_one_against_adu(here):
 def test_a_dark_below_zero(here):
     write_stack(here / "d", "d", noisy(16, 300), "Dark", 60.0)
     _, err = tool("makedark", "d", "--bias", 320, cwd=here)
-    assert about(err, "its median is -20", "ADU, below zero by more than the noise of a frame (6")
+    assert about(err, "its median is -20", "ADU, below zero by more than the noise of a frame (")
     _, err = tool("makedark", "d", "--bias", 302, "--overwrite", cwd=here)
     assert "below zero" not in err
 
