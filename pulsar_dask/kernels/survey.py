@@ -7,13 +7,14 @@ the two highest of the tiles that hold them.
 
 from __future__ import annotations
 
-import importlib
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from pulsar_dask.kernels.loaded import if_loaded
 from pulsar_dask.kernels.pixels import SWAP, PixelType
 
 Array = np.ndarray[Any, Any]
@@ -54,28 +55,38 @@ def look(
     limit : float, optional
         The value from which pixels are counted as those that reach it.
     compiled : bool
-        Whether to use compiled code.
+        Whether to use compiled code, where that is loaded (`loading.warm_up`).
     """
-    stored = stack.dtype.newbyteorder("=")
-    bits = stack.view(f"i{stored.itemsize}" if stored.itemsize > 1 else "u1")
-    swap = SWAP and stack.dtype.str[0] == ">"
-    key = np.dtype(f"i{max(stored.itemsize, 2)}")
-    mode = 2 if pixels.floating else int(pixels.blank is not None)
-    exponent = 0x7F800000 if stored.itemsize == 4 else 0x7FF0000000000000
-    special = key.type(exponent if mode == 2 else (pixels.blank or 0))
-    bound = _limit_key(limit, pixels, key)
+    bits_type, swap, mode, special, top, bound = _constants(stack.dtype, pixels, limit)
+    bits = stack.view(bits_type)
     start, stop, _ = part.indices(stack.shape[1])
-    if compiled:
-        code = importlib.import_module("pulsar_dask.kernels.survey_compiled")
-        spare = np.empty((4, 64 // key.itemsize), key)
-        top = key.type(np.iinfo(key).max)
-        with np.errstate(over="ignore"):
-            code.look(bits, start, stop, swap, mode, special, top, bound, spare, seen)
+    code = if_loaded("look", "survey_compiled") if compiled else None
+    if code is not None:
+        spare = np.empty((4, 64 // special.itemsize), special.dtype)
+        code(bits, start, stop, swap, mode, special, top, bound, spare, seen)
         return
+    key = special.dtype
     for first in range(start, stop, _BLOCK):
         block = bits[:, first : min(stop, first + _BLOCK)]
         for row, values in zip(seen, block.byteswap() if swap else block, strict=True):
             _look_at(row, values.astype(key), mode, special, bound)
+
+
+@functools.lru_cache(maxsize=64)
+def _constants(
+    dtype: np.dtype[Any], pixels: PixelType, limit: float | None
+) -> tuple[Any, bool, int, Any, Any, int]:
+    """How pixels are read: the type of their bits, whether bytes are swapped, `mode`, `special`
+    and `top` as in `survey_compiled`, and the key of the limit."""
+    size = dtype.itemsize
+    key = np.dtype(f"i{max(size, 2)}")
+    mode = 2 if pixels.floating else int(pixels.blank is not None)
+    exponent = 0x7F800000 if size == 4 else 0x7FF0000000000000
+    special = key.type(exponent if mode == 2 else (pixels.blank or 0))
+    bits = np.dtype(f"i{size}" if size > 1 else "u1")
+    swap = SWAP and dtype.str[0] == ">"
+    top = key.type(np.iinfo(key).max)
+    return bits, swap, mode, special, top, _limit_key(limit, pixels, key)
 
 
 def _look_at(row: Array, values: Array, mode: int, special: Any, bound: int) -> None:

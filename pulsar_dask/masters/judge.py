@@ -106,7 +106,7 @@ def _groups(measured: Measured, usable: Array, noise: float, grain: float) -> li
         Found(
             "level",
             tuple(sorted(int(i) for i in usable[few])),
-            f"at {a:.6g} ADU, the other {len(many)} at {b:.6g}",
+            f"at {round(a, 1):.7g} ADU, the other {len(many)} at {round(b, 1):.7g}",
             rejects=len(few) < len(many),
             far=steps[cut] > 10 * noise and steps[cut] > 0.5 * abs(b),
         )

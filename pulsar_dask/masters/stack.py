@@ -23,7 +23,7 @@ from pulsar_dask.kernels import loaded
 from pulsar_dask.kernels.loaded import Kernel, worth_compiling
 from pulsar_dask.kernels.pixels import PixelType, Tile
 from pulsar_dask.masters.combined import planes_made
-from pulsar_dask.masters.survey import SURVEY, Survey, look, with_master
+from pulsar_dask.masters.survey import SURVEY, Look, Survey, with_master
 
 Array = np.ndarray[Any, Any]
 
@@ -94,10 +94,11 @@ def combined(
     survey: Survey | None = None,
 ) -> dict[str, Any]:
     """Planes of one tile, each of shape (tile height, tile width); and "survey", if asked for."""
-    stack, pixels = reading.read_stack(tile, frames)
-    glimpse = None
+    look = None
     if survey is not None:
-        glimpse = look(survey, tile, stack, compiled=loaded.worth_compiling(frames))
+        look = Look(survey, tile, compiled=loaded.worth_compiling(frames))
+    stack, pixels = reading.read_stack(tile, frames, look.shown if look else None)
+    glimpse = look.glimpse(stack) if look else None
     found: dict[str, Any] = planes_made(tile, frames, stack, pixels, method=method, planes=planes)
     own = survey.sampled(tile, found["image"]) if survey is not None else None
     level = minus if isinstance(minus, (int, float)) else minus["image"]

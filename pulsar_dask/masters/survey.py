@@ -111,9 +111,10 @@ class Survey:
         taken: Array = values[..., rows, columns[0] - tile.x :: self.step]
         return np.ascontiguousarray(taken)
 
-    def seen(self, stack: Array, part: tuple[int, int, int, int], *, compiled: bool) -> Array:
-        """What is seen of all pixels of a part (y, x, height, width) of a stack of windows."""
-        found = survey.nothing_seen(self.frames)
+    def add(
+        self, seen: Array, stack: Array, part: tuple[int, int, int, int], *, compiled: bool
+    ) -> None:
+        """Add what is seen of all pixels of a part (y, x, height, width) of some windows."""
         y, x, height, width = part
         wide = stack.shape[-1]
         flat = stack.reshape(len(stack), -1)
@@ -121,8 +122,7 @@ class Survey:
         if width < wide:
             runs = [slice((y + i) * wide + x, (y + i) * wide + x + width) for i in range(height)]
         for run in runs:
-            survey.look(flat, self.stored, found, part=run, limit=self.limit, compiled=compiled)
-        return found
+            survey.look(flat, self.stored, seen, part=run, limit=self.limit, compiled=compiled)
 
 
 Surveying = Callable[[Sequence[Frame]], Survey]
@@ -147,12 +147,23 @@ class Glimpse:
 NONE = (math.nan, math.nan)
 
 
-def look(look_: Survey, tile: Tile, stack: Array, *, compiled: bool) -> Glimpse:
-    """A look at a stack before it is combined, which may overwrite it."""
-    seen = look_.seen(stack, (0, 0, *tile.shape), compiled=compiled)
-    sample = look_.sampled(tile, stack)
-    none = np.empty(0)
-    return Glimpse(seen, sample, none, none, NONE)
+class Look:
+    """A look at a tile of frames as they are read, and before they are combined, which may
+    overwrite them."""
+
+    def __init__(self, look: Survey, tile: Tile, *, compiled: bool) -> None:
+        self._survey, self._tile, self._compiled = look, tile, compiled
+        self._seen = survey.nothing_seen(look.frames)
+
+    def shown(self, first: int, images: Array) -> None:
+        """See `reading.Shown`."""
+        seen = self._seen[first : first + len(images)]
+        self._survey.add(seen, images, (0, 0, *self._tile.shape), compiled=self._compiled)
+
+    def glimpse(self, stack: Array) -> Glimpse:
+        none = np.empty(0)
+        sample = self._survey.sampled(self._tile, stack)
+        return Glimpse(self._seen, sample, none, none, NONE)
 
 
 def with_master(
