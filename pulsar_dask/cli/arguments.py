@@ -11,6 +11,7 @@ import click
 
 from pulsar_dask import combine
 from pulsar_dask._version import __version__
+from pulsar_dask.cli.choosing import names_option
 from pulsar_dask.cli.number import Number, options
 from pulsar_dask.cli.program import Running, reword
 from pulsar_dask.frames.planes import PLANES, wanted_planes
@@ -143,13 +144,16 @@ execution_options = options(
 )
 
 
-common_options = options(
+saying = options(
     click.option("--strict", is_flag=True, help="Make an error of each warning."),
-    click.option("--overwrite", is_flag=True, help="Replace files of others, too."),
     click.option("-q", "--quiet", is_flag=True, help="Say nothing but warnings and errors."),
     click.option("-v", "--verbose", is_flag=True, help="Say what is read and how memory is used."),
     click.option("--debug", is_flag=True, help="Show where an error comes from."),
     click.version_option(__version__, prog_name="pulsar-dask", message="%(prog)s %(version)s"),
+)
+
+common_options = options(
+    click.option("--overwrite", is_flag=True, help="Replace files of others, too."), saying
 )
 
 no_verify = click.option(
@@ -165,13 +169,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 own_outputs = options(
-    click.option(
-        "--names",
-        type=click.Choice(["short", "full"]),
-        default="short",
-        help="Which settings stand in names: those that differ among the masters, or all. "
-        "[default: short]",
-    ),
+    names_option,
     click.option(
         "--output-dir",
         metavar="DIR",

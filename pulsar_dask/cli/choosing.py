@@ -97,3 +97,17 @@ exposures = options(
         help="Seconds within which exposures are the same. [default: 0.1 %, or 1 ms up to 1 %]",
     ),
 )
+
+split_case = click.option(
+    "--split-case",
+    is_flag=True,
+    help="Keep filters apart that differ in case alone (Sloan r, Cousins R).",
+)
+
+names_option = click.option(
+    "--names",
+    type=click.Choice(["short", "full"]),
+    default="short",
+    help="Which settings stand in names: those that differ among the masters, or all. "
+    "[default: short]",
+)

@@ -23,8 +23,16 @@ from pulsar_dask.cli.arguments import (
     no_verify,
     own_outputs,
     planes_option,
+    saying,
 )
-from pulsar_dask.cli.choosing import exposures, hdu_option, input_options, mixing
+from pulsar_dask.cli.choosing import (
+    exposures,
+    hdu_option,
+    input_options,
+    mixing,
+    names_option,
+    split_case,
+)
 
 
 @click.group("pulsar-dask", cls=Tools, context_settings=CONTEXT)
@@ -45,6 +53,9 @@ tools.sections = {
     "Hot pixels": {
         "make_cosme": "the list of the hottest pixels of an image",
         "find_hot": "the same",
+    },
+    "What frames say": {
+        "frames": "what is understood of each frame, and which masters they would become",
     },
     "Cubes, and what masters are worth": {
         "cube": "frames as one compressed Zarr store, which every tool takes",
@@ -162,11 +173,7 @@ def makedark(
     help="The bias, where it was subtracted from the dark: a file or a number. "
     "[default: the one that was subtracted, or bias.fit beside]",
 )
-@click.option(
-    "--split-case",
-    is_flag=True,
-    help="Keep filters apart that differ in case alone (Sloan r, Cousins R).",
-)
+@split_case
 @from_row
 @combine_option
 @planes_option()
@@ -226,6 +233,22 @@ def make_cosme(
 
 
 tools.add_command(make_cosme, "find_hot")
+
+
+@tools.command("frames", cls=Command, context_settings=CONTEXT)
+@click.argument("input_spec", nargs=-1, required=True, metavar="INPUT_SPEC...")
+@click.option("--json", "as_json", is_flag=True, help="Print it as one JSON document.")
+@exposures
+@mixing
+@split_case
+@names_option
+@input_options
+@saying
+def frames(input_spec: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Show what is understood of each frame: kind, exposure, filter, temperature, settings, and the
+    master that it would become. With --verbose also the card that each comes from.
+    """
+    _tool("frames")(input_spec, as_json=as_json, options=_settings(options))
 
 
 @tools.command("cube", cls=Command, context_settings=CONTEXT)
