@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import importlib
-from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -33,6 +30,7 @@ from pulsar_dask.cli.choosing import (
     names_option,
     split_case,
 )
+from pulsar_dask.tools.calling import prefetch, settings, tool, with_output
 
 
 @click.group("pulsar-dask", cls=Tools, context_settings=CONTEXT)
@@ -64,40 +62,6 @@ tools.sections = {
 }
 
 
-def _prefetch(specs: Sequence[str], options: dict[str, Any]) -> None:
-    from pulsar_dask.inputs.prefetch import prefetch
-
-    if not options["scheduler"]:
-        prefetch(specs, sequence=options["sequence"], recursive=options["recursive"])
-
-
-def _with_output(names: tuple[str, ...], example: str) -> tuple[list[str], str]:
-    """The input and the output, which comes last."""
-    *input_spec, output = names
-    if not input_spec:
-        raise click.UsageError(
-            f"the name of the output is missing; it comes last, as in: {example}"
-        )
-    return input_spec, output
-
-
-def _tool(name: str) -> Any:
-    """What does a command's work. By its name, and only now: with it come the libraries."""
-    return getattr(importlib.import_module(f"pulsar_dask.tools.{name}"), name)
-
-
-def _settings(options: dict[str, Any]) -> Any:
-    """What is left of the arguments when a tool has taken its own."""
-    from pulsar_dask.masters.search import Search
-    from pulsar_dask.tools.options import Options
-
-    options["tolerance"] = options.pop("exposure_tolerance", None)
-    taken = [field.name for field in dataclasses.fields(Search) if field.name in options]
-    search = Search(**{name: options.pop(name) for name in taken})
-    options.pop("tolerance", None)
-    return Options(search=search, **options)
-
-
 @tools.command("med", cls=Command, context_settings=CONTEXT)
 @click.argument("names", nargs=-1, required=True, metavar="INPUT_SPEC... OUTPUT")
 @click.option(
@@ -120,9 +84,9 @@ def med(names: tuple[str, ...], dtype: str | None, **options: Any) -> None:
     INPUT_SPEC is a folder, a mask ("bias*.fit"), files, the first file of a numbered
     sequence (bias0001.fit) or a list (@list.txt). OUTPUT ending in .zarr is a Zarr store.
     """
-    input_spec, output = _with_output(names, 'med "bias*.fit" master_bias.fit')
-    _prefetch(input_spec, options)
-    _tool("med")(input_spec, output, dtype=dtype, options=_settings(options))
+    input_spec, output = with_output(names, 'med "bias*.fit" master_bias.fit')
+    prefetch(input_spec, options)
+    tool("med")(input_spec, output, dtype=dtype, options=settings(options))
 
 
 @tools.command("makedark", cls=Command, context_settings=CONTEXT)
@@ -150,8 +114,8 @@ def makedark(
     subtracted: a master bias, bias frames (which make bias.fit) or a number; none by default.
     Writes dark<exp>.fit and cosme<exp>.lst.
     """
-    _prefetch([*input_spec, *([bias] if bias else [])], options)
-    _tool("makedark")(input_spec, bias=bias, hot_pixels=hot_pixels, options=_settings(options))
+    prefetch([*input_spec, *([bias] if bias else [])], options)
+    tool("makedark")(input_spec, bias=bias, hot_pixels=hot_pixels, options=settings(options))
 
 
 @tools.command("makeflat", cls=Command, context_settings=CONTEXT)
@@ -198,15 +162,15 @@ def makeflat(
 
     INPUT_SPEC is a folder, a mask, files, a numbered file or a list. Writes flat_<filter>.fit.
     """
-    _prefetch(input_spec, options)
-    _tool("makeflat")(
+    prefetch(input_spec, options)
+    tool("makeflat")(
         input_spec,
         target=None,
         dark=dark,
         bias=bias,
         hot_pixels=hot_pixels,
         origin_top=origin == "top",
-        options=_settings(options),
+        options=settings(options),
     )
 
 
@@ -223,12 +187,12 @@ def make_cosme(
     image: str, output: str, hot_pixels: int | None, origin: str, **options: Any
 ) -> None:
     """List the hottest pixels of a FITS image, in IRIS's format (P X Y, from zero)."""
-    _tool("make_cosme")(
+    tool("make_cosme")(
         image,
         output,
         hot_pixels=hot_pixels,
         origin_top=origin == "top",
-        options=_settings(options),
+        options=settings(options),
     )
 
 
@@ -248,7 +212,7 @@ def frames(input_spec: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Show what is understood of each frame: kind, exposure, filter, temperature, settings, and the
     master that it would become. With --verbose also the card that each comes from.
     """
-    _tool("frames")(input_spec, as_json=as_json, options=_settings(options))
+    tool("frames")(input_spec, as_json=as_json, options=settings(options))
 
 
 @tools.command("cube", cls=Command, context_settings=CONTEXT)
@@ -262,9 +226,9 @@ def cube(names: tuple[str, ...], **options: Any) -> None:
 
     A chunk holds a tile of all frames. A run that was interrupted goes on where it was.
     """
-    input_spec, output = _with_output(names, "pulsar-dask cube darks/ darks.zarr")
-    _prefetch(input_spec, options)
-    _tool("cube")(input_spec, output, options=_settings(options))
+    input_spec, output = with_output(names, "pulsar-dask cube darks/ darks.zarr")
+    prefetch(input_spec, options)
+    tool("cube")(input_spec, output, options=settings(options))
 
 
 @tools.command("verify", cls=Command, context_settings=CONTEXT)
@@ -305,12 +269,12 @@ def verify(
     Exit status 1 if anything is damaged, differs or cannot be judged; 3 if nothing is, as far as
     can be seen, but files that something was made of are not where they were.
     """
-    work = _tool("verify")
+    work = tool("verify")
     status = work(
         masters,
         tiles=None if all_tiles else tiles,
         folders=folders,
         recursive=recursive,
-        options=_settings(options),
+        options=settings(options),
     )
     return int(status)
