@@ -117,7 +117,8 @@ def _keys(frames: Sequence[Frame], setting: Setting) -> set[settings.Key]:
 
 def _values(frames: Sequence[Frame], setting: Setting) -> str:
     values = [v for f in frames if (v := settings.value_of(f, setting)) is not None]
-    return " and ".join(dict.fromkeys(map(settings.shown, values)))
+    texts = list(dict.fromkeys(map(settings.shown, values)))
+    return " and ".join(t.replace("x", " x ") if setting.word == "size" else t for t in texts)
 
 
 def _words(candidates: Sequence[Sequence[Frame]], frames: Sequence[Frame], ways: Ways) -> str:

@@ -14,7 +14,7 @@ from pulsar_dask.frames.group import USUAL, Group, Grouped, Ways
 from pulsar_dask.frames.naming import filter_code, filter_meaning
 from pulsar_dask.frames.split import ordered, split
 
-NO_EXPOSURE = "no exposure in its header; ⟦exposure⟧ S says it"
+NO_EXPOSURE = "no EXPTIME (nor EXPOSURE) in its header; ⟦exposure⟧ S says it"
 
 
 def dark_groups(frames: Sequence[Frame], ways: Ways = USUAL) -> Grouped:

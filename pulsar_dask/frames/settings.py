@@ -80,7 +80,7 @@ def in_name(value: Value, setting: Setting) -> str:
         text = x if x == y else text
     if setting.word in ("roworder", "bayer"):
         text = re.sub(r"[\s_-]+", "", text.lower())
-    return setting.name.format(safe_name(text).strip("_.") or "_")[:60]
+    return setting.name.replace("{}", safe_name(text).strip("_.") or "_")[:60]
 
 
 def shown(value: Value) -> str:

@@ -41,7 +41,14 @@ def _whole_numbers(value: Any) -> list[int]:
 
 
 def as_text(value: Any) -> str | None:
-    text = str(value).strip().strip("'\"").strip() if value is not None else ""
+    """A text, without what stands around it: blanks, and quotes on both sides.
+
+    >>> as_text("'Dark' "), as_text("Sloan g'"), as_text("  ")
+    ('Dark', "Sloan g'", None)
+    """
+    text = str(value).strip() if value is not None else ""
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        text = text[1:-1].strip()
     return text or None
 
 

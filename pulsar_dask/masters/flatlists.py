@@ -11,6 +11,7 @@ import numpy as np
 
 from pulsar_dask.engine.memory import room, too_little
 from pulsar_dask.errors import printable, warn
+from pulsar_dask.frames import exposures
 from pulsar_dask.frames.colour import QUAD, Cells, Colours, colours_among
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.group import Group
@@ -36,18 +37,23 @@ class Lists:
     known: dict[str, tuple[Array, Sums]] = field(default_factory=dict)
 
     def of(self, group: Group, minus: Sequence[Minus]) -> str | None:
-        """The list of a group: that of the dark with the longest exposure."""
+        """The list of a group: that of the dark with the longest exposure, else that of the
+        exposure of the flats."""
         if self.given is not None:
             return self.given
         darks = [m.images[0] for m in minus if m.images]
         darks.sort(key=lambda f: (-(exposure_of(f) or 0.0), f.path))
-        found = (list_beside(f.path, self.folders) for f in dict.fromkeys(darks))
-        path = next((p for p in found if p), None)
-        if path is None and not (darks and darks[0].kind == "bias"):
-            stem = os.path.basename(darks[0].path).partition(".")[0] if darks else ""
-            what = f"cosme{stem[4:]}.lst" if stem.startswith("dark") else "list of hot pixels"
-            warn(f"{group.name}.fit: no {what}, so hot pixels stay in the flats")
-        return path
+        wanted = [(os.path.dirname(f.path), stem) for f in darks if (stem := dark_stem(f.path))]
+        if not wanted and group.exposure is not None:
+            wanted = [("", exposures.name(group.exposure))]
+        for folder, stem in wanted:
+            for place in dict.fromkeys((*([folder] if folder else ()), *self.folders)):
+                path = os.path.join(place, f"cosme{stem}.lst")
+                if os.path.isfile(path):
+                    return path
+        what = f"cosme{wanted[0][1]}.lst" if wanted else "list of hot pixels"
+        warn(f"{group.name}.fit: no {what}, so hot pixels stay in the flats")
+        return None
 
     def read(self, path: str, shape: tuple[int, ...]) -> tuple[Array, Sums]:
         """Its places in an image of that shape, and its sums."""
@@ -58,15 +64,10 @@ class Lists:
         return self.known[key]
 
 
-def list_beside(dark: str, folders: Sequence[str]) -> str | None:
-    """The list of hot pixels whose name ends as a dark's does."""
-    name = os.path.basename(dark)
-    stem = FITS_NAME.sub("", name)
-    if not stem.lower().startswith("dark"):
-        return None
-    wanted = f"cosme{stem[4:]}.lst"
-    places = (os.path.join(f, wanted) for f in dict.fromkeys((os.path.dirname(dark), *folders)))
-    return next(filter(os.path.isfile, places), None)
+def dark_stem(path: str) -> str | None:
+    """What stands behind "dark" in the name of a master dark: "120s_gain100"."""
+    stem = FITS_NAME.sub("", os.path.basename(path))
+    return stem[4:] if stem.lower().startswith("dark") and len(stem) > 4 else None
 
 
 def colours_for(name: str, frames: Sequence[Frame]) -> Colours | None:

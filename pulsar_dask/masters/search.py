@@ -174,7 +174,10 @@ def none_found(kind: str, label: str, args: Sequence[str], frames: Sequence[Fram
     text = f"No {kind} frames found in {where}"
     reasons = Counter(_reason(frame) for frame in frames)
     if reasons:
-        some = [f"{n} {why}" for why, n in reasons.most_common(5)]
+        some = [
+            f"{n} {why if n > 1 else why.replace('masters', 'master')}"
+            for why, n in reasons.most_common(5)
+        ]
         text += f" ({', '.join(some)}{' …' if len(reasons) > 5 else ''})"
     text += f"; raw {kind} frames have IMAGETYP = '{label}'"
     if any(f.kind is None and not f.is_master for f in frames):

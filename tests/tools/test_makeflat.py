@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import shlex
@@ -40,10 +41,8 @@ GOOD = "pixels computed again are the same"
 
 def make(spec, *, target=None, dark=None, hot_pixels=None, **options):
     """makeflat in this process; returns the texts of its warnings."""
-    search = Search(
-        assume_type=options.pop("assume_type", False),
-        tolerance=options.pop("tolerance", 0.001),
-    )
+    taken = [f.name for f in dataclasses.fields(Search) if f.name in options]
+    search = Search(**{name: options.pop(name) for name in taken})
     with noted() as notes:
         makeflat(
             [str(s) for s in spec],
