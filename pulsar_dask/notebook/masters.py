@@ -36,7 +36,7 @@ from pulsar_dask.notebook.arguments import (
     searching,
 )
 from pulsar_dask.notebook.lazy import graph_of, lazy_array
-from pulsar_dask.output.header import attributes, header_attributes, master_header
+from pulsar_dask.output.header import common, header_attributes, product_header
 
 Array = np.ndarray[Any, Any]
 
@@ -119,11 +119,13 @@ def master_of(
 ) -> xr.Dataset:
     """The master of frames that were scanned already; see `master`."""
     stack.check_shapes(frames)
-    product = stack_product("master", None, frames, method, planes, rounds=False)
+    kind = common([f.kind for f in frames])
+    kind = None if kind == "other" else kind
+    product = stack_product("master", kind, frames, method, planes, rounds=False)
     recipe = Recipe([product])
     arrays = lazy_planes(product, graph_of(recipe, memory, threads))
     dims = ("plane", "y", "x")[-len(recipe.shape) :]
-    known = attributes(frames[0])
+    known = header_attributes(product_header(product))
     arrays = {MASTER if name == "image" else name: array for name, array in arrays.items()}
     return xr.Dataset({name: xr.Variable(dims, a, attrs=known) for name, a in arrays.items()})
 
@@ -260,9 +262,7 @@ def _dataset(
             names = ("plane", f"y{rows}", f"x{columns}")
         dims = names[-len(recipe.shape) :]
         for product in recipe.products:
-            header = master_header(
-                product.frames, kind=product.kind, method=product.method, tolerance=tolerance
-            )
+            header = product_header(product, tolerance)
             for text in plain_texts(product.trace):
                 header.add_history(text)
             for plane, array in lazy_planes(product, graph).items():

@@ -73,14 +73,13 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
         rounds=False,
     )
     sink: Any
+    tolerance = options.search.ways.tolerance
     if output.lower().endswith(".zarr"):
         from pulsar_dask.output.zarrstore import ZarrSink
 
-        sink = ZarrSink(product, output, verify=options.verify)
+        sink = ZarrSink(product, output, tolerance=tolerance, verify=options.verify)
     else:
-        sink = FitsSink(
-            product, output, tolerance=options.search.ways.tolerance, verify=options.verify
-        )
+        sink = FitsSink(product, output, tolerance=tolerance, verify=options.verify)
     with options.executor() as executor:
         make_files(
             Recipe([product]),
