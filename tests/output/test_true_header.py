@@ -30,19 +30,23 @@ def header_of(folder, *cards, kind="dark", **kwargs):
     return master_header(scan_frames(paths), kind=kind)
 
 
-def frames_in(folder, name, *cards):
+def frames_in(folder, name, *cards, level=100):
     (folder / name).mkdir()
     for i, each in enumerate(cards):
-        image = np.full((4, 6), 100 + i, "i2")
+        image = np.full((4, 6), level + i, "i2")
         write_frame(folder / name / f"{name}{i}.fit", image, cards=each)
 
 
-# --- any cards -------------------------------------------------------------------------------------
+# --- any cards -----------------------------------------------------------------------------------
 
 VALUES = st.sampled_from([None, 1, 2, 2.0, "2", "a", "a  ", "b", True, 1.5])
 
 
-@given(st.lists(st.dictionaries(st.sampled_from(["OBSERVER", "FOCUS", "ROT"]), VALUES), min_size=1, max_size=4))  # fmt: skip
+CARDS = st.dictionaries(st.sampled_from(["OBSERVER", "FOCUS", "ROT"]), VALUES)
+GAINS = st.sampled_from([None, 100, 100.0, "100", " 100", 0, "low"])
+
+
+@given(st.lists(CARDS, min_size=1, max_size=4))
 def test_no_card_stays_whose_value_differs(tmp_path, cards):
     cards = [{k: v for k, v in some.items() if v is not None} for some in cards]
     header = header_of(tmp_path, *cards)
@@ -57,7 +61,7 @@ def test_no_card_stays_whose_value_differs(tmp_path, cards):
             assert header[keyword] == values[0]
 
 
-@given(st.lists(st.sampled_from([None, 100, 100.0, "100", " 100", 0, "low"]), min_size=1, max_size=4))  # fmt: skip
+@given(st.lists(GAINS, min_size=1, max_size=4))
 def test_a_setting_that_any_frame_states_stays_as_the_first_writes_it(tmp_path, gains):
     header = header_of(tmp_path, *({} if g is None else {"GAIN": g} for g in gains))
     stated = [g for g in gains if g is not None]
@@ -119,18 +123,19 @@ def test_coordinates_stay_or_go_whole(tmp_path):
     fitsverify_clean(tmp_path / "m.fit")
 
 
-# --- time ------------------------------------------------------------------------------------------
+# --- time ----------------------------------------------------------------------------------------
 
 
-@given(st.lists(st.tuples(st.datetimes(datetime(1990, 1, 1), datetime(2090, 1, 1)), st.floats(0, 4000)), min_size=1, max_size=3))  # fmt: skip
+DATES = st.datetimes(datetime(1990, 1, 1), datetime(2090, 1, 1))
+
+
+@given(st.lists(st.tuples(DATES, st.floats(0, 4000)), min_size=1, max_size=3))
 def test_start_end_and_days(tmp_path, times):
     header = header_of(
         tmp_path, *({"DATE-OBS": d.isoformat(), "EXPTIME": t, "JD": 1.0} for d, t in times)
     )
     first = min(Time(d.isoformat(), scale="tai") for d, _ in times)
-    last = max(
-        Time(d.isoformat(), scale="tai") + TimeDelta(t, format="sec") for d, t in times
-    )
+    last = max(Time(d.isoformat(), scale="tai") + TimeDelta(t, format="sec") for d, t in times)
     assert header["DATE-OBS"] == min(d for d, _ in times).isoformat()
     assert abs((Time(header["DATE-END"], scale="tai") - last).sec) < 2e-6
     assert abs(header["JD"] - first.jd) < 1e-9
@@ -139,7 +144,8 @@ def test_start_end_and_days(tmp_path, times):
 
 @pytest.mark.parametrize("cards", [
     {"JD": 2460451.375}, {"MJD-OBS": 60450.875}, {"JD": "2460451.375"},
-    {"DATE-OBS": "2024-05-20", "TIME-OBS": "21:00:00"}, {"DATE-OBS": "2024-05-20", "JD": 2460451.375},
+    {"DATE-OBS": "2024-05-20", "TIME-OBS": "21:00:00"},
+    {"DATE-OBS": "2024-05-20", "JD": 2460451.375},
     {"DATE-OBS": "last night", "MJD-OBS": 60450.875},
     {"DATE-OBS": "2024-05-20T21:00:00Z", "JD": 2460452.0, "MJD-OBS": 1.0},
 ])  # fmt: skip
@@ -162,7 +168,7 @@ def test_an_end_that_a_frame_states(tmp_path):
     assert moment("2024-13-01") is None
 
 
-# --- what is said of the pixels --------------------------------------------------------------------
+# --- what is said of the pixels ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("unit", "truth"), [(None, "adu"), ("ADU", "adu"), ("counts", "adu"),
@@ -207,7 +213,7 @@ def test_biassub_pedestal_and_saturation_of_the_tools(tmp_path):
     raw = {"PEDESTAL": -100, "SATURATE": 60000, "EXPTIME": 2.0}
     frames_in(tmp_path, "b", *[raw | {"IMAGETYP": "Bias"}] * 3)
     frames_in(tmp_path, "d", *[raw | {"IMAGETYP": "Dark"}] * 3)
-    frames_in(tmp_path, "f", *[raw | {"IMAGETYP": "Flat", "FILTER": "r"}] * 3)
+    frames_in(tmp_path, "f", *[raw | {"IMAGETYP": "Flat", "FILTER": "r"}] * 3, level=9000)
     run("makedark", "d", cwd=tmp_path)
     header = fits.getheader(tmp_path / "dark2s.fit")
     assert header["BIASSUB"] is False
@@ -232,7 +238,7 @@ def test_biassub_pedestal_and_saturation_of_the_tools(tmp_path):
 def test_the_same_in_a_store_and_in_a_notebook(tmp_path):
     import xarray as xr
 
-    from pulsar_dask import notebook
+    import pulsar_dask as pulsar
 
     cards = {"IMAGETYP": "Dark", "GAIN": 1, "OBJECT": "a"}
     frames_in(tmp_path, "d", cards, cards | {"OBJECT": "b"})
@@ -240,7 +246,7 @@ def test_the_same_in_a_store_and_in_a_notebook(tmp_path):
     run("med", "d", "m.zarr", cwd=tmp_path)
     truth = fits.getheader(tmp_path / "m.fit")
     stored = xr.open_zarr(tmp_path / "m.zarr").master.attrs["header"]
-    lazy = notebook.master(str(tmp_path / "d")).master.attrs["header"]
+    lazy = pulsar.master(str(tmp_path / "d")).master.attrs["header"]
     for text in (stored, lazy):
         header = fits.Header.fromstring(text, sep="\n")
         for keyword in ("IMAGETYP", "NCOMBINE", "GAIN", "BUNIT", "BIASSUB"):
@@ -254,4 +260,3 @@ def test_frames_in_a_store(tmp_path):
     header = master_header(scan_frames([str(tmp_path / "c.zarr")]), kind=None)
     assert "OBJECT" not in header
     assert header["GAIN"] == 1
-
