@@ -139,7 +139,7 @@ def _warn_of_types(frames: Sequence[Frame]) -> None:
     """Warn of frames of one instant and camera that are not of one type of pixels."""
     raw = [f for f in frames if not f.is_master and f.date and "T" in f.date]
     odd = []
-    for group in _groups(raw, lambda f: (f.shape, f.date, f.camera)):
+    for group in _groups(raw, lambda f: (f.shape, f.date, f.about.setting("INSTRUME"))):
         kinds = {str(f.pixels.native): f for f in group}
         if len(kinds) > 1:
             odd.append(" and ".join(f"{_name(f)} ({kind})" for kind, f in kinds.items()))
