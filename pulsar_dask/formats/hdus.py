@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import gzip
+import itertools
 import os
 import re
 import stat
@@ -153,6 +154,16 @@ def hdus_of(file: IO[bytes], path: str) -> Iterator[Hdu]:
         size = _data_size(header, path)
         yield Hdu(index, header, offset, size, text)
         position = offset + -(-size // BLOCK) * BLOCK
+
+
+def header_texts(file: IO[bytes], path: str, index: int) -> list[bytes]:
+    """The cards of an HDU, and those of the primary header where it is another; not parsed."""
+    if index:
+        hdus = list(itertools.islice(hdus_of(file, path), index + 1))
+        found = [hdus[-1].text, hdus[0].text]
+    else:
+        found = [_header_text(file, 0, path, 0)[0] or b""]
+    return [_mended(text[: _find_end(text, 0)]) for text in found]
 
 
 def _header_text(file: IO[bytes], position: int, path: str, index: int) -> tuple[bytes | None, int]:

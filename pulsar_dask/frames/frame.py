@@ -90,6 +90,12 @@ class Stored(Protocol):
         """The header of its image, as it would be were it not compressed."""
         raise NotImplementedError
 
+    def header_texts(self, frame: Frame) -> list[bytes]:
+        """The cards of its headers, 80 bytes each, not parsed: those of the image, then those that
+        stand in where it lacks one."""
+        text: str = self.header(frame).tostring(sep="", padding=False, endcard=False)
+        return [text.encode("latin-1", "replace")]
+
     def read(self, frames: Sequence[Frame], tile: Tile, out: Array, *, sums: bool) -> Array | None:
         """Read a tile of up to `at_once` frames of this format, as their pixels are stored.
 

@@ -49,6 +49,12 @@ def stated(dark: Frame) -> tuple[bool | None, float, str | None]:
     return None, 0.0, None
 
 
+def flag(frame: Frame) -> bool | None:
+    """What BIASSUB alone says."""
+    value = read_header(frame).get("BIASSUB")
+    return value if isinstance(value, bool) else None
+
+
 def seems_without(name: str, dark: Frame, bias: Frame | None) -> bool:
     """Whether a dark that says nothing of its bias has none, by its pixels. It is said where it
     cannot be told.

@@ -21,7 +21,7 @@ from pulsar_dask.frames import stack
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.planes import Plane
 from pulsar_dask.masters.dark import stack_product
-from pulsar_dask.output.header import attributes
+from pulsar_dask.output.header import common, header_attributes, product_header
 
 
 def lazy_array(graph: Graph, layer: Layer, plane: Plane) -> da.Array:
@@ -54,10 +54,12 @@ def master_of(
 ) -> xr.Dataset:
     """The master of frames that were scanned already; see `master`."""
     stack.check_shapes(frames)
-    product = stack_product("master", None, frames, method, planes, rounds=False)
+    kind = common([f.kind for f in frames])
+    kind = None if kind == "other" else kind
+    product = stack_product("master", kind, frames, method, planes, rounds=False)
     recipe = Recipe([product])
     arrays = lazy_planes(product, graph_of(recipe, memory, threads))
     dims = ("plane", "y", "x")[-len(recipe.shape) :]
-    known = attributes(frames[0])
+    known = header_attributes(product_header(product))
     arrays = {MASTER if name == "image" else name: array for name, array in arrays.items()}
     return xr.Dataset({name: xr.Variable(dims, a, attrs=known) for name, a in arrays.items()})

@@ -29,7 +29,7 @@ from pulsar_dask.notebook.arguments import (
     searching,
 )
 from pulsar_dask.notebook.lazy import graph_of, lazy_planes, master_of
-from pulsar_dask.output.header import header_attributes, master_header
+from pulsar_dask.output.header import header_attributes, product_header
 
 Array = np.ndarray[Any, Any]
 
@@ -236,9 +236,7 @@ def _dataset(
             names = ("plane", f"y{rows}", f"x{columns}")
         dims = names[-len(recipe.shape) :]
         for product in recipe.products:
-            header = master_header(
-                product.frames, kind=product.kind, method=product.method, tolerance=tolerance
-            )
+            header = product_header(product, tolerance)
             for text in plain_texts(product.trace):
                 header.add_history(text)
             for plane, array in lazy_planes(product, graph).items():

@@ -18,7 +18,7 @@ from pulsar_dask.frames.holds import Holds
 from pulsar_dask.kernels.pixels import Tile
 from pulsar_dask.output.encoding import encode, encoding_bytes
 from pulsar_dask.output.fits import FitsFile, FitsMaster
-from pulsar_dask.output.header import master_header
+from pulsar_dask.output.header import product_header
 
 Array = np.ndarray[Any, Any]
 Encoded = dict[str, tuple[Array, int, int]]
@@ -72,9 +72,7 @@ class FitsSink:
 
     def begin(self, plan: Plan) -> frozenset[Index]:
         product = self.product
-        header = master_header(
-            product.frames, kind=product.kind, method=product.method, tolerance=self._tolerance
-        )
+        header = product_header(product, self._tolerance)
         if product.levels:
             header["FLATLEV"] = (0.0, "median level of the frames, before scaling")
         shape, others = product.frames[0].shape, dict(product.dtypes)

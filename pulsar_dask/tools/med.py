@@ -78,12 +78,12 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
             surveyed=surveying(options),
         )
         sink: Any
+        tolerance = options.search.ways.tolerance
         if output.lower().endswith(".zarr"):
             from pulsar_dask.output.zarrstore import ZarrSink
 
-            sink = ZarrSink(product, output, verify=options.verify)
+            sink = ZarrSink(product, output, tolerance=tolerance, verify=options.verify)
         else:
-            tolerance = options.search.ways.tolerance
             sink = FitsSink(product, output, tolerance=tolerance, verify=options.verify)
         sinks[:] = [sink]
         make_files(

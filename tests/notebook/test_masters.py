@@ -54,7 +54,7 @@ def test_darks_as_the_command_makes_them(night, here):
         found = list(zip(hot.x.values.tolist(), hot.y.values.tolist(), strict=True))
         assert found == points(here / f"cosme{name}.lst")
         assert hot.x.dtype == hot.y.dtype == np.int64
-    assert lazy.dark120s.attrs["units"] == "ADU"
+    assert lazy.dark120s.attrs["units"] == "adu"
     assert "Master Dark" in lazy.dark120s.attrs["header"]
     # nothing but the command wrote anything
     assert not [n for n in names(here) if n.endswith(".part")]
