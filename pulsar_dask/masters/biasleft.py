@@ -10,8 +10,6 @@ import numpy as np
 from pulsar_dask.errors import printable, warn
 from pulsar_dask.formats.reading import read_header, read_values
 from pulsar_dask.frames.frame import Array, Frame
-from pulsar_dask.frames.provenance import read_trace
-from pulsar_dask.frames.step import Step
 from pulsar_dask.kernels.pixels import Tile
 
 #: Rows of a master that are looked at.
@@ -19,40 +17,6 @@ _ROWS = 256
 #: Share of pixels at or below zero beyond which a dark has no bias; times the noise of a frame by
 #: which its median lies below that of the bias; times the bias above which it is hardly one.
 _BELOW_ZERO, _BELOW_BIAS, _ABOVE_BIAS = 0.01, 3.0, 1.5
-
-
-def stated(dark: Frame) -> tuple[bool | None, float, str | None]:
-    """What a master dark says of its bias: whether it is out of it (None: it says nothing), a
-    number that was taken off, and the path of the file that was."""
-    header = read_header(dark)
-    trace = read_trace(map(str, header.get("HISTORY", [])), os.path.dirname(dark.path))
-    files = [s.path for s in trace.sources if s.role == "bias"]
-    combined = [
-        s.args[0] for s in trace.steps if isinstance(s, Step) and s.verb == "minus combined"
-    ]
-    numbers = [s.args[0] for s in trace.steps if isinstance(s, Step) and s.verb == "minus number"]
-    if combined:
-        return True, 0.0, os.path.join(os.path.dirname(dark.path), combined[0])
-    if files:
-        return True, 0.0, files[0]
-    if numbers:
-        return True, float(numbers[0]), None
-    if isinstance(header.get("BIASSUB"), bool):
-        return bool(header["BIASSUB"]), 0.0, None
-    if "B" in str(header.get("CALSTAT", "")).upper():
-        return True, 0.0, None
-    if trace.steps or trace.sources:
-        return False, 0.0, None
-    lines = (str(line).lower() for line in header.get("HISTORY", []))
-    if any("bias" in line and ("subtract" in line or "minus" in line) for line in lines):
-        return True, 0.0, None
-    return None, 0.0, None
-
-
-def flag(frame: Frame) -> bool | None:
-    """What BIASSUB alone says."""
-    value = read_header(frame).get("BIASSUB")
-    return value if isinstance(value, bool) else None
 
 
 def seems_without(name: str, dark: Frame, bias: Frame | None) -> bool:

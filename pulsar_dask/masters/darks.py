@@ -82,7 +82,7 @@ def gather_darks(
         args, bias_args = args[:1], args[1:]
     elif len(args) > 1 and as_number(args[-1]) is not None:
         args, bias_args = args[:-1], args[-1:]
-    elif len(args) > 1:
+    elif len(args) > 1 and not search.force_type:
         args, bias_args = _split_by_type(args, search)
     if len(bias_args) == 1 and (number := as_number(bias_args[0])) is not None:
         constant, bias_args = number, []

@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from pulsar_dask.errors import PulsarError, printable, warn
+from pulsar_dask.formats.reading import read_header
 from pulsar_dask.formats.scan import refuse_planes, scan_frame
+from pulsar_dask.frames.biasout import stated
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.gates import cautions, disagreements
 from pulsar_dask.frames.group import Group
@@ -18,7 +20,7 @@ from pulsar_dask.frames.provenance import Source
 from pulsar_dask.frames.stack import describe_shape
 from pulsar_dask.frames.step import Step
 from pulsar_dask.inputs.numbers import as_number, finite
-from pulsar_dask.masters.biasleft import seems_without, stated
+from pulsar_dask.masters.biasleft import seems_without
 from pulsar_dask.masters.flatgroup import Minus
 from pulsar_dask.masters.search import Search
 from pulsar_dask.masters.shelf import Shelf, serves
@@ -138,7 +140,7 @@ class Looking:
         if not minus.images or minus.images[0].kind == "bias":
             return minus
         (dark,) = minus.images
-        without, number, path = stated(dark)
+        without, number, path = stated(read_header(dark), dark.path)
         if self.bias is not None and without is not False:
             other = self.bias(group)
             return Minus((dark, *other.images), other.constant)

@@ -39,7 +39,7 @@ class Failures:
         for name, reason in self.reasons:
             by_reason.setdefault(reason, []).append(name)
         return "; ".join(
-            reason if reason.startswith("Inconsistent") else f"{', '.join(names)}: {reason}"
+            reason if any(name in reason for name in names) else f"{', '.join(names)}: {reason}"
             for reason, names in by_reason.items()
         )
 

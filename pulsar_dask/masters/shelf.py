@@ -96,6 +96,9 @@ class Shelf:
                     and why
                 ):
                     text += f"{printable(frame.path)} does not agree: {'; '.join(why)}. "
+                elif os.path.basename(frame.path) == wanted:
+                    says = "no EXPTIME" if frame.exposure is None else f"EXPTIME {frame.exposure:g}"
+                    text += f"{printable(frame.path)} has {says} in its header. "
         return text + (
             "Make it with makedark from darks of that exposure, or give one with ⟦dark⟧ FILE or "
             "⟦dark⟧ NUMBER (for short exposures a master bias will do)"

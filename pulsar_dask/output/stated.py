@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pulsar_dask.frames import settings
+from pulsar_dask.formats.reading import read_header
+from pulsar_dask.frames import biasout, settings
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.naming import filter_code
 from pulsar_dask.frames.step import Step
 from pulsar_dask.frames.table import Setting, own_table
-from pulsar_dask.masters import biasleft
 
 
 @dataclass(frozen=True)
@@ -99,4 +99,5 @@ def _takes(step: Step) -> bool:
 def _out_of(frame: Frame, kind: str) -> bool | None:
     if not frame.is_master and frame.about.calibrated is None:
         return False
-    return biasleft.stated(frame)[0] if kind == "dark" else biasleft.flag(frame)
+    header = read_header(frame)
+    return biasout.stated(header, frame.path)[0] if kind == "dark" else biasout.flag(header)

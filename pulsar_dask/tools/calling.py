@@ -29,16 +29,19 @@ def with_output(names: tuple[str, ...], example: str) -> tuple[list[str], str]:
 
 def tool(name: str) -> Any:
     """What does a command's work. By its name, and only now: with it come the libraries."""
-    return getattr(importlib.import_module(f"pulsar_dask.tools.{name}"), name)
+    return getattr(_module(name), name)
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"pulsar_dask.tools.{name}")
 
 
 def settings(options: dict[str, Any]) -> Any:
     """What is left of the arguments when a tool has taken its own."""
     from pulsar_dask.masters.search import Search
-    from pulsar_dask.tools.options import Options
 
     options["tolerance"] = options.pop("exposure_tolerance", None)
     taken = [field.name for field in dataclasses.fields(Search) if field.name in options]
     search = Search(**{name: options.pop(name) for name in taken})
     options.pop("tolerance", None)
-    return Options(search=search, **options)
+    return _module("options").Options(search=search, **options)

@@ -113,7 +113,14 @@ def test_the_same_is_said_whatever_the_tiles_and_the_order(here):
 def test_constant_and_saturated_flats(here):
     flats = np.minimum(noisy(8, 30000, sd=3000), 16383)
     for i, image in enumerate(flats):
-        write(here / "f" / f"f{i:02}.fit", image, "Flat", 2.0, "L")
+        write(
+            here / "f" / f"f{i:02}.fit",
+            image,
+            "Flat",
+            2.0,
+            "L",
+            DATE_OBS=f"2024-05-20T20:00:{i:02}",
+        )
     _, err = tool("makeflat", "f", "--dark", "0", cwd=here)
     assert about(err, "the same value in every pixel (16383 ADU): 15 of 15 frames")
     assert about(err, "100.00% of the pixels saturated (at 16383 ADU)")

@@ -39,7 +39,7 @@ from pulsar_dask.tools.options import Options
 GOOD = "pixels computed again are the same"
 
 
-def make(spec, *, target=None, dark=None, hot_pixels=None, **options):
+def make(spec, *, target=None, dark=None, bias=None, hot_pixels=None, **options):
     """makeflat in this process; returns the texts of its warnings."""
     taken = [f.name for f in dataclasses.fields(Search) if f.name in options]
     search = Search(**{name: options.pop(name) for name in taken})
@@ -48,10 +48,16 @@ def make(spec, *, target=None, dark=None, hot_pixels=None, **options):
             [str(s) for s in spec],
             target=target,
             dark=dark,
+            bias=bias,
             hot_pixels=hot_pixels,
             options=Options(search=search, quiet=True, **({"threads": 2} | options)),
         )
     return notes
+
+
+def unexpected(notes):
+    """Warnings, but for those of hits, which frames were given."""
+    return [n for n in notes if ": hits of " not in n]
 
 
 def equal(path, truth):
@@ -97,7 +103,10 @@ def test_the_complete_workflow_twice(tmp_path):
         seconds = 300 if name == "Ha" else 120
         listed = hottest(darks[seconds], 10_000)
         assert len(listed) == 10_000
-        equal(tmp_path / f"flat_{name[0].lower()}.fit", flat64(images, darks[seconds], listed))
+        whole = darks[seconds] + bias
+        equal(
+            tmp_path / f"flat_{name[0].lower()}.fit", flat64(images, darks[seconds] + bias, listed)
+        )
     header = fits.getheader(tmp_path / "flat_h.fit")
     assert header["IMAGETYP"] == "Master Flat"
     assert header["FILTER"] == "Ha"
@@ -266,7 +275,7 @@ def test_a_dark_and_a_list_by_hand(flats, here):
     make(["flats"], dark="other/dark9s.fit", hot_pixels="other/cosme9s.lst")
     equal(here / "flat_l.fit", flat64(flats, 300, [(5, 5)]))
     make(["flats"], dark="other/dark9s.fit")
-    equal(here / "flat_l.fit", flat64(flats, 300, [(4, 4)]))
+    equal(here / "flat_l.fit", flat64(flats, 300, [(5, 5)]))  # the list that ends as the dark
     make(["flats"], dark="250")
     equal(here / "flat_l.fit", flat64(flats, 250, [(4, 4)]))
 
@@ -299,24 +308,44 @@ def test_a_dark_that_does_not_fit(flats, here):
     with pytest.raises(PulsarError, match="6 x 5") as error:
         make(["flats"])
     assert "31 x 24" in str(error.value)
-    for exposure, says in ((3.0, "EXPTIME 3"), (None, "no EXPTIME")):
-        write(here / "dark2s.fit", np.zeros(SHAPE, "f4"), "Master Dark", exposure)
-        with pytest.raises(PulsarError, match=says) as error:
-            make(["flats"])
-        assert "dark2s.fit" in str(error.value)
-        assert "--dark" in str(error.value)
-    make(["flats"], dark="dark2s.fit")  # by hand its exposure is no matter
-    equal(here / "flat_l.fit", flat64(flats))
+    write(here / "dark2s.fit", np.full(SHAPE, 50, "f4"), "Master Dark", 3.0)
+    with pytest.raises(PulsarError, match="EXPTIME 3") as error:
+        make(["flats"])
+    assert "dark2s.fit" in str(error.value)
+    assert "--dark" in str(error.value)
+    notes = make(["flats"], dark="dark2s.fit")
+    assert any("an exposure of 3 s, not 2 s" in n for n in notes)
+    equal(here / "flat_l.fit", flat64(flats, 50))
+    write(here / "dark2s.fit", np.full(SHAPE, 60, "f4"), "Master Dark")  # its name says it
+    make(["flats"])
+    equal(here / "flat_l.fit", flat64(flats, 60))
 
 
-def test_a_dark_without_its_bias_is_told(flats, here):
-    write_stack(here / "darks", "d", stack(5, 3, 400), "Dark", 2.0)
-    tool("makedark", "darks", 300, cwd=here)
-    notes = make(["flats"])
-    assert any("the bias stays in the flats" in n for n in notes)
-    tool("makedark", "darks", cwd=here)
-    notes = make(["flats"])
-    assert not any("bias" in n for n in notes)
+def test_the_bias_that_is_out_of_a_dark(flats, here):
+    """It is subtracted from the flats, too, so that they are the same whatever the dark holds."""
+    images = stack(5, 3, 400)
+    write_stack(here / "darks", "d", images, "Dark", 2.0)
+    biases = stack(6, 3, 300)
+    write_stack(here / "b", "b", biases, "Bias", 0.0)
+    level = median64(biases).astype("f4").astype("f8")
+    dark = (median64(images) - level).astype("f4").astype("f8")
+    for bias, out in (("300", 300.0), ("b", level), (None, 0.0)):
+        tool("makedark", "darks", *([bias] if bias else []), cwd=here)
+        notes = make(["flats"])
+        master = (median64(images) - out).astype("f4").astype("f8")
+        listed = hottest(master, 10_000)
+        taken = master + out
+        equal(here / "flat_l.fit", flat64(flats, taken, listed))
+        assert any("bias" in n for n in notes) == (bias == "b")
+        assert GOOD in verify(here, "flat_l.fit")
+        assert fits.getheader(here / "flat_l.fit")["BIASSUB"] is True
+    tool("makedark", "darks", "b", cwd=here)
+    (here / "bias.fit").unlink()
+    with pytest.raises(PulsarError, match="it has to be subtracted from the flats"):
+        make(["flats"])
+    make(["flats"], bias="100")
+    listed = hottest(dark, 10_000)
+    equal(here / "flat_l.fit", flat64(flats, dark + 100, listed))
 
 
 # --- groups --------------------------------------------------------------------------------
@@ -414,7 +443,7 @@ def test_colours_of_any_card(here, pattern, cards):
     listed = {(5, 5), (6, 5), (0, 0), (36, 25), (20, 13)}
     images = colour_flats(here / "f", pattern, listed, **cards)
     write_list(here / "c.lst", sorted(listed))
-    assert make(["f"], dark="480", hot_pixels=str(here / "c.lst")) == []
+    assert unexpected(make(["f"], dark="480", hot_pixels=str(here / "c.lst"))) == []
     equal(here / "flat_v.fit", flat_by_colours(images, pattern, 480.0, listed))
     header = fits.getheader(here / "flat_v.fit")
     assert "each frame scaled by colours to a median of 5000" in list(header["HISTORY"])
@@ -424,7 +453,7 @@ def test_colours_of_any_card(here, pattern, cards):
 def test_colours_that_are_not_known_are_told(here):
     images = colour_flats(here / "f", "RGGB", BAYERPAT="X-Trans")
     write_list(here / "cosme1s.lst", [])
-    (note,) = make(["f"], dark="480")
+    (note,) = unexpected(make(["f"], dark="480"))
     assert note.startswith("flat_v.fit: BAYERPAT 'X-Trans' is no known pattern of colours")
     equal(here / "flat_v.fit", flat_by_colours(images, "RGGB", 480.0))
 
@@ -434,7 +463,7 @@ def test_a_sensor_of_one_colour_is_scaled_as_a_whole(here, cards):
     """And `verify` knows, where a version before looked only whether there is a BAYERPAT."""
     images = colour_flats(here / "f", "G", {(3, 3), (9, 4)}, **cards)
     write_list(here / "cosme1s.lst", [(3, 3), (9, 4)])
-    assert make(["f"], dark="480") == []
+    assert unexpected(make(["f"], dark="480")) == []
     equal(here / "flat_v.fit", flat64(images, 480.0, {(3, 3), (9, 4)}))
     assert GOOD in verify(here, "flat_v.fit")
 
@@ -546,7 +575,7 @@ def test_messages_of_record(tmp_path):
     write_stack(tmp_path / "b", "b", stack(0, 3, 300), "Bias Frame", 0.0)
     text = refused(tmp_path, "b")
     assert text.startswith("No flat frames found")
-    assert "3 bias frames" in text
+    assert "3 with IMAGETYP 'Bias Frame'" in text
     text = refused(tmp_path, "f")
     assert text.startswith("Dark not found for exposure 0.5")
     for part in ("dark500ms.fit", str(tmp_path), str(tmp_path / "f"), "makedark", "--dark"):
@@ -591,6 +620,6 @@ def test_what_is_refused(tmp_path, args, status, says):
 def test_shapes_that_differ(tmp_path):
     write_stack(tmp_path / "f", "f", stack(0, 3, 20000), "Flat Frame", 1.0, "L")
     write_stack(tmp_path / "f", "g", stack(0, 3, 20000, shape=(4, 5)), "Flat Frame", 1.0, "R")
-    text = refused(tmp_path, "f", "--dark", 0)
-    assert "31 x 24" in text
-    assert "5 x 4" in text
+    tool("makeflat", "f", "--dark", 0, cwd=tmp_path)
+    assert pixels(tmp_path / "flat_l.fit").shape == (24, 31)
+    assert pixels(tmp_path / "flat_r.fit").shape == (4, 5)

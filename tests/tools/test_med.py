@@ -106,20 +106,15 @@ def test_recursive(biases):
     same(pixels(folder / "m.fit"), truth)
 
 
-def test_only_masters_are_no_stack_unless_they_are_named(biases):
+def test_masters_alone_are_combined(biases):
     folder, truth = biases
     (folder / "raw").mkdir()
     for path in list(folder.glob("*.fit")):
         path.rename(folder / "raw" / path.name)
     for i in range(3):
         run("med", "raw", f"m{i}.fit", cwd=folder)
-    said = run("med", ".", "all.fit", cwd=folder, status=1).stderr
-    assert "only masters in ., such as m0.fit; --recursive looks into the folders below" in said
-    said = run("med", "m?.fit", "all.fit", cwd=folder, status=1).stderr
-    assert "only masters in m?.fit, such as m0.fit; to combine masters, name each of them" in said
-    assert names(folder) == ["m0.fit", "m1.fit", "m2.fit", "raw"]
     (folder / "list.txt").write_text("m0.fit\nm1.fit\nm2.fit\n")
-    for spec in (["m0.fit", "m1.fit", "m2.fit"], ["list.txt"], ["m0.fit"]):
+    for spec in (["."], ["m?.fit"], ["m0.fit", "m1.fit", "m2.fit"], ["list.txt"], ["m0.fit"]):
         run("med", *spec, "all.fit", cwd=folder)
         same(pixels(folder / "all.fit"), truth)
         (folder / "all.fit").unlink()
