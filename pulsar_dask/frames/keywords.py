@@ -13,11 +13,13 @@ from pulsar_dask.frames.about import About, Value
 from pulsar_dask.frames.table import Table, table, word
 from pulsar_dask.frames.written import (
     Header,
+    as_degrees,
     as_number,
     as_text,
     bare,
     pair,
     plain,
+    unit_in,
     written_number,
 )
 
@@ -77,8 +79,8 @@ class _Reading:
             exposure=exposure,
             filter=filter_,
             date=self._first(as_text, "date"),
-            temperature=self._first(as_number, "temperature"),
-            set_point=self._first(as_number, "set_point"),
+            temperature=self._first(as_degrees, "temperature"),
+            set_point=self._first(as_degrees, "set_point"),
             saturation=self._first(as_number, "saturation"),
             settings=tuple(self._settings()),
             colours=tuple(
@@ -124,7 +126,7 @@ class _Reading:
             if kind is not None or master:
                 self.origins["kind"] = keyword
                 kind = "other" if kind in (None, "nothing", "other") else kind
-                return kind, label, f"{keyword} '{label}'" if master else None
+                return kind, label, f"{keyword} '{printable(label)}'" if master else None
             if first is None and not what.get("word"):
                 first = label
                 self.origins["kind"] = keyword
@@ -158,7 +160,7 @@ class _Reading:
         """What tells that it is a master, in words, and whether that is sure."""
         mine = str(self.header.get("CREATOR") or "")
         if mine.startswith(f"{CREATOR} "):
-            return f"CREATOR '{mine}'", True
+            return f"CREATOR '{printable(mine)}'", True
         for keyword, what in self.table.keywords("master").items():
             value = self.header.get(keyword)
             if value is None:
@@ -178,7 +180,8 @@ class _Reading:
         """What tells that a raw frame is calibrated already, in words."""
         for keyword in self.table.keywords("calibrated"):
             value = as_text(self.header.get(keyword))
-            if value is not None and any(c.isalpha() for c in value):
+            done = value is not None and word(value) not in self.table.not_done
+            if done and any(c.isalpha() for c in value or ""):
                 return f"{keyword} '{printable(value)[:40]}'"
         return self._history("calibrated")
 
@@ -190,30 +193,37 @@ class _Reading:
         pattern = self.table.history(what)
         text = "\n".join(map(str, lines)) if not isinstance(lines, str) else lines
         match = pattern.search(text)
-        return f"HISTORY '{printable(match[0].strip())[:40]}'" if match else None
+        if match is None:
+            return None
+        line = text[text.rfind("\n", 0, match.end()) + 1 :].partition("\n")[0]
+        return f"HISTORY '{printable(line.strip())[:40]}'"
 
     # --- exposure and filter ---------------------------------------------------------------------
 
     def _exposure(self, kind: str | None) -> tuple[float | None, str | None]:
         """Seconds, or what is wrong with the card that should say it."""
-        zero: str | None = None
+        zero = wrong = None
         for keyword, what in self.table.keywords("exposure").items():
             value = self.header.get(keyword)
             if value is None or value == "":
                 continue
             seconds, unit = self._seconds(keyword, value, what.get("unit", "s"))
             if seconds is None or not 0 <= seconds < 1e9:
-                self.origins["exposure"] = keyword
-                return None, f"{keyword} is {shown(value)}, not a time in seconds"
+                wrong = wrong or (keyword, f"{keyword} is {shown(value)}, not a time in seconds")
+                continue
             if seconds == 0 and kind != "bias":
                 zero = zero or keyword
                 continue
             self.origins["exposure"] = keyword
-            if zero:
-                self.remarks.append(f"{zero} is 0, so {keyword} counts")
+            if wrong or zero:
+                why = wrong[1] if wrong else f"{zero} is 0"
+                self.remarks.append(f"{why}, so {keyword} counts")
             if unit:
                 self.remarks.append(f"{keyword} is in {unit}, as its card says")
             return seconds, None
+        if wrong:
+            self.origins["exposure"] = wrong[0]
+            return None, wrong[1]
         if zero:
             self.origins["exposure"] = zero
             return 0.0, None
@@ -224,11 +234,11 @@ class _Reading:
         units = self.table.data["exposure"]["units"]
         said = None
         if isinstance(value, str):
-            match = re.fullmatch(r"\s*([-+.,/\dEeDd]+)\s*([A-Za-zµ]*)\.?\s*", value)
+            match = re.fullmatch(r"\s*([-+.,/\dEeDd]+)\s*([A-Za-zµμ]*)\.?\s*", value)
             if not match:
                 return None, None
             number, said = written_number(match[1]), match[2] or None
-            if said is not None and said.casefold() not in units:
+            if said is not None and (said := unit_in(f"[{said}]", units)) is None:
                 return None, None
         else:
             number = as_number(value)
@@ -236,21 +246,25 @@ class _Reading:
             return None, None
         comment = getattr(self.header, "comment", None)
         if said is None and comment is not None:
-            found = re.findall(r"[A-Za-zµ]+", comment(keyword) or "")
-            said = next((w for w in found if w.casefold() in units and w not in ("S",)), None)
+            said = unit_in(comment(keyword) or "", units)
         if said is not None:
-            scale = units[said.casefold()]
-            other = scale != units[unit]
-            return round(number * scale, 9), said if other else None
+            scale = units[said]
+            return round(number * scale, 9), said if scale != units[unit] else None
         return round(number * units[unit], 9), None
 
     def _filter(self) -> str | None:
-        for keyword in self.table.keywords("filter"):
-            value = as_text(self.header.get(keyword))
-            if value is not None and self.table.filters.get(word(value)) != "nothing":
-                self.origins["filter"] = keyword
-                return value
+        for keyword, what in self.table.keywords("filter").items():
+            cards = (keyword, *what.get("wheels", ()))
+            found = {k: v for k in cards if (v := self._filter_in(k)) is not None}
+            if found:
+                self.origins["filter"] = " and ".join(found)
+                return "+".join(found.values())
         return None
+
+    def _filter_in(self, keyword: str) -> str | None:
+        value = as_text(self.header.get(keyword))
+        nothing = value is None or self.table.filters.get(word(value)) == "nothing"
+        return None if nothing else value
 
     def _settings(self) -> Iterator[tuple[str, Value]]:
         for setting in self.table.settings:

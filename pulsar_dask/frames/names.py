@@ -7,6 +7,7 @@ import itertools
 import re
 from collections.abc import Sequence
 
+from pulsar_dask.errors import printable
 from pulsar_dask.frames.naming import filter_code, named_exposure
 from pulsar_dask.frames.table import Table, table, word
 from pulsar_dask.inputs.words import FITS_NAME
@@ -86,10 +87,11 @@ def _words_of(items: tuple[tuple[str, str], ...]) -> dict[str, str]:
 
 def _words(known: Table) -> dict[str, str]:
     """Words of kinds that a name may tell."""
+    others = set(map(word, known.data["names"]["not_kinds"]))
     found = tuple(
         (text, kind)
         for text, kind in known.kinds.items()
-        if kind in ("bias", "dark", "flat", "light")
+        if kind in ("bias", "dark", "flat", "light") and text not in others
     )
     return _words_of(found)
 
@@ -155,7 +157,7 @@ def master_in_name(path: str, exposure: float | None, filter: str | None) -> str
     elif small.startswith("flat_"):
         exact = bool(filter) and stem[1:] == filter_code(filter or "")
     if small.startswith("master") or stacked or exact or small == "bias":
-        return f"the name '{name}'"
+        return f"the name '{printable(name)}'"
     return None
 
 

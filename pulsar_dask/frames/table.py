@@ -75,7 +75,19 @@ class Table:
 
     def history(self, what: str) -> re.Pattern[str]:
         """What in a line of HISTORY tells something."""
-        return re.compile("|".join(self.data[what]["history"]), re.IGNORECASE)
+        return self._histories[what]
+
+    @functools.cached_property
+    def _histories(self) -> Mapping[str, re.Pattern[str]]:
+        return {
+            what: re.compile("|".join(self.data[what]["history"]), re.IGNORECASE | re.MULTILINE)
+            for what in ("master", "calibrated")
+        }
+
+    @functools.cached_property
+    def not_done(self) -> frozenset[str]:
+        """Normal forms of what a card says of a calibration that was not made."""
+        return frozenset(map(word, self.data["calibrated"]["not_done"]))
 
     @functools.cached_property
     def filters(self) -> Mapping[str, str]:

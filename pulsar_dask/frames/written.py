@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from pulsar_dask.frames.about import Value
@@ -22,22 +23,21 @@ def bare(plain: str) -> str:
 
 def pair(header: Header, keyword: str) -> str | None:
     """Two whole numbers, from one card or two: "2x1"."""
-    first = header.get(keyword)
-    if first is None or isinstance(first, bool):
+    x = _whole_numbers(header.get(keyword))
+    y = _whole_numbers(header.get(keyword.replace("X", "Y"))) if "X" in keyword else []
+    if not x and not y:
         return None
-    other = header.get(keyword.replace("X", "Y")) if "X" in keyword else None
-    numbers = [n for value in (first, other) for n in _whole_numbers(value)]
-    if not numbers:
-        return None
-    alone = 0 if "OR" in keyword or "OFF" in keyword else numbers[0]
-    return f"{numbers[0]}x{numbers[1] if len(numbers) > 1 else alone}"
+    place = "OR" in keyword or "OFF" in keyword  # of which one that is not written is 0
+    first = x[0] if x else 0 if place else y[0]
+    second = (x[1:] + y) or [0 if place else first]
+    return f"{first}x{second[0]}"
 
 
 def _whole_numbers(value: Any) -> list[int]:
-    number = as_number(value)
-    if number is not None:
-        return [int(number)] if number == int(number) else []
-    return [int(n) for n in re.findall(r"-?\d+", str(value or ""))]
+    if value is None or isinstance(value, bool):
+        return []
+    numbers = [float(n) for n in re.findall(r"-?\d+(?:\.\d*)?", str(value))]
+    return [int(n) for n in numbers] if all(n == int(n) for n in numbers) else []
 
 
 def as_text(value: Any) -> str | None:
@@ -60,6 +60,38 @@ def as_number(value: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return number if math.isfinite(number) else None
+
+
+def as_degrees(value: Any) -> float | None:
+    """A temperature in °C; what is below absolute zero is none: drivers write -999 for unknown.
+
+    >>> [as_degrees(v) for v in (-10, "-10,5 C", "N/A", -999.0)]
+    [-10.0, -10.5, None, None]
+    """
+    if isinstance(value, str):
+        value = written_number(re.sub(r"\s*(°|deg)?\s*C?\s*$", "", value, flags=re.IGNORECASE))
+    number = as_number(value)
+    return number if number is not None and number >= -273.15 else None
+
+
+def unit_in(comment: str, units: Mapping[str, float]) -> str | None:
+    """The unit of the table that a comment names. In square brackets its case does not matter;
+    elsewhere "US" or "MS" are no units, and "mks" is a system of them.
+
+    >>> table = {"s": 1.0, "us": 1e-6, "µs": 1e-6, "mks": 1e-6, "seconds": 1.0, "min": 60.0}
+    >>> comments = "[US] time", "US, in Seconds", "min. time", "mks", "(\u03bcs)"
+    >>> [unit_in(comment, table) for comment in comments]
+    ['us', 'seconds', None, None, 'µs']
+    """
+    known = {text.casefold(): text for text in units}  # of "µ" there are two characters
+    for text in re.findall(r"\[\s*([^\W\d]+)\.?\s*\]", comment):
+        if text.casefold() in known:
+            return known[text.casefold()]
+    for text in re.findall(r"[^\W\d_]+", comment):
+        small = text.casefold()
+        if small in known and small not in ("mks", "min") and (len(text) > 3 or text.islower()):
+            return known[small]
+    return None
 
 
 def written_number(text: str) -> float | None:
