@@ -7,8 +7,9 @@ parsed.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from astropy.io import fits
@@ -16,7 +17,7 @@ from astropy.utils.exceptions import AstropyWarning
 
 from pulsar_dask.formats.cards import COMMENTARY, standard_card
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.output.times import READ, Times
+from pulsar_dask.output.times import Times
 
 Raw = tuple[bytes, ...]
 """The cards of one keyword, as they stand in a file."""
@@ -68,7 +69,7 @@ def agreement(
 
     for i, frame in enumerate(frames):
         cards, comments = _cards(frame)
-        found.times.add(frame, {k: value(cards[k]) for k in READ if k in cards})
+        found.times.add(frame, partial(_value, cards, value))
         for keyword in wanted.get(i, ()):
             found.wanted[keyword] = _parsed(cards.get(keyword, ()))
         if i == 0:
@@ -87,6 +88,10 @@ def agreement(
                 found.differing.add(keyword)
                 keywords.discard(keyword)
     return found
+
+
+def _value(cards: Mapping[str, Raw], value: Callable[[Raw], Any], keyword: str) -> Any:
+    return value(cards[keyword]) if keyword in cards else None
 
 
 def _same(a: Any, b: Any) -> bool:
