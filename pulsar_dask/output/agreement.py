@@ -6,6 +6,7 @@ parsed.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ Raw = tuple[bytes, ...]
 """The cards of one keyword, as they stand in a file."""
 Comments = tuple[tuple[str, str], ...]
 """Commentary cards that make one text: each but the last says that it is continued."""
+#: A text that needs no parser, as each frame has one where it states its end.
+_PLAIN_TEXT = re.compile(rb"[A-Z-]{8}= '([ -%(-~]*)' *(?:/[ -~]*)?")
 _CARD = 80
 _FULL = 72
 
@@ -91,7 +94,11 @@ def agreement(
 
 
 def _value(cards: Mapping[str, Raw], value: Callable[[Raw], Any], keyword: str) -> Any:
-    return value(cards[keyword]) if keyword in cards else None
+    raw = cards.get(keyword)
+    if raw is None:
+        return None
+    plain = _PLAIN_TEXT.fullmatch(raw[0]) if len(raw) == 1 else None
+    return plain[1].decode() if plain else value(raw)
 
 
 def _same(a: Any, b: Any) -> bool:
