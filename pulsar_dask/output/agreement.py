@@ -6,9 +6,11 @@ parsed.
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from astropy.io import fits
@@ -16,12 +18,14 @@ from astropy.utils.exceptions import AstropyWarning
 
 from pulsar_dask.formats.cards import COMMENTARY, standard_card
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.output.times import READ, Times
+from pulsar_dask.output.times import Times
 
 Raw = tuple[bytes, ...]
 """The cards of one keyword, as they stand in a file."""
 Comments = tuple[tuple[str, str], ...]
 """Commentary cards that make one text: each but the last says that it is continued."""
+#: A text that needs no parser, as each frame has one where it states its end.
+_PLAIN_TEXT = re.compile(rb"[A-Z-]{8}= '([ -%(-~]*)' *(?:/[ -~]*)?")
 _CARD = 80
 _FULL = 72
 
@@ -68,7 +72,7 @@ def agreement(
 
     for i, frame in enumerate(frames):
         cards, comments = _cards(frame)
-        found.times.add(frame, {k: value(cards[k]) for k in READ if k in cards})
+        found.times.add(frame, partial(_value, cards, value))
         for keyword in wanted.get(i, ()):
             found.wanted[keyword] = _parsed(cards.get(keyword, ()))
         if i == 0:
@@ -87,6 +91,14 @@ def agreement(
                 found.differing.add(keyword)
                 keywords.discard(keyword)
     return found
+
+
+def _value(cards: Mapping[str, Raw], value: Callable[[Raw], Any], keyword: str) -> Any:
+    raw = cards.get(keyword)
+    if raw is None:
+        return None
+    plain = _PLAIN_TEXT.fullmatch(raw[0]) if len(raw) == 1 else None
+    return plain[1].decode() if plain else value(raw)
 
 
 def _same(a: Any, b: Any) -> bool:

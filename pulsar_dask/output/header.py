@@ -137,8 +137,7 @@ def _gone(
     gone |= {*own_table().keywords("exposure"), *KEYWORDS, "FILTER", "BUNIT"}
     for frame in frames:
         about = frame.about
-        gone |= {k for what in ("exposure", "saturation") if (k := about.origin(what)) in gone}
-        gone |= {about.origin("exposure") or ""} - {""}
+        gone |= {about.origin("exposure") or "EXPTIME"}
         for what in ("filter", "kind"):
             if (about.origin(what) or "").startswith("⟦"):  # the user's word, not a card's
                 gone |= {*own_table().keywords(what)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, NamedTuple
@@ -15,8 +15,8 @@ from pulsar_dask.frames.frame import Frame
 _DAYS = {"MJD-OBS": 0.0, "JD": 2_400_000.5}
 _CLOCKS = ("TIME-OBS", "UT", "UTC", "UTSTART")
 KEYWORDS = ("DATE-OBS", "DATE-END", *_DAYS)
-#: What `Times.add` wants to know.
-READ = (*KEYWORDS, *_CLOCKS)
+Get = Callable[[str], Any]
+"""From a keyword to its value; None where there is none."""
 #: Cards of one frame's own time: they hold for a master only where every frame has the same.
 OF_ONE = re.compile(r"(DATE|MJD|JD|HJD|BJD|TIME|UT|LST).*|.*-(JD|MJD|UT)|ST|HA|OBJCTHA|AIRMASS")
 _MJD_ZERO = date(1858, 11, 17).toordinal()
@@ -86,18 +86,18 @@ def _at(ns: int) -> Moment | None:
     return Moment(ns, f"{day}T{clock}{fraction}")
 
 
-def start_of(frame: Frame, cards: Mapping[str, Any]) -> Moment | None:
+def start_of(frame: Frame, get: Get) -> Moment | None:
     """When a frame begins: its DATE-OBS; what that lacks, or all, by TIME-OBS, MJD-OBS or JD."""
     stated = moment(frame.date)
     if stated is not None and stated.timed:
         return stated
     if stated is not None:
         for keyword in _CLOCKS:
-            clock = _clock(cards.get(keyword))
+            clock = _clock(get(keyword))
             if clock is not None:
                 return _at(stated.ns + clock)
     for keyword, zero in _DAYS.items():
-        found = _of_days(cards.get(keyword), zero)
+        found = _of_days(get(keyword), zero)
         if found is not None and (stated is None or found.text.startswith(stated.text)):
             return found
     return stated
@@ -113,8 +113,8 @@ def _of_days(value: Any, zero: float) -> Moment | None:
     return _at(round(days * 86_400_000) * 1_000_000) if 10_000 < days < 1_000_000 else None
 
 
-def _end_of(frame: Frame, start: Moment | None, cards: Mapping[str, Any]) -> Moment | None:
-    own = moment(cards.get("DATE-END"))
+def _end_of(frame: Frame, start: Moment | None, get: Get) -> Moment | None:
+    own = moment(get("DATE-END"))
     if own is not None and (start is None or own.ns >= start.ns):
         return own
     if start is None or not start.timed or not frame.exposure:
@@ -129,10 +129,10 @@ class Times:
     start: Moment | None = None
     end: Moment | None = None
 
-    def add(self, frame: Frame, cards: Mapping[str, Any]) -> None:
-        """One more frame, with the values of its cards in `READ`."""
-        start = start_of(frame, cards)
-        end = _end_of(frame, start, cards)
+    def add(self, frame: Frame, get: Get) -> None:
+        """One more frame."""
+        start = start_of(frame, get)
+        end = _end_of(frame, start, get)
         if start is not None and (self.start is None or start.ns < self.start.ns):
             self.start = start
         if end is not None and (self.end is None or end.ns > self.end.ns):
