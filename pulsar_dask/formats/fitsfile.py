@@ -17,7 +17,7 @@ from astropy.io import fits
 from pulsar_dask.errors import PulsarError, printable, refusal
 from pulsar_dask.formats.fitsimage import Image, image_of
 from pulsar_dask.formats.gzipped import Gzipped
-from pulsar_dask.formats.hdus import Hdu, Keywords, integer, opened, real, status_of
+from pulsar_dask.formats.hdus import Hdu, Keywords, ManyKeywords, integer, opened, real, status_of
 from pulsar_dask.formats.plain import FitsImage, Plain
 from pulsar_dask.frames.frame import Frame, Stated
 from pulsar_dask.frames.keywords import about
@@ -89,7 +89,7 @@ def _frame(
             mtime_ns=status.st_mtime_ns,
             inode=status.st_ino,
             ctime_ns=status.st_ctime_ns,
-            about=about(image.keywords, path),
+            about=about(ManyKeywords(header, *([image.primary] if hdu.index else [])), path),
         )
     except fits.VerifyError as error:
         raise refusal(path, str(error)) from error

@@ -78,6 +78,18 @@ class Keywords:
         return ""
 
 
+class ManyKeywords(Keywords):
+    """Those of a header that is asked for a hundred of them: most are not there, which is told
+    without a search for each."""
+
+    def __init__(self, *headers: fits.Header) -> None:
+        super().__init__(*headers)
+        self.names = {keyword.upper() for header in headers for keyword in header}
+
+    def get(self, keyword: str, default: Any = None) -> Any:
+        return super().get(keyword, default) if keyword in self.names else default
+
+
 def _card_text(card: fits.Card) -> str:
     """The value of a card that is not in form, as it is written; without the quotes of a text,
     which programs write in UTF-8 or Latin-1."""

@@ -15,7 +15,7 @@ from astropy.io import fits
 
 from pulsar_dask._version import CREATOR
 from pulsar_dask.errors import PulsarError, count, printable, refusal
-from pulsar_dask.formats.hdus import Keywords
+from pulsar_dask.formats.hdus import ManyKeywords
 from pulsar_dask.formats.storechunks import chunks_of, read_texts, read_window
 from pulsar_dask.formats.storeformat import (
     FILE,
@@ -176,7 +176,7 @@ def scan(path: str, hdu: int | str | None = None) -> list[Frame]:
                 mtime_ns=status.st_mtime_ns,
                 inode=status.st_ino,
                 ctime_ns=status.st_ctime_ns,
-                about=about(Keywords(_header(text))),
+                about=about(ManyKeywords(_header(text))),
             )
             for i, (file, text) in enumerate(zip(names, texts, strict=True))
         ]
