@@ -38,7 +38,7 @@ def dark_groups(frames: Sequence[Frame], ways: Ways = USUAL) -> Grouped:
 
 def bias_groups(frames: Sequence[Frame], ways: Ways = USUAL) -> Grouped:
     """Biases by settings; exposures are not compared."""
-    groups, _ = split("bias", frames, "", ways)
+    groups = split("bias", frames, "", ways)[0] if frames else []
     return Grouped(_unique([_spread(group, ways) for group in groups]))
 
 

@@ -28,7 +28,7 @@ def test_a_table(tmp_path):
     assert lines["a0.fit"].split()[1:] == [
         *("dark", "60", "s", "-10", "of", "-10", "8x6", "gain100", "dark60s.fit")
     ]
-    assert "flat  2 s       Ha" in lines["b.fit"]
+    assert lines["b.fit"].split() == ["b.fit", "flat", "2", "s", "Ha", "8x6", "flat_h.fit"]
     assert "dark (master)" in lines["dark_stacked.fit"]
     assert "passed over: STACKCNT 30" in lines["dark_stacked.fit"]
     assert lines["flat_0.5s_R_001.fit"].endswith("flat_r.fit")
