@@ -30,8 +30,9 @@ def dark_groups(frames: Sequence[Frame], ways: Ways = USUAL) -> Grouped:
         found, left = split("dark", some, stem, ways, warm=True)
         groups += [_with_exposure(group, ways) for group in found]
         out += left
-    near = exposures.hint(g.exposure for g in groups if g.exposure is not None)
-    times = sorted({g.exposure for g in groups if g.exposure is not None})
+    # of exposures, not of groups: several of one exposure are told apart by their settings
+    times = [exposures.commonest(some) for some in by_time]
+    near = exposures.hint(times)
     notes = [f"the darks of {', '.join(f'{t:g}' for t in times)} s are made one by one; {near}"]
     return Grouped(_unique(groups), tuple(out), tuple(notes if near else ()))
 
@@ -167,11 +168,14 @@ def _spread(group: Group, ways: Ways) -> Group:
 
 def _unique(groups: Sequence[Group]) -> tuple[Group, ...]:
     """No two share a name, whatever letters a name cannot hold."""
-    seen: Counter[str] = Counter()
+    taken = {group.name.lower() for group in groups}
+    seen: set[str] = set()
     found = []
     for group in groups:
-        name = group.name.lower()
-        seen[name] += 1
-        more = f"_{seen[name]}" if seen[name] > 1 else ""
+        name, more, n = group.name.lower(), "", 1
+        while name + more in seen or (more and name + more in taken):
+            n += 1
+            more = f"_{n}"
+        seen.add(name + more)
         found.append(replace(group, suffix=group.suffix + more))
     return tuple(found)

@@ -3,6 +3,7 @@ written."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 
@@ -33,14 +34,13 @@ def key(value: Value, setting: Setting) -> Key:
     """
     if isinstance(value, str):
         text = value.strip()
-        try:
-            number = float(text)
-        except ValueError:
+        # not all that Python reads as a number is one in a header: '1_000', 'nan', 'infinity'
+        if not re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", text, re.I | re.A):
             text = re.sub(r"\s*[(\[]\d+[)\]]\s*$", "", text)
             plain = "".join(c for c in text.casefold() if c.isalnum() or c == ".")
             return setting.absent or "" if plain in setting.same else plain
-        value = number
-    return float(value) if value == value else "nan"
+        value = float(text)
+    return float(value) if math.isfinite(value) else str(float(value))
 
 
 def key_of(frame: Frame, setting: Setting) -> Key | None:
