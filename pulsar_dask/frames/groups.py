@@ -14,7 +14,8 @@ from pulsar_dask.frames.group import USUAL, Group, Grouped, Ways
 from pulsar_dask.frames.naming import filter_code, filter_meaning
 from pulsar_dask.frames.split import ordered, split
 
-NO_EXPOSURE = "no EXPTIME (nor EXPOSURE) in its header; ⟦exposure⟧ S says it"
+WRITE_IT = "write the exposure time in seconds into its header, or ⟦exposure⟧ S says it"
+NO_EXPOSURE = f"no EXPTIME (nor EXPOSURE) in its header; {WRITE_IT}"
 
 
 def dark_groups(frames: Sequence[Frame], ways: Ways = USUAL) -> Grouped:
@@ -77,7 +78,7 @@ def flat_groups(
 def _timed(frames: Sequence[Frame]) -> tuple[list[Frame], list[tuple[Frame, str]]]:
     """Those that have an exposure, and the others with the reason why they are left out."""
     out = [
-        (f, f"{f.about.problem}; ⟦exposure⟧ S says it" if f.about.problem else NO_EXPOSURE)
+        (f, f"{f.about.problem}; {WRITE_IT}" if f.about.problem else NO_EXPOSURE)
         for f in ordered(frames)
         if f.exposure is None
     ]

@@ -33,6 +33,7 @@ def test_warnings_of_a_group_are_in_its_master_alone(here):
 def test_what_pixels_show_is_in_the_header_too(here):
     frames = np.full((3, 6, 8), 40000, "u2")
     frames[:, 0, 0] += 1  # a constant frame is another warning
+    frames[:, 0, 1] += np.arange(3, dtype="u2")  # none is the copy of another
     write_stack(here / "b", "b", frames, "Bias")
     _, err = tool("med", "b", "m.fit", "--dtype", "int16", cwd=here)
     assert told(err) == ["m.fit: 48 pixels did not fit int16 and were clipped"]

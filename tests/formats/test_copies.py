@@ -14,8 +14,8 @@ from helpers import write_frame
 from pulsar_dask.errors import PulsarWarning
 from pulsar_dask.formats import copies, reading
 from pulsar_dask.formats.copies import without_copies
-from pulsar_dask.formats.scan import scan_frames, scan_inputs
-from pulsar_dask.inputs.find import find_inputs
+from pulsar_dask.formats.scan import scan_frames
+from pulsar_dask.masters.search import Search
 
 IMAGES = np.random.default_rng(3).integers(0, 999, (5, 70, 30)).astype("i2")
 DATE = {"DATE-OBS": "2026-01-01T00:00:00"}
@@ -106,8 +106,8 @@ def test_one_instant_in_two_types(tmp_path):
 def test_a_cube_as_the_whole_input(tmp_path):
     write_frame(tmp_path / "f0.fit", IMAGES)
     with pytest.warns(PulsarWarning, match=r"f0\.fit: 5 planes in this file"):
-        scan_inputs(find_inputs(tmp_path))
+        Search().frames(tmp_path)
     write_frame(tmp_path / "f1.fit", IMAGES + 1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert len(scan_inputs(find_inputs(tmp_path))[0]) == 2
+        assert len(Search().frames(tmp_path).frames) == 2

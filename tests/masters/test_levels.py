@@ -53,7 +53,7 @@ def net(image, dark, listed, step=1):
     st.sampled_from(["u1", "i2", "u2", "i4", "f4", "f8"]),
     st.one_of(
         st.tuples(st.integers(1, 8), st.integers(1, 9)),
-        st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 5)),
+        st.tuples(st.integers(2, 3), st.integers(2, 4), st.integers(2, 5)),
     ),
     st.integers(1, 4),
     st.sampled_from([1, 6, 500_000]),

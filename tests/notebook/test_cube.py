@@ -249,7 +249,7 @@ def test_coordinates_of_what_is_not_known(tmp_path):
 def test_attrs_hold_units_and_header(night):
     folder, _ = night
     attrs = pulsar_dask.open_frames(folder).attrs
-    assert attrs["units"] == "ADU"
+    assert attrs["units"] == "adu"
     header = fits.Header.fromstring(attrs["header"], sep="\n")
     assert (header["OBJECT"], header["IMAGETYP"]) == ("none", "Bias")
     assert "BZERO" not in header
@@ -395,7 +395,7 @@ def test_open_dataset(tmp_path):
     assert dataset.image.dims == ("y", "x")
     assert dask.is_dask_collection(dataset.image)
     assert (dataset.attrs["kind"], dataset.attrs["exposure"]) == ("dark", 120.0)
-    assert dataset.image.attrs["units"] == "ADU"
+    assert dataset.image.attrs["units"] == "adu"
     same(dataset.image.values, stored.astype("i4") + 32768)
     same(pickle.loads(pickle.dumps(dataset)).image.values, stored.astype("i4") + 32768)
 

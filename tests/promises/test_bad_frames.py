@@ -435,22 +435,29 @@ TIMES = {
 
 @pytest.mark.parametrize("name", TIMES)
 def test_exposure_that_is_no_time(tool, tmp_path, name):
+    """The frame is left out where others have a time, and an error where none has."""
     card, says = TIMES[name]
-    for good in ("a.fit", "z.fit"):
-        write_frame(tmp_path / good, IMAGE, cards=DARK)
     write_frame(tmp_path / "bad.fit", IMAGE, cards=DARK | {"EXPTIME": card})
     refused(tool, tmp_path, "makedark", ".", names="bad.fit", says=says)
-    for path in tmp_path.iterdir():
-        data = path.read_bytes().replace(b"'Dark Frame'", b"'Flat Frame'")
-        path.write_bytes(data.replace(b"END  ".ljust(80), b"FILTER  = 'R'".ljust(80) + b"END  "))
-    refused(tool, tmp_path, "makeflat", ".", "--dark", 0, names="bad.fit", says=says)
+    for number, good in enumerate(("a.fit", "z.fit")):
+        write_frame(tmp_path / good, IMAGE + number, cards=DARK)
+    done = tool("makedark", ".", cwd=tmp_path)
+    assert done.status == 0, done.stderr
+    assert re.search(
+        rf"warning: left out: bad\.fit \({says}.*write the exposure.*--exposure S says it",
+        done.stderr,
+    )
+    with fits.open(tmp_path / "dark2s.fit") as hdus:
+        assert hdus[0].header["NCOMBINE"] == 2
 
 
 @pytest.mark.parametrize("text", [b"", b" " * 68], ids=["empty", "68 blanks"])
 def test_no_filter(tool, tmp_path, text):
     card = b"FILTER  = '" + text + b"'"
-    write_frame(tmp_path / "bad.fit", IMAGE, cards=FLAT | {"FILTER": card})
-    refused(tool, tmp_path, "makeflat", ".", "--dark", 0, names="bad.fit", says="no FILTER")
+    write_frame(tmp_path / "a.fit", IMAGE + 1, cards=FLAT | {"FILTER": card})
+    done = tool("makeflat", ".", "--dark", 0, cwd=tmp_path)
+    assert done.status == 0, done.stderr
+    assert "flat_nofilter.fit: no FILTER in the headers; --filter NAME gives one" in done.stderr
 
 
 #: A card's value, as bytes, and the name of the master.
@@ -573,15 +580,20 @@ def test_mixed_shapes(tool, tmp_path):
     write_frame(tmp_path / "a.fit", IMAGE, cards=DARK)
     for i, other in enumerate([IMAGE.T.copy(), np.stack([IMAGE] * 3), IMAGE[:, :79]]):
         write_frame(tmp_path / "b.fit", other, cards=DARK)
-        for args in (["med", "*.fit", "m.fit"], ["makedark", "."]):
-            before = snapshot(tmp_path)
-            done = tool(*args, cwd=tmp_path)
-            assert done.status == 1
-            shape = " x ".join(map(str, reversed(other.shape)))
-            assert re.fullmatch(
-                rf".*one shape: .*a\.fit is 80 x 40, .*b\.fit is {shape}; remove .*\n", done.stderr
-            ), (i, done.stderr)
-            assert snapshot(tmp_path) == before
+        before = snapshot(tmp_path)
+        done = tool("med", "*.fit", "m.fit", cwd=tmp_path)
+        assert done.status == 1
+        shape = " x ".join(map(str, reversed(other.shape)))
+        assert re.fullmatch(
+            rf".*one shape: .*a\.fit is 80 x 40, .*b\.fit is {shape}; remove .*\n", done.stderr
+        ), (i, done.stderr)
+        assert snapshot(tmp_path) == before
+        done = tool("makedark", ".", "--output-dir", f"o{i}", cwd=tmp_path)
+        assert done.status == 0, done.stderr
+        sizes = ("x".join(map(str, reversed(x.shape))) for x in (IMAGE, other))
+        assert {p.name for p in (tmp_path / f"o{i}").glob("*.fit")} == {
+            f"dark2s_{size}.fit" for size in sizes
+        }
 
 
 @pytest.mark.parametrize("compiled", [False, True])

