@@ -84,7 +84,7 @@ def choose_calibrator(
         more = f" (and {len(lines) - 3} more)" if len(lines) > 3 else ""
         raise PulsarError(
             f"no {option} agrees with these frames: {'; '.join(lines[:3])}{more}; give one that "
-            f"does with ⟦{option}⟧, or let it pass with ⟦mix⟧ {_words(candidates, frames, ways)}"
+            f"does with ⟦{option}⟧{_words(candidates, frames, ways)}"
         )
     most = max(_stated(candidates[i], frames) for i in left)
     left = [i for i in left if _stated(candidates[i], frames) == most]
@@ -132,7 +132,7 @@ def _words(candidates: Sequence[Sequence[Frame]], frames: Sequence[Frame], ways:
         ]
         ways_out.append(list(dict.fromkeys(differ)))
     best = min(ways_out, key=len)
-    return ",".join(best) if "size" not in best else "… (not for another size)"
+    return "" if "size" in best else f", or let it pass with ⟦mix⟧ {','.join(best)}"
 
 
 def disagreements_in(setting: Setting, some: Sequence[Frame], frames: Sequence[Frame]) -> bool:

@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
-from pulsar_dask.errors import count, printable, terminal_text
+from pulsar_dask.errors import PulsarError, count, printable, terminal_text
 from pulsar_dask.frames import settings
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.group import Grouped, Ways
 from pulsar_dask.frames.groups import bias_groups, dark_groups, flat_groups
-from pulsar_dask.frames.passed import raw_frames, why_passed
+from pulsar_dask.frames.passed import raw_frames, why, why_passed
 from pulsar_dask.frames.stack import describe_shape
 from pulsar_dask.frames.table import table
 from pulsar_dask.tools.options import Options, telling
@@ -41,7 +41,7 @@ def frames(spec: Sequence[str], *, as_json: bool, options: Options) -> None:
         click.echo(terminal_text("  ".join(cells).rstrip()))
         if frame is not None and options.verbose:
             for what, card in frame.about.origins:
-                click.echo(terminal_text(f"    {what} from {card}"))
+                click.echo(terminal_text(f"    {what} from {PulsarError(card).on_command_line}"))
     report = options.report()
     for some in grouped.values():
         for group in some.groups:
@@ -112,9 +112,10 @@ def _document(
                 "set_point": f.about.set_point,
                 "shape": list(f.shape),
                 "settings": dict(f.about.settings),
-                "from": {what: card.strip("⟦⟧") for what, card in f.about.origins},
+                "from": {w: PulsarError(card).on_command_line for w, card in f.about.origins},
                 "remarks": list(f.about.remarks),
                 "becomes": becomes.get(f.path),
+                "passed_over": None if f.path in becomes else why(f),
             }
             for f in found
         ],

@@ -49,7 +49,7 @@ def test_a_document(tmp_path):
     assert frames["b.fit"]["from"]["kind"] == "OBSTYPE"
     assert frames["b.fit"]["becomes"] == "flat_h.fit"
     assert frames["a0.fit"]["exposure"] == 9
-    assert frames["a0.fit"]["from"]["exposure"] == "exposure"
+    assert frames["a0.fit"]["from"]["exposure"] == "--exposure"
     assert {m["name"]: len(m["frames"]) for m in found["masters"]} == {
         "dark9s.fit": 2, "flat_h.fit": 1, "flat_r.fit": 1,
     }  # fmt: skip
