@@ -46,6 +46,7 @@ def astropy_values(path, hdu):
     return np.where(np.isfinite(data), data, np.nan)
 
 
+@pytest.mark.filterwarnings("ignore:.*planes in this file")
 @given(st.data())
 def test_any_frame(tmp_path, data):
     bitpix = data.draw(st.sampled_from(sorted(STORED)))
@@ -64,6 +65,7 @@ def default_type(bitpix):
     return "f8" if bitpix in (32, 64, -64) else "f4"
 
 
+@pytest.mark.filterwarnings("ignore:.*planes in this file")
 @given(st.data())
 def test_any_compressed_frame(tmp_path, data):
     bitpix = data.draw(st.sampled_from(sorted(STORED)))
