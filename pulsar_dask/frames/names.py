@@ -116,7 +116,7 @@ def exposure_in_name(path: str) -> float | None:
     found = {
         float(match[1]) * units[match[2].lower()]
         for text in _exposure_texts(path)
-        if (match := re.fullmatch(pattern, text, re.IGNORECASE))
+        if (match := re.fullmatch(pattern, text, re.IGNORECASE)) and match[2].lower() in units
     }
     return round(found.pop(), 9) if len(found) == 1 else None
 
