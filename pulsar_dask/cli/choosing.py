@@ -26,6 +26,7 @@ keywords_option = click.option(
     "--keywords",
     metavar="FILE",
     type=click.Path(dir_okay=False),
+    is_eager=True,  # --mix takes its words
     help="A table (TOML) of keywords and words that your frames have. [default: keywords.toml in "
     "your folder of settings for pulsar-dask]",
 )
@@ -48,15 +49,15 @@ input_options = options(
 def _mix(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
     if value is None:
         return ()
-    from pulsar_dask.frames.table import table
+    from pulsar_dask.frames.table import with_users
 
+    mixable = with_users(ctx.params.get("keywords")).mixable
     words = tuple(word.strip().lower() for word in value.split(",") if word.strip())
-    known = ", ".join(table().mixable)
     for word in words:
         if word == "size":
             raise click.BadParameter("frames of several sizes cannot be combined.")
-        if word not in table().mixable:
-            raise click.BadParameter(f"{word!r} is no setting; there are {known}.")
+        if word not in mixable:
+            raise click.BadParameter(f"{word!r} is no setting; there are {', '.join(mixable)}.")
     return words
 
 

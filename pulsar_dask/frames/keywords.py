@@ -17,11 +17,14 @@ from pulsar_dask.frames.written import (
     as_number,
     as_text,
     bare,
+    in_kelvin,
     pair,
     plain,
     unit_in,
     written_number,
 )
+
+_WARM = 60.0  # °C; only above it can a sensor's temperature be in K
 
 
 def about(header: Header, path: str = "") -> About:
@@ -79,8 +82,8 @@ class _Reading:
             exposure=exposure,
             filter=filter_,
             date=self._first(as_text, "date"),
-            temperature=self._first(as_degrees, "temperature"),
-            set_point=self._first(as_degrees, "set_point"),
+            temperature=self._degrees("temperature"),
+            set_point=self._degrees("set_point"),
             saturation=self._first(as_number, "saturation"),
             settings=tuple(self._settings()),
             colours=tuple(
@@ -100,6 +103,21 @@ class _Reading:
                 self.origins[what] = keyword
                 return value
         return None
+
+    def _degrees(self, what: str) -> float | None:
+        for keyword in self.table.keywords(what):
+            value = self.header.get(keyword)
+            degrees, number = as_degrees(value), as_number(value)
+            if number is not None and number > _WARM and in_kelvin(self._comment(keyword)):
+                degrees = as_degrees(f"{number} K")
+                self.remarks.append(f"{keyword} is in K, as its card says")
+            if degrees is not None:
+                self.origins[what] = keyword
+                return degrees
+        return None
+
+    def _comment(self, keyword: str) -> str:
+        return getattr(self.header, "comment", lambda _: "")(keyword) or ""
 
     def _stated(self, what: str) -> bool:
         return any(self.header.get(k) is not None for k in self.table.keywords(what))
@@ -244,9 +262,13 @@ class _Reading:
             number = as_number(value)
         if number is None:
             return None, None
-        comment = getattr(self.header, "comment", None)
-        if said is None and comment is not None:
-            said = unit_in(comment(keyword) or "", units)
+        comment = "" if said else self._comment(keyword)
+        if bottom := re.fullmatch(r"\s*(\d+)\s*(s|sec)?\s*", comment):  # 1/4 without quotes
+            if int(bottom[1]) == 0 or isinstance(value, str):
+                return None, None
+            self.remarks.append(f"{keyword} is read as {number:g}/{bottom[1]} s")
+            return round(number / int(bottom[1]), 9), None
+        said = said or unit_in(comment, units)
         if said is not None:
             scale = units[said]
             return round(number * scale, 9), said if scale != units[unit] else None

@@ -19,6 +19,7 @@ def parts(path: str) -> list[str]:
     """What stands between "_", "-", blanks and points in a file's name, small letters; numbers keep
     their point and sign."""
     name = FITS_NAME.sub("", _base(path)).lower()
+    name = re.sub(r"(?<=\d)[_\s]+(?=secs?(?![^_\s.-]))", "", name)  # Ekos: "60_secs"
     return [p for p in re.split(r"(?<!\d)[.]|[.](?!\d)|[_\s]+|(?<![\s_])-|-(?!\d)", name) if p]
 
 
@@ -50,7 +51,13 @@ def _leading(texts: Sequence[str], known: dict[str, str]) -> tuple[set[str], lis
     kinds are among all of its words."""
     if not texts:
         return None
+    if word("".join(texts[:2])) in known:  # "dome_flat"
+        texts = [word("".join(texts[:2])), *texts[2:]]
     split = [piece for text in texts for piece in _pieces(text, known)]
+    # further on "offset" is that of the camera
+    split = [
+        p for i, p in enumerate(split) if p not in known or not i or not _is_filler(p, table())
+    ]
     kinds = {known[p] for p in split if p in known}
     if len(kinds) > 1 and kinds != {"dark", "flat"}:
         return None
@@ -72,12 +79,13 @@ def _one(kinds: set[str]) -> str:
 
 
 def _says_other(path: str, kind: str) -> bool:
-    """Whether a file's name begins with the word of another kind than its folder's."""
+    """Whether a file's name has the word of another kind than its folder's."""
     known = _words(table())
-    first = next(iter(parts(path)), "")
-    leading = re.match(r"[^\W\d_]*", first)
-    other = known.get(word(leading[0] if leading else ""))
-    return other is not None and other != kind
+    for i, text in enumerate(parts(path)):
+        letters = re.sub(r"\d.*", "", text)
+        if known.get(letters, kind) != kind and not (i and _is_filler(letters, table())):
+            return True
+    return False
 
 
 @functools.lru_cache(maxsize=8)
@@ -116,7 +124,7 @@ def exposure_in_name(path: str) -> float | None:
     found = {
         float(match[1]) * units[match[2].lower()]
         for text in _exposure_texts(path)
-        if (match := re.fullmatch(pattern, text, re.IGNORECASE))
+        if (match := re.fullmatch(pattern, text, re.IGNORECASE)) and match[2].lower() in units
     }
     return round(found.pop(), 9) if len(found) == 1 else None
 

@@ -9,11 +9,12 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
 from pulsar_dask.errors import PulsarError, printable, reason
+from pulsar_dask.frames import tableform as _form
 
 
 @dataclass(frozen=True)
@@ -181,38 +182,50 @@ def _merged(own: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     for section, parts in given.items():
         if section not in own:
             raise ValueError(f"there is no section [{section}], but {', '.join(own)}")
-        if not isinstance(parts, dict):
-            raise ValueError(f"{section} is no section")
-        for name, entries in parts.items():
+        for name, entries in _form.table(section, parts, dict.fromkeys(own[section])).items():
+            before = own[section].get(name, {})
+            where = f"{section}.{name}"
+            new: dict[str, Any] | list[str] | str
             if section == "settings":
-                merged[section][name] = _settings(name, entries, own[section].get(name, {}))
-            elif name == "keywords" and name in own[section]:
-                merged[section][name] = _keywords(section, entries, own[section][name])
-            elif name == "words" and name in own[section]:
-                merged[section][name] = _words(section, entries, own[section][name])
-            elif name == "units" and name in own[section]:
-                merged[section][name] = own[section][name] | entries
+                new = _settings(name, entries, before)
+            elif name == "keywords":
+                new = _keywords(section, entries, own)
+            elif name == "words":
+                new = _words(section, entries, before)
+            elif name == "units":
+                new = before | _form.numbers(where, entries)
+            elif isinstance(before, list):
+                new = [*_form.patterns(where, entries), *before]
             else:
-                raise ValueError(f"[{section}] has no {name}, but {', '.join(own[section])}")
+                new = _form.pattern(where, entries)
+            merged[section][name] = new
     return merged
 
 
 def _keywords(section: str, entries: Any, own: Mapping[str, Any]) -> dict[str, Any]:
     """A user's keywords come first."""
+    before = own[section]["keywords"]
     new = {}
-    for keyword, known in _table(f"{section}.keywords", entries).items():
-        new[keyword.upper()] = {"by": "the user"} | _table(f"{section}.{keyword}", known)
-    return new | {k: v for k, v in own.items() if k not in new}
+    for keyword, known in _form.table(f"{section}.keywords", entries).items():
+        where, keyword = f"{section}.{keyword}", keyword.upper().removeprefix("HIERARCH ")
+        known = _form.table(where, known, _form.KEYWORD | _form.OF_KEYWORD.get(section, {}))
+        _form.one_of(f"{where}.unit", known.get("unit", "s"), own["exposure"]["units"])
+        if words := known.get("words"):
+            for kind in words.values():
+                _form.one_of(f"{where}.words", kind, own["kind"]["words"])
+            known |= {"words": {word(text): kind for text, kind in words.items()}}
+        new[keyword] = before.get(keyword, {"by": "the user"}) | known
+    return new | {k: v for k, v in before.items() if k not in new}
 
 
 def _words(section: str, entries: Any, own: Mapping[str, Any]) -> dict[str, Any]:
     """A word means what the user says; what it meant before goes."""
-    given = _table(f"{section}.words", entries)
+    given = _form.table(f"{section}.words", entries)
     for meaning, texts in given.items():
-        if section == "kind" and meaning not in own:
-            raise ValueError(f"there is no kind {meaning!r}, but {', '.join(own)}")
-        if not isinstance(texts, list) or not all(isinstance(t, str) for t in texts):
-            raise ValueError(f'{section}.words.{meaning} is no list of texts, as ["word"]')
+        if section == "kind":
+            _form.one_of("kind.words", meaning, own)
+        _form.plain_word(f"{section}.words", meaning)  # that of a filter is in a file's name
+        _form.check(f"{section}.words.{meaning}", texts, list)
     moved = {word(t) for texts in given.values() for t in texts}
     merged = {m: [t for t in texts if word(t) not in moved] for m, texts in own.items()}
     for meaning, texts in given.items():
@@ -221,21 +234,14 @@ def _words(section: str, entries: Any, own: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _settings(name: str, entries: Any, own: Mapping[str, Any]) -> dict[str, Any]:
-    known = {f.name for f in fields(Setting)} - {"word", "keyword"}
+    if name in ("size", "temperature", "exposure"):
+        raise ValueError(f"settings.{name} is not read from keywords of [settings]")
+    _form.plain_word("settings", name)
     new = {}
-    for keyword, what in _table(f"settings.{name}", entries).items():
-        what = _table(f"settings.{name}.{keyword}", what)
-        if unknown := set(what) - known:
-            raise ValueError(
-                f"settings.{name}.{keyword} has no {min(unknown)}, but {', '.join(sorted(known))}"
-            )
-        if "{}" not in str(what.get("name", "{}")):
-            raise ValueError(f"settings.{name}.{keyword}: its name has no {{}} for the value")
-        new[keyword.upper()] = {"name": "{}", "by": "the user"} | what
+    for keyword, what in _form.table(f"settings.{name}", entries).items():
+        where, keyword = f"settings.{name}.{keyword}", keyword.upper().removeprefix("HIERARCH ")
+        what = _form.table(where, what, _form.SETTING)
+        if re.sub(r"[^{}]", "", what.get("name", "{}")) != "{}":
+            raise ValueError(f"{where}: its name has no {{}} for the value, or other braces")
+        new[keyword] = own.get(keyword, {"name": "{}", "by": "the user"}) | what
     return dict(own) | new
-
-
-def _table(name: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f'{name} is no table, as {{ by = "a program" }}')
-    return value

@@ -9,6 +9,9 @@ from typing import Any, Protocol
 
 from pulsar_dask.frames.about import Value
 
+KELVIN = 273.15
+_HOTTEST = 100.0  # °C; above it a sensor's temperature is in other units, or not known
+
 
 class Header(Protocol):
     """Keyword to value, as `astropy.io.fits.Header`, `hdus.Keywords` or a dict."""
@@ -18,7 +21,7 @@ class Header(Protocol):
 
 def bare(plain: str) -> str:
     """A word without a number, its unit and brackets at the end: "dark60s" as "dark"."""
-    return re.sub(r"[(\[]?\d+([.,]\d+)?(s|sec|ms|us|min)?[)\]]?$", "", plain) or plain
+    return re.sub(r"[,:]?[(\[]?\d+([.,/]\d+)?(s|sec|ms|us|min|c)?[)\]]?$", "", plain) or plain
 
 
 def pair(header: Header, keyword: str) -> str | None:
@@ -63,34 +66,55 @@ def as_number(value: Any) -> float | None:
 
 
 def as_degrees(value: Any) -> float | None:
-    """A temperature in °C; what is below absolute zero is none: drivers write -999 for unknown.
+    """A temperature in °C; what no sensor has is none: drivers write -999 or 9999 for unknown.
 
-    >>> [as_degrees(v) for v in (-10, "-10,5 C", "N/A", -999.0)]
-    [-10.0, -10.5, None, None]
+    >>> [as_degrees(v) for v in (-10, "-10,5 C", "263.15 K", "N/A", -999.0, 9999)]
+    [-10.0, -10.5, -10.0, None, None, None]
     """
+    zero = 0.0
     if isinstance(value, str):
-        value = written_number(re.sub(r"\s*(°|deg)?\s*C?\s*$", "", value, flags=re.IGNORECASE))
+        text, found = re.subn(r"\s*K(elvin)?\s*$", "", value)
+        zero = KELVIN if found else 0.0
+        value = written_number(re.sub(r"\s*(°|deg)?\s*C?\s*$", "", text, flags=re.IGNORECASE))
     number = as_number(value)
-    return number if number is not None and number >= -273.15 else None
+    if number is None or not -KELVIN <= (number := round(number - zero, 6)) <= _HOTTEST:
+        return None
+    return number
+
+
+def in_kelvin(comment: str) -> bool:
+    """Whether a comment names kelvins.
+
+    >>> [in_kelvin(t) for t in ("[K] detector", "in Kelvin", "temperature (K)", "degrees C")]
+    [True, True, True, False]
+    """
+    return re.search(r"[\[(]\s*K\s*[\])]|\bkelvins?\b|^\s*K\s*$", comment, re.I) is not None
+
+
+_WORDS = ("mks", "min", "h")  # that comments have for other things, too
 
 
 def unit_in(comment: str, units: Mapping[str, float]) -> str | None:
-    """The unit of the table that a comment names. In square brackets its case does not matter;
-    elsewhere "US" or "MS" are no units, and "mks" is a system of them.
+    """The unit of the table that a comment names. In square brackets its case does not matter, nor
+    where it stands alone; elsewhere "US" or "MS" are no units, and "mks" is a system of them.
 
     >>> table = {"s": 1.0, "us": 1e-6, "µs": 1e-6, "mks": 1e-6, "seconds": 1.0, "min": 60.0}
-    >>> comments = "[US] time", "US, in Seconds", "min. time", "mks", "(\u03bcs)"
+    >>> comments = "[US] time", "US, in Seconds", "min. time", "mks units", "(\u03bcs)", "(US)"
     >>> [unit_in(comment, table) for comment in comments]
-    ['us', 'seconds', None, None, 'µs']
+    ['us', 'seconds', None, None, 'µs', 'us']
     """
     known = {text.casefold(): text for text in units}  # of "µ" there are two characters
+    comment = re.sub(r"\b(milli|micro|nano)[\s-]+(?=sec)", r"\1", comment, flags=re.IGNORECASE)
     for text in re.findall(r"\[\s*([^\W\d]+)\.?\s*\]", comment):
         if text.casefold() in known:
             return known[text.casefold()]
     for text in re.findall(r"[^\W\d_]+", comment):
         small = text.casefold()
-        if small in known and small not in ("mks", "min") and (len(text) > 3 or text.islower()):
+        if small in known and small not in _WORDS and (len(text) > 3 or text.islower()):
             return known[small]
+    for text in re.findall(r"(?:\(|^)\s*([^\W\d]+)\.?\s*(?:\)|$)", comment):
+        if text.casefold() in known:
+            return known[text.casefold()]
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +16,7 @@ from pulsar_dask.formats.copies import without_copies
 from pulsar_dask.formats.scan import scan_inputs
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.group import Ways
-from pulsar_dask.frames.table import Table, table, using, with_users
+from pulsar_dask.frames.table import Table, using, with_users
 from pulsar_dask.inputs.find import Inputs, find_inputs
 
 Spec = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -82,9 +83,8 @@ class Search:
         if self.names not in ("short", "full"):
             raise wrong_argument("names", self.names, "'short' or 'full'")
         check_hdu(self.hdu)
-        known = table().mixable
         for word in self.mixed:
-            if word not in known:
+            if word not in (known := self.table.mixable):
                 raise wrong_argument("mix", word, f"some of {', '.join(known)}")
 
     @property
@@ -97,9 +97,9 @@ class Search:
         """How frames are told apart."""
         return Ways(self.mixed, self.tolerance, self.names == "full", self.split_case)
 
-    @property
+    @functools.cached_property
     def table(self) -> Table:
-        """What keywords mean."""
+        """What keywords mean. To be in use as long as frames are read, sorted and named."""
         return with_users(self.keywords)
 
     def find(self, spec: Spec) -> Inputs:
@@ -184,6 +184,8 @@ def none_found(kind: str, label: str, args: Sequence[str], frames: Sequence[Fram
         text += f"; ⟦assume_type⟧ takes those that nothing tells the kind of for {kind} frames"
     if any(f.kind is not None and not f.is_master for f in frames):
         text += "; ⟦force_type⟧ takes all, whatever their label"
+        if any(f.kind == "other" and not f.is_master for f in frames):
+            text += ", and a table for ⟦keywords⟧ says what words of your own mean"
     elif any(f.is_master and not f.about.surely for f in frames):
         text += "; ⟦force_type⟧ takes those that only a count or a name makes a master"
     return text

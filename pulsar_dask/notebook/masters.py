@@ -14,6 +14,7 @@ from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.errors import warn
 from pulsar_dask.formats.storeformat import MASTER
 from pulsar_dask.frames.provenance import plain_texts
+from pulsar_dask.frames.table import using
 from pulsar_dask.inputs.numbers import MOST_ADU
 from pulsar_dask.masters.calibrated import TARGET_MEDIAN
 from pulsar_dask.masters.dark import dark_recipe
@@ -145,7 +146,8 @@ def dark_masters(
     check_resources(memory, threads)
     method, wanted = combining(combine, planes)
     search = searching(search)
-    darks = gather_darks(spec, bias, search, method.name)
+    with using(search.table):
+        darks = gather_darks(spec, bias, search, method.name)
     if darks.failures.reasons:
         warn(darks.failures.text)
     recipes = [dark_recipe(some, method, wanted) for some in by_size(darks.darks)]
@@ -197,15 +199,16 @@ def flat_masters(
     check_number("target", target, "a positive number of ADU, such as 5000", above=1 / MOST_ADU)
     method, wanted = combining(combine, planes)
     search = searching(search)
-    flats = gather_flats(
-        spec,
-        dark=dark,
-        bias=bias,
-        hot_pixels=hot_pixels,
-        search=search,
-        memory=memory,
-        method=method.name,
-    )
+    with using(search.table):
+        flats = gather_flats(
+            spec,
+            dark=dark,
+            bias=bias,
+            hot_pixels=hot_pixels,
+            search=search,
+            memory=memory,
+            method=method.name,
+        )
     if flats.failures.reasons:
         warn(flats.failures.text)
     recipes = [

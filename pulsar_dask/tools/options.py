@@ -25,6 +25,7 @@ from pulsar_dask.files.disk import failure
 from pulsar_dask.files.interrupts import uninterrupted
 from pulsar_dask.files.leftovers import remove_stale
 from pulsar_dask.files.transaction import DONE, commit_all
+from pulsar_dask.frames.table import using
 from pulsar_dask.inputs.words import as_texts, has_mask, is_list, list_path
 from pulsar_dask.kernels.pixels import Tile
 from pulsar_dask.masters.search import Search
@@ -198,13 +199,14 @@ def watching(
 
 
 def telling(tool: Callable[..., None]) -> Callable[..., None]:
-    """A tool whose masters keep in their headers what was warned of, and whose errors name
-    options."""
+    """A tool whose masters keep in their headers what was warned of, whose errors name options,
+    and that understands all by the table of keywords that was asked for."""
 
     @functools.wraps(tool)
     def run(*args: Any, options: Options, **more: Any) -> None:
-        with told(strict=options.strict) as warnings:
+        with told(strict=options.strict) as warnings, contextlib.ExitStack() as stack:
             try:
+                stack.enter_context(using(options.search.table))
                 tool(*args, options=replace(options, warnings=warnings), **more)
             except PulsarError as error:
                 error.args = (error.on_command_line,)

@@ -99,7 +99,8 @@ def test_programs(program, cards, understood):
         (
             "dark",
             "Dark Frame,Dark,DARK, dark ,Dark_Field,darks,noir,DARK 60s,Dark (120 s),dark flat,"
-            "FlatDark,DARKFLAT,dark-flat-frame,Flat Darks",
+            "FlatDark,DARKFLAT,dark-flat-frame,Flat Darks,Dark Frames,"
+            "Dark: 60s,Dark -10C,dark 1/4 s",
         ),
         (
             "flat",
@@ -135,6 +136,8 @@ def test_the_first_keyword_whose_value_is_known_decides():
         ([("IMAGETYP", "superbias")], "bias", True),
         ([("IMAGETYP", "Dark"), ("CREATOR", "pulsar-dask 0.1.0")], "dark", True),
         ([("IMAGETYP", "Dark"), ("NCOMBINE", "20")], "dark", False),
+        ([("HISTORY", "ImageIntegration.numberOfImages: 30")], None, True),
+        ([("IMAGETYP", "Flat"), ("HISTORY", "FastIntegration.numberOfImages: 9")], "flat", True),
         # PULSAR's, behind the lines of the program that took the frame
         (
             [
@@ -162,6 +165,9 @@ def test_masters(cards, kind, surely):
         ("CREATOR", "pulsar"),
         ("CALFRAME", ""),
         ("HISTORY", "to be used in the master dark"),
+        ("HISTORY", "no dark subtracted"),
+        ("HISTORY", "dark not subtracted"),
+        ("HISTORY", "bias voltage 3 V applied"),
         ("FLATCOR", False),
         ("FLATCORR", "OMIT"),
         ("CALSTAT", ""),
@@ -219,6 +225,13 @@ def test_exposures(cards, seconds):
         ([("EXPTIME", 500, "Exposure (us)")], 5e-4),
         ([("EXPTIME", 2, "exposure in minutes")], 120),
         ([("EXPTIME", 2, "[min]")], 120),
+        ([("EXPTIME", 90000, "MS")], 90),
+        ([("EXPTIME", 90000, "Exposure time (MS)")], 90),
+        ([("EXPTIME", 90000, "exposure [milli seconds]")], 90),
+        ([("EXPTIME", 90000, "exposure in milli-seconds")], 90),
+        ([("EXPTIME", 2, "Exposure in hours")], 7200),
+        ([("EXPTIME", "0.5 h")], 1800),
+        ([("EXPTIME", 5e8, "[ns]")], 0.5),
         ([("EXPTIME", 0), ("EXPOSURE", 60)], 60),
         ([("EXPTIME", -1), ("EXPOSURE", 60)], 60),
         ([("EXPTIME", "N/A"), ("EXPOSURE", 60)], 60),
@@ -244,6 +257,16 @@ def test_an_exposure_that_cannot_be_right(value):
     assert found.problem is not None
     assert "EXPTIME" in found.problem
     assert str(value) in found.problem
+
+
+@pytest.mark.parametrize(
+    ("card", "seconds"), [("1/4", 0.25), ("1/250 s", 0.004), ("3 / 2", 1.5), ("1/0", None)]
+)
+def test_a_fraction_without_quotes(card, seconds):
+    header = fits.Header.fromstring("IMAGETYP= 'Dark'".ljust(80) + f"EXPTIME = {card}".ljust(80))
+    found = about(Keywords(header))
+    assert found.exposure == seconds
+    assert found.remarks or found.problem
 
 
 def test_biases_may_take_no_time():
@@ -286,8 +309,22 @@ def test_binning(cards, binning):
 
 @pytest.mark.parametrize(
     ("value", "degrees"),
-    [(-10, -10), ("-10,5", -10.5), ("-10.0 C", -10), (-999.0, None), ("N/A", None), (True, None)],
+    [
+        *((-10, -10), ("-10,5", -10.5), ("-10.0 C", -10), (-999.0, None), ("N/A", None)),
+        *((True, None), (9999, None), ("263.15 K", -10)),
+    ],
 )
 def test_temperatures(value, degrees):
     found = read(("CCD-TEMP", value), ("SET-TEMP", -12))
     assert (found.temperature, found.set_point) == (degrees, -12)
+
+
+@pytest.mark.parametrize("comment", ["[K] of the detector", "in Kelvin", "Temperature (K)", "K"])
+def test_kelvins(comment):
+    found = read(("CCD-TEMP", 263.15, comment), ("SET-TEMP", 263.15, comment))
+    assert (found.temperature, found.set_point) == (-10, -10)
+    assert found.remarks == tuple(
+        f"{k} is in K, as its card says" for k in ("CCD-TEMP", "SET-TEMP")
+    )
+    found = read(("CCD-TEMP", 25.0, comment), ("CCDATEMP", 110.0, comment))
+    assert found.temperature == 25

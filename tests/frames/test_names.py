@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pulsar_dask.frames.keywords import about
-from pulsar_dask.frames.names import kind_in_name, master_in_name
+from pulsar_dask.frames.names import exposure_in_name, kind_in_name, master_in_name
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,19 @@ from pulsar_dask.frames.names import kind_in_name, master_in_name
         ("BIAS/2024-07-07_00-23-48__-10.00_0.00s_0001.fits", "bias"),
         ("Flats/IMG_0001.fits", "flat"),
         ("flats/lum_001.fit", "flat"),
+        ("Dark_60_secs_2024-07-07T00-23-48_001.fits", "dark"),
+        ("dark_120s_gain100_offset30_-10C_bin1x1_001.fit", "dark"),
+        ("Dark_gain_100_offset_30_0001.fit", "dark"),
+        ("flat_SII_3nm_001.fit", "flat"),
+        ("dark_5min_001.fit", "dark"),
+        ("dome_flat_R_001.fit", "flat"),
+        ("Flat Frames/IMG_0001.fits", "flat"),
+        ("DARK/M42_Dark_60_secs_001.fits", "dark"),
+        ("BIAS/a_offset30.fits", "bias"),
         # nothing is told
+        ("offset_dark_001.fit", None),
+        ("Darks/M31_Light_001.fit", None),
+        ("FLAT/x_dark_001.fit", None),
         ("dark_nebula.fit", None),
         ("darkness_001.fit", None),
         ("bias_dark_1.fit", None),
@@ -109,3 +121,8 @@ def test_masters(name):
 )
 def test_raw_frames_are_no_masters(name):
     assert master_in_name(f"/night/masters/{name}", 60.0, "R") is None
+
+
+def test_exposures():
+    names = ("Dark_60_secs_001.fit", "dark_5min_1.fit", "dark_250ms_1.fit", "dark_1s_2s.fit")
+    assert [exposure_in_name(f"/night/{name}") for name in names] == [60.0, 300.0, 0.25, None]
