@@ -100,27 +100,34 @@ def wrong_argument(name: str, value: object, give: str) -> PulsarError:
     return PulsarError(f"⟦{name}⟧ {printable(reprlib.repr(value))}: give {give}")
 
 
-_TOLD: list[list[str]] = []
+class OneGroup(PulsarError):
+    """What is wrong with the frames of one master, which does not cost the others."""
+
+
+_TOLD: list[tuple[list[str], bool]] = []
 
 
 def warn(text: str) -> None:
-    """Issue a `PulsarWarning`."""
+    """Issue a `PulsarWarning`; where somebody wants none to be passed over, raise it."""
     warning = PulsarWarning(text)
-    for texts in _TOLD:
+    for texts, strict in _TOLD:
+        if strict:
+            raise PulsarError(f"{text} (⟦strict⟧ makes an error of this warning)")
         texts.append(str(warning))
     warnings.warn(warning, stacklevel=3)
 
 
 @contextlib.contextmanager
-def told() -> Iterator[list[str]]:
+def told(*, strict: bool = False) -> Iterator[list[str]]:
     """A list of what is warned of meanwhile, for those who keep it: a warning that scrolled away
-    is none a year later."""
+    is none a year later. With `strict` each is an error."""
     texts: list[str] = []
-    _TOLD.append(texts)
+    entry = texts, strict
+    _TOLD.append(entry)
     try:
         yield texts
     finally:
-        _TOLD.remove(texts)
+        _TOLD[:] = [one for one in _TOLD if one is not entry]
 
 
 def printable(text: object) -> str:
@@ -129,6 +136,12 @@ def printable(text: object) -> str:
         c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode()
         for c in str(text)
     )
+
+
+def shown(value: Any) -> str:
+    """A value of a header for a message: fit for a terminal, cut where it is long."""
+    text = printable(repr(value))
+    return text if len(text) <= 70 else f"{text[:70]}…"
 
 
 def terminal_text(text: object) -> str:

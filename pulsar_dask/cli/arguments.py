@@ -11,6 +11,8 @@ import click
 
 from pulsar_dask import combine
 from pulsar_dask._version import __version__
+from pulsar_dask.cli.choosing import names_option
+from pulsar_dask.cli.number import Number, options
 from pulsar_dask.cli.program import Running, reword
 from pulsar_dask.frames.planes import PLANES, wanted_planes
 
@@ -78,57 +80,6 @@ class Tools(Running, click.Group):
         return super().resolve_command(ctx, args)
 
 
-def options(*decorators: Callable[..., Any]) -> Callable[[Callable[..., Any]], Any]:
-    def decorate(function: Callable[..., Any]) -> Any:
-        for decorator in reversed(decorators):
-            function = decorator(function)
-        return function
-
-    return decorate
-
-
-class Number(click.ParamType):  # type: ignore[type-arg]
-    """A number from one bound to another, as it is written everywhere: with a point."""
-
-    name = "number"
-
-    def __init__(
-        self, low: float, high: float, give: str, *, whole: bool = False, above: bool = False
-    ) -> None:
-        self.low, self.high, self.whole, self.above = low, high, whole, above
-        self.give = give
-        """What is to be given, as "gigabytes as a number, such as 2"."""
-
-    def convert(self, value: Any, param: Any, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
-        from pulsar_dask.inputs.numbers import number
-
-        try:
-            given = number(value)
-        except ValueError as error:
-            self.fail(f"{value!r}: {error}; give {self.give}", param, ctx)
-        if not self.low <= given <= self.high or (self.above and given == self.low):
-            bounds = f"{'above' if self.above else 'from'} {self.low:.12g} to {self.high:.12g}"
-            self.fail(f"{value!r} is not a number {bounds}; give {self.give}", param, ctx)
-        if self.whole and given != int(given):
-            self.fail(f"{value!r} is not a whole number; give {self.give}", param, ctx)
-        return int(given) if self.whole else given
-
-
-input_options = options(
-    click.option(
-        "--no-sequence",
-        "sequence",
-        is_flag=True,
-        flag_value=False,
-        default=True,
-        help="Take one numbered file alone, not as the first of its sequence.",
-    ),
-    click.option("--recursive", is_flag=True, help="Enter the folders in a folder."),
-)
-
-
 def _planes(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
     try:
         return wanted_planes(value)
@@ -169,6 +120,7 @@ def _scheduler_address(ctx: click.Context, param: click.Parameter, value: str | 
 
 execution_options = options(
     click.option(
+        "-m",
         "--memory",
         type=Number(0, 1e9, "gigabytes as a number, such as 2 or 0.5", above=True),
         metavar="GB",
@@ -191,12 +143,17 @@ execution_options = options(
     ),
 )
 
-common_options = options(
-    click.option("--overwrite", is_flag=True, help="Replace files of others, too."),
+
+saying = options(
+    click.option("--strict", is_flag=True, help="Make an error of each warning."),
     click.option("-q", "--quiet", is_flag=True, help="Say nothing but warnings and errors."),
     click.option("-v", "--verbose", is_flag=True, help="Say what is read and how memory is used."),
     click.option("--debug", is_flag=True, help="Show where an error comes from."),
     click.version_option(__version__, prog_name="pulsar-dask", message="%(prog)s %(version)s"),
+)
+
+common_options = options(
+    click.option("--overwrite", is_flag=True, help="Replace files of others, too."), saying
 )
 
 no_verify = click.option(
@@ -212,6 +169,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 own_outputs = options(
+    names_option,
     click.option(
         "--output-dir",
         metavar="DIR",
@@ -221,15 +179,19 @@ own_outputs = options(
     ),
 )
 
-exposures = options(
+belonging = options(
     click.option(
-        "--assume-type", is_flag=True, help="Take frames without IMAGETYP for what this tool takes."
+        "--saturation",
+        type=Number(0, 1e12, "ADU as a number, such as 16383", above=True),
+        metavar="ADU",
+        help="Value from which a pixel is saturated. [default: SATURATE of the frames, else what "
+        "they show]",
     ),
     click.option(
-        "--exposure-tolerance",
-        type=Number(0, 1e6, "seconds as a number, such as 0.01"),
-        metavar="S",
-        help="Seconds within which exposures are the same. [default: 0.001]",
+        "--reject-frames",
+        is_flag=True,
+        help="Leave out frames that do not belong (their level, noise, hits or corners), and read "
+        "the others once more. [default: warn of them]",
     ),
 )
 

@@ -13,8 +13,8 @@ from pulsar_dask.engine import memory
 from pulsar_dask.engine.cut import Plan
 from pulsar_dask.errors import count, printable, terminal_text
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.frames.groups import why
 from pulsar_dask.frames.holds import GB, MB
+from pulsar_dask.frames.passed import why
 from pulsar_dask.frames.stack import describe_shape
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from pulsar_dask.engine.layer import Layer, frames_read, in_order
 from pulsar_dask.frames.frame import Frame
@@ -30,6 +31,8 @@ class Product:
     """What it is made of beside its frames."""
     levels: tuple[Layer, ...] = ()
     """Layers that find the levels of its frames."""
+    survey: Any = None
+    """How its frames are looked at while they pass, if they are; see `masters.survey`."""
 
     @property
     def file(self) -> str:

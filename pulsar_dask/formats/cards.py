@@ -165,6 +165,11 @@ def tidy(cards: Sequence[fits.Card], axes: int) -> fits.Header:
     return header
 
 
+def is_wcs(keyword: str) -> bool:
+    """Whether a card is part of a system of coordinates, which is whole or worth nothing."""
+    return _WCS.fullmatch(keyword) is not None
+
+
 def _is_whole(cards: Sequence[fits.Card], axes: int) -> bool:
     values = {c.keyword: c.value for c in cards if _WCS.fullmatch(c.keyword)}
     if len({k[:2] for k in values if _MATRIX.fullmatch(k)}) > 1:

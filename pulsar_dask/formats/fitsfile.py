@@ -1,6 +1,6 @@
 """FITS files: headers are read block by block, pixels never.
 
-The image is the first HDU with 2 axes, or 3 (planes, Y, X): primary, IMAGE extension or
+The image is the HDU with 2 axes, or 3 (planes, Y, X), see `fitsimage`: primary, IMAGE extension or
 tile-compressed. Keywords that it lacks are looked for in the primary header. The file may be
 gzipped.
 """
@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from pulsar_dask._version import CREATOR
 from pulsar_dask.errors import PulsarError, printable, refusal
+from pulsar_dask.formats.fitsimage import Image, image_of
 from pulsar_dask.formats.gzipped import Gzipped
-from pulsar_dask.formats.hdus import Hdu, Keywords, hdus_of, integer, opened, real, status_of
+from pulsar_dask.formats.hdus import Hdu, Keywords, integer, opened, real, status_of
 from pulsar_dask.formats.plain import FitsImage, Plain
 from pulsar_dask.frames.frame import Frame, Stated
-from pulsar_dask.frames.keywords import frame_keywords
-from pulsar_dask.frames.planes import PLANES
+from pulsar_dask.frames.keywords import about
 from pulsar_dask.kernels.checksum import ORDER_CARD, word_sum
 from pulsar_dask.kernels.ordersum import order_in
 from pulsar_dask.kernels.pixels import PixelType
@@ -36,43 +35,34 @@ def recognise(path: str) -> bool:
     return True
 
 
-def scan(path: str) -> list[Frame]:
-    """The first image of a file, as its headers describe it.
+def scan(path: str, hdu: int | str | None = None) -> list[Frame]:
+    """The image of a file, or the one of an HDU, by index or EXTNAME, as its headers describe it.
 
     Raises
     ------
     PulsarError
-        The file cannot be read, is not FITS, is damaged or holds no image.
+        The file cannot be read, is not FITS, is damaged, or holds no image, or more than one.
     """
     status = status_of(path)
     with opened(path) as (file, zipped):
-        primary: fits.Header | None = None
-        for hdu in hdus_of(file, path):
-            primary = primary if primary is not None else hdu.header
-            if not _is_image(hdu.header, path):
-                continue
-            least = -(-(hdu.offset + hdu.size) // (_GZIP_RATIO if zipped else 1))
-            if status.st_size < least:
-                raise refusal(path, f"truncated, {status.st_size} bytes of at least {least}")
-            return [_frame(path, status, hdu, primary, zipped)]
-    raise refusal(path, "no image with 2 or 3 axes in this FITS file")
+        image, chosen = image_of(file, path, status.st_size, zipped, hdu)
+        least = -(-(image.hdu.offset + image.hdu.size) // (_GZIP_RATIO if zipped else 1))
+        if status.st_size < least:
+            raise refusal(path, f"truncated, {status.st_size} bytes of at least {least}")
+        return [_frame(path, status, image, zipped, chosen)]
 
 
 def _frame(
-    path: str, status: os.stat_result, hdu: Hdu, primary: fits.Header, zipped: bool
+    path: str, status: os.stat_result, image: Image, zipped: bool, chosen: int | str | None
 ) -> Frame:
+    hdu, tiled = image.hdu, image.tiled
     header = hdu.header
-    tiled = _is_tiled(header)
     if tiled and zipped:
         raise PulsarError(
             f"{printable(path)}: a tile-compressed image inside a .gz; expand it with gunzip first"
         )
-    z = "Z" if tiled else ""
-    naxis = integer(header, z + "NAXIS", path)
-    lengths = [integer(header, f"{z}NAXIS{i}", path) for i in range(1, naxis + 1)]
-    bitpix = integer(header, z + "BITPIX", path)
-    if min(lengths) < 0:
-        raise refusal(path, "an axis has a negative length")
+    lengths = list(reversed(image.shape))
+    bitpix = integer(header, ("Z" if tiled else "") + "BITPIX", path)
     stored: FitsImage
     if tiled:
         from pulsar_dask.formats.tables import check_tiles, coding, rice_table
@@ -83,32 +73,26 @@ def _frame(
         check_tiles(hdu, lengths, bitpix, status.st_size, path)
         coded, rice = coding(hdu, path), rice_table(hdu, path)
         block = (max(1, height), max(1, width))
-        stored = Tiled(hdu.index, hdu.offset, hdu.size, coded, rice, block)
+        stored = Tiled(hdu.index, hdu.offset, hdu.size, coded, rice, block, chosen=chosen)
     else:
-        stored = (Gzipped if zipped else Plain)(hdu.index, hdu.offset, hdu.size)
-    keywords = Keywords(header, primary)
+        kind = Gzipped if zipped else Plain
+        stored = kind(hdu.index, hdu.offset, hdu.size, chosen=chosen)
     try:
         return Frame(
             path=path,
-            shape=tuple(reversed(lengths)),
+            shape=image.shape,
             pixels=_pixel_type(header, bitpix, tiled, path),
             stored=stored,
             stated=_stated(hdu, tiled),
-            plane=_plane(keywords),
+            plane=image.plane,
             size=status.st_size,
             mtime_ns=status.st_mtime_ns,
             inode=status.st_ino,
             ctime_ns=status.st_ctime_ns,
-            **frame_keywords(keywords),  # type: ignore[arg-type]
+            about=about(image.keywords, path),
         )
     except fits.VerifyError as error:
         raise refusal(path, str(error)) from error
-
-
-def _plane(keywords: Keywords) -> str | None:
-    name = str(keywords.get("EXTNAME", "")).strip().lower()
-    mine = str(keywords.get("CREATOR", "")).startswith(f"{CREATOR} ")
-    return name if mine and name in PLANES else None
 
 
 def _stated(hdu: Hdu, tiled: bool) -> Stated | None:
@@ -150,28 +134,3 @@ _one_type = functools.lru_cache(maxsize=64)(PixelType)
 def _representable(value: int, bitpix: int) -> bool:
     low, high = (0, 255) if bitpix == 8 else (-(2 ** (bitpix - 1)), 2 ** (bitpix - 1) - 1)
     return low <= value <= high
-
-
-def _is_tiled(header: fits.Header) -> bool:
-    return Keywords(header).get("ZIMAGE") is True and _extension(header) == "BINTABLE"
-
-
-def _extension(header: fits.Header) -> str:
-    """XTENSION; "IMAGE" for a primary header."""
-    return str(Keywords(header).get("XTENSION", "IMAGE")).strip()
-
-
-def _is_image(header: fits.Header, path: str) -> bool:
-    if _is_tiled(header):
-        z = "Z"
-    elif _extension(header) == "IMAGE" and Keywords(header).get("GROUPS") is not True:
-        z = ""
-    else:
-        return False
-    naxis = integer(header, z + "NAXIS", path)
-    if naxis not in (2, 3):
-        return False
-    for i in range(1, naxis + 1):
-        if integer(header, f"{z}NAXIS{i}", path) == 0:
-            raise refusal(path, f"the image has no pixels ({z}NAXIS{i} is 0)")
-    return True

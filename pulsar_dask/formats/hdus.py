@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import gzip
+import itertools
 import os
 import re
 import stat
@@ -14,8 +15,9 @@ from typing import IO, Any
 
 from astropy.io import fits
 
-from pulsar_dask.errors import DAMAGED, PulsarError, printable, reason, refusal
-from pulsar_dask.frames.keywords import shown
+from pulsar_dask.errors import DAMAGED, PulsarError, printable, reason, refusal, shown
+from pulsar_dask.inputs.numbers import number
+from pulsar_dask.inputs.others import kind_of, told
 from pulsar_dask.inputs.words import FITS_NAME
 
 BLOCK = 2880
@@ -65,6 +67,16 @@ class Keywords:
                 return value
         return default
 
+    def comment(self, keyword: str) -> str:
+        """What a card says behind its value."""
+        for header in self.headers:
+            if keyword in header:
+                try:
+                    return str(header.comments[keyword])
+                except (fits.VerifyError, ValueError):
+                    return ""
+        return ""
+
 
 def _card_text(card: fits.Card) -> str:
     """The value of a card that is not in form, as it is written; without the quotes of a text,
@@ -72,6 +84,8 @@ def _card_text(card: fits.Card) -> str:
     written = card._image[10:]  # `image` would refuse to give it
     if text := re.match(r" *'((?:[^']|'')*)'", written):
         written = text[1].replace("''", "'")
+    else:
+        written = written.split(" /")[0]
     try:
         return str(written.encode("latin-1").decode()).strip()
     except UnicodeError:
@@ -134,12 +148,22 @@ def hdus_of(file: IO[bytes], path: str) -> Iterator[Hdu]:
         if text is None:
             return
         try:
-            header = fits.Header.fromstring(text[: _find_end(text, 0) + _CARD])
+            header = fits.Header.fromstring(_mended(text[: _find_end(text, 0)]) + _END)
         except Exception as error:  # astropy has no one class for what can be wrong
             raise refusal(path, f"unreadable header ({error})") from error
         size = _data_size(header, path)
         yield Hdu(index, header, offset, size, text)
         position = offset + -(-size // BLOCK) * BLOCK
+
+
+def header_texts(file: IO[bytes], path: str, index: int) -> list[bytes]:
+    """The cards of an HDU, and those of the primary header where it is another; not parsed."""
+    if index:
+        hdus = list(itertools.islice(hdus_of(file, path), index + 1))
+        found = [hdus[-1].text, hdus[0].text]
+    else:
+        found = [_header_text(file, 0, path, 0)[0] or b""]
+    return [_mended(text[: _find_end(text, 0)]) for text in found]
 
 
 def _header_text(file: IO[bytes], position: int, path: str, index: int) -> tuple[bytes | None, int]:
@@ -156,8 +180,7 @@ def _header_text(file: IO[bytes], position: int, path: str, index: int) -> tuple
         if not text or (index and not text.startswith(b"XTENSION")):
             return None, 0  # the end of the file, or padding after the last HDU
         if index == 0 and not text.startswith(b"SIMPLE  ="):
-            foreign = "remove it from the input; a folder's name takes its FITS files only"
-            raise refusal(path, "not a FITS file", DAMAGED if FITS_NAME.search(path) else foreign)
+            raise _foreign(path, bytes(text))
         end = _find_end(text, max(0, len(text) - len(part) - _CARD))
         if not part or len(text) > _LONGEST_HEADER:
             raise refusal(path, f"the header of HDU {index} has no END card")
@@ -165,10 +188,43 @@ def _header_text(file: IO[bytes], position: int, path: str, index: int) -> tuple
     return bytes(text[:length]), position + length
 
 
+#: Keywords behind which a text begins at once.
+_TEXTS = (b"COMMENT ", b"HISTORY ", b"CONTINUE", b"HIERARCH", b"        ")
+
+
+def _mended(text: bytes) -> bytes:
+    """A header in which a blank follows each =, as astropy wants it to know a value."""
+    odd = [
+        8 + _CARD * i
+        for i, (sign, after) in enumerate(zip(text[8::_CARD], text[9::_CARD], strict=False))
+        if sign == 61 and after != 32 and text[_CARD * i :][:8] not in _TEXTS
+    ]
+    if not odd:
+        return text
+    cards = bytearray(text)
+    for place in odd:
+        # what does not fit is the last character of a comment, or there is none
+        end = place - 8 + _CARD
+        cards[place + 1 : end] = b" " + cards[place + 1 : end - 1]
+    return bytes(cards)
+
+
+def _foreign(path: str, head: bytes) -> PulsarError:
+    """The error for a file that is no FITS file."""
+    way_out = "remove it from the input; a folder's name takes its FITS files only"
+    if kind := kind_of(path, head):
+        if kind.preview:
+            return refusal(path, "not a FITS file", f"{way_out}. It is {told([path], kind)}")
+        what = f"not a FITS file but {told([path], kind)}"
+        return PulsarError(f"{printable(path)}: {what}, or remove it from the input")
+    return refusal(path, "not a FITS file", DAMAGED if FITS_NAME.search(path) else way_out)
+
+
 def _find_end(text: bytes | bytearray, start: int) -> int:
     start -= start % _CARD
-    while (found := text.find(_END, start)) >= 0:
-        if found % _CARD == 0:
+    while (found := text.find(b"END", start)) >= 0:
+        rest = text[found + 3 : found + _CARD]
+        if found % _CARD == 0 and len(rest) == _CARD - 3 and not rest.strip(b" \0"):
             return found
         start = found + 1
     return -1
@@ -202,16 +258,30 @@ def integer(header: fits.Header, keyword: str, path: str, default: Any = _REQUIR
     value = Keywords(header).get(keyword)
     if value is None and default is not _REQUIRED:
         return default
-    if isinstance(value, bool) or not isinstance(value, int):
-        what = "missing" if value is None else f"{shown(value)}, not a whole number"
-        raise refusal(path, f"{keyword} is {what}")
-    return value
+    found = _number_in(value)
+    if found is not None and found == int(found):
+        return int(found)
+    what = "missing" if value is None else f"{shown(value)}, not a whole number"
+    raise refusal(path, f"{keyword} is {what}")
 
 
 def real(header: fits.Header, keyword: str, path: str, default: float) -> float:
     value = Keywords(header).get(keyword)
     if value is None:
         return default
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value - value != 0:
+    found = _number_in(value)
+    if found is None:
         raise refusal(path, f"{keyword} is {shown(value)}, not a number")
-    return float(value)
+    return float(found)
+
+
+def _number_in(value: Any) -> int | float | None:
+    """A finite number, as some programs write one: 50 as 50.0 or '50'."""
+    if isinstance(value, str):
+        try:
+            value = number(value)
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value - value != 0:
+        return None
+    return value

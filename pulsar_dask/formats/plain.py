@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
@@ -14,7 +14,7 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
 from pulsar_dask.formats.cards import fill_up
-from pulsar_dask.formats.hdus import hdus_of, opened
+from pulsar_dask.formats.hdus import hdus_of, header_texts, opened
 from pulsar_dask.formats.openfiles import guarded, open_limit, open_plain, read_window
 from pulsar_dask.frames.frame import Frame, Stored
 from pulsar_dask.kernels.loaded import if_loaded
@@ -32,6 +32,7 @@ class FitsImage(Stored):
     """Byte at which its data begin, in the expanded file where it is gzipped."""
     length: int
     """Bytes of its data, without padding."""
+    chosen: int | str | None = field(default=None, kw_only=True)
 
     @property
     def token(self) -> int:
@@ -51,6 +52,10 @@ class FitsImage(Stored):
             if len(hdus) > 1:
                 fill_up(header, hdus[0].header)
             return header
+
+    def header_texts(self, frame: Frame) -> list[bytes]:
+        with opened(frame.path) as (file, _):
+            return header_texts(file, frame.path, self.hdu)
 
     def image_header(self, header: fits.Header) -> fits.Header:
         """What the header of its HDU says of the image."""

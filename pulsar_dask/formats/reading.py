@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,8 +29,19 @@ Array = np.ndarray[Any, Any]
 WHOLE = Tile(0, 0, 0, 0, 0)
 
 
+#: Bytes that are read before they are shown: they are still in the L2 cache then.
+SHOWN = 5 << 18
+Shown = Callable[[int, Array], None]
+"""Is shown pixels as soon as they are read: the first frame's number, and some images."""
+
+
 def read_tile(
-    frames: Sequence[Frame], tile: Tile, out: Array, *, counted: Tile | None = WHOLE
+    frames: Sequence[Frame],
+    tile: Tile,
+    out: Array,
+    *,
+    counted: Tile | None = WHOLE,
+    shown: Shown | None = None,
 ) -> Array:
     """Read one tile of all frames, as the pixels are stored.
 
@@ -55,6 +66,8 @@ def read_tile(
     done = 0
     while done < len(frames):
         run = _run(frames, done, whole=part == tile)
+        if shown is not None:
+            run = run[: max(1, SHOWN // out[0].nbytes)]
         images = out[done : done + len(run)]
         found = guarded(_read)(run[0], run, tile, images, ledger is not None and part == tile)
         if ledger is not None and found is not None:
@@ -63,6 +76,8 @@ def read_tile(
             for frame, image in zip(run, images, strict=True):
                 sums, count = sum_part(frame, tile, part, image)
                 ledger.add(frame.path, sums.words, count, sums.order)
+        if shown is not None:
+            shown(done, images)
         done += len(run)
     return out
 
@@ -201,7 +216,9 @@ def drop_buffers() -> None:
     _LOCAL = threading.local()
 
 
-def read_stack(tile: Tile, frames: Sequence[Frame]) -> tuple[Array, PixelType]:
+def read_stack(
+    tile: Tile, frames: Sequence[Frame], shown: Shown | None = None
+) -> tuple[Array, PixelType]:
     """One tile of a stack, and how its pixels are held; see `stack_type`.
 
     Returns
@@ -212,9 +229,13 @@ def read_stack(tile: Tile, frames: Sequence[Frame]) -> tuple[Array, PixelType]:
     """
     pixels, shape = stack_type(frames), (len(frames), *tile.shape)
     if stored_alike(frames):
-        return read_tile(frames, tile, thread_buffer("stack", shape, pixels.stored)), pixels
-    values = np.dtype("f8")
-    return read_values(frames, tile, values, out=thread_buffer("stack", shape, values)), pixels
+        out = thread_buffer("stack", shape, pixels.stored)
+        return read_tile(frames, tile, out, shown=shown), pixels
+    out = thread_buffer("stack", shape, np.dtype("f8"))
+    read_values(frames, tile, np.dtype("f8"), out=out)
+    if shown is not None:
+        shown(0, out)
+    return out, pixels
 
 
 def stack_holds(frames: Sequence[Frame]) -> Holds:

@@ -32,8 +32,9 @@ class Scanner(Protocol):
     def recognise(self, path: str) -> bool:
         """Whether a path is of this format."""
 
-    def scan(self, path: str) -> list[Frame]:
-        """The frames there, as their headers describe them; no pixel is read.
+    def scan(self, path: str, hdu: int | str | None = None) -> list[Frame]:
+        """The frames there, as their headers describe them; no pixel is read. Of a file of several
+        images the one of an HDU, by index or name.
 
         Raises
         ------
@@ -46,39 +47,46 @@ class Scanner(Protocol):
 FORMATS = (Format(".zarr", "zarr"), Format("", "fitsfile"))
 
 
-def scan_frame(path: str | os.PathLike[str]) -> Frame:
-    """What the headers of a file say of its first image.
+def scan_frame(path: str | os.PathLike[str], hdu: int | str | None = None) -> Frame:
+    """What the headers of a file say of its image.
 
-    In a FITS file that is the first HDU with 2 axes, or 3 (planes, Y, X): primary, IMAGE
-    extension or tile-compressed. Keywords that it lacks are looked for in the primary
-    header. The file may be gzipped.
+    In a FITS file that is the HDU with 2 axes, or 3 (planes, Y, X), those of length 1 aside:
+    primary, IMAGE extension or tile-compressed. Keywords that it lacks are looked for in the
+    primary header. The file may be gzipped.
+
+    Parameters
+    ----------
+    path : path
+    hdu : int or str, optional
+        Where the file holds several images: the index or EXTNAME of one.
 
     Raises
     ------
     PulsarError
-        The file cannot be read, is not FITS, is damaged or holds no image.
+        The file cannot be read, is not FITS, is damaged, or holds no image, or several.
     """
     path = os.path.abspath(path)
     status_of(path)  # a folder has more than one
-    return _frames_of(path)[0]
+    return _frames_of(path, hdu)[0]
 
 
-def scan_frames(paths: Sequence[str]) -> list[Frame]:
+def scan_frames(paths: Sequence[str], hdu: int | str | None = None) -> list[Frame]:
     """`scan_frame` of each path, in order; of a Zarr store all its frames."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyWarning)
-        return [frame for path in paths for frame in _frames_of(os.path.abspath(path))]
+        return [frame for path in paths for frame in _frames_of(os.path.abspath(path), hdu)]
 
 
 def scan_inputs(inputs: Inputs) -> tuple[list[Frame], list[Frame]]:
-    """Frames of what a user named, and planes of masters that lie among them, to be passed over.
+    """Frames of what a user named, each once, and planes of masters that lie among them, to be
+    passed over.
 
     Raises
     ------
     PulsarError
         As for `scan_frame`; or planes were named, or there is nothing else.
     """
-    frames = scan_frames(inputs.paths)
+    frames = scan_frames(inputs.paths, inputs.hdu)
     planes = [frame for frame in frames if frame.plane]
     refuse_planes(planes if len(planes) == len(frames) else [])
     refuse_planes([frame for frame in planes if frame.path in inputs.explicit])
@@ -95,10 +103,10 @@ def refuse_planes(frames: Sequence[Frame]) -> None:
             )
 
 
-def _frames_of(path: str) -> list[Frame]:
+def _frames_of(path: str, hdu: int | str | None) -> list[Frame]:
     for ending, module in FORMATS:
         if path.lower().endswith(ending):
             known = cast(Scanner, importlib.import_module(f"{__package__}.{module}"))
             if known.recognise(path):
-                return known.scan(path)
+                return known.scan(path) if hdu is None else known.scan(path, hdu)
     raise AssertionError("the last format takes all paths")

@@ -16,8 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pulsar_dask.errors import PulsarError, printable
-from pulsar_dask.frames.keywords import shown
+from pulsar_dask.errors import PulsarError, printable, shown
 from pulsar_dask.frames.planes import PLANES
 from pulsar_dask.kernels.pixels import PixelType
 

@@ -14,6 +14,7 @@ from astropy.io import fits
 
 from pulsar_dask.formats import tables
 from pulsar_dask.formats.expanded import read_expanded
+from pulsar_dask.formats.fitsimage import axes_that_count
 from pulsar_dask.formats.openfiles import check_unopened, on_close, open_limit, open_plain
 from pulsar_dask.formats.plain import FitsImage
 from pulsar_dask.formats.reading import thread_buffer
@@ -254,8 +255,11 @@ def _read_with_astropy(frame: Frame, stored: Tiled, tile: Tile, image: Array) ->
         )
     rows = slice(tile.y, tile.y + tile.height)
     columns = slice(tile.x, tile.x + tile.width)
-    index = (rows, columns) if len(frame.shape) == 2 else (tile.plane, rows, columns)
     file = _open(frame)
+    lengths = file.image.shape
+    kept = [len(lengths) - 1 - i for i in axes_that_count(lengths[::-1])]
+    places = dict(zip(kept, (columns, rows, tile.plane), strict=False))
+    index = tuple(places.get(axis, 0) for axis in range(len(lengths)))
     with file.lock:
         section = file.image.section[index]
     if section.dtype.newbyteorder("=") != image.dtype.newbyteorder("="):

@@ -30,7 +30,7 @@ from pulsar_dask.formats.storeformat import (
 )
 from pulsar_dask.frames.frame import Frame, Stored
 from pulsar_dask.frames.holds import MB, Holds, Phase
-from pulsar_dask.frames.keywords import frame_keywords
+from pulsar_dask.frames.keywords import about
 from pulsar_dask.kernels.pixels import Tile
 
 Array = np.ndarray[Any, Any]
@@ -130,7 +130,7 @@ def recognise(path: str) -> bool:
     return os.path.isdir(path)
 
 
-def scan(path: str) -> list[Frame]:
+def scan(path: str, hdu: int | str | None = None) -> list[Frame]:
     """The frames of a cube, or the one of a master, as their headers describe them.
 
     Raises
@@ -176,7 +176,7 @@ def scan(path: str) -> list[Frame]:
                 mtime_ns=status.st_mtime_ns,
                 inode=status.st_ino,
                 ctime_ns=status.st_ctime_ns,
-                **frame_keywords(Keywords(_header(text))),  # type: ignore[arg-type]
+                about=about(Keywords(_header(text))),
             )
             for i, (file, text) in enumerate(zip(names, texts, strict=True))
         ]

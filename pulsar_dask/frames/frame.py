@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 
 from pulsar_dask.errors import DAMAGED
+from pulsar_dask.frames.about import NOTHING, About, Value
 from pulsar_dask.frames.holds import Holds
-from pulsar_dask.frames.naming import kind_of
 from pulsar_dask.kernels.pixels import PixelType, Tile
 
 if TYPE_CHECKING:
@@ -41,6 +41,11 @@ class Stored(Protocol):
     def token(self) -> int:
         """Which image of its file it is."""
         return 0
+
+    @property
+    def chosen(self) -> int | str | None:
+        """By which index or name it was chosen, where its file holds several images."""
+        return None
 
     @property
     def block(self) -> tuple[int, int]:
@@ -84,6 +89,12 @@ class Stored(Protocol):
     def header(self, frame: Frame) -> fits.Header:
         """The header of its image, as it would be were it not compressed."""
         raise NotImplementedError
+
+    def header_texts(self, frame: Frame) -> list[bytes]:
+        """The cards of its headers, 80 bytes each, not parsed: those of the image, then those that
+        stand in where it lacks one."""
+        text: str = self.header(frame).tostring(sep="", padding=False, endcard=False)
+        return [text.encode("latin-1", "replace")]
 
     def read(self, frames: Sequence[Frame], tile: Tile, out: Array, *, sums: bool) -> Array | None:
         """Read a tile of up to `at_once` frames of this format, as their pixels are stored.
@@ -168,25 +179,8 @@ class Frame:
     """Bytes in the file when it was scanned."""
     mtime_ns: int
     """Time of last change when it was scanned, in ns."""
-    label: str | None
-    """IMAGETYP as written, without surrounding blanks; None where missing or empty."""
-    exposure: float | None
-    """Seconds."""
-    filter: str | None
-    date: str | None
-    """DATE-OBS as written."""
-    temperature: float | None
-    """°C."""
-    gain: float | str | None
-    bias_level: float | str | None
-    """The camera's OFFSET setting."""
-    binning: tuple[int, int] | None
-    """Pixels along x and y."""
-    camera: str | None
-    readout: str | None
-    bayer: str | None
-    problem: str | None = None
-    """What is wrong with a keyword that a pipeline would need, in words."""
+    about: About = NOTHING
+    """What its cards say of it."""
     inode: int = 0
     """Number of the file and time of its status, where it was scanned; see
     `openfiles.check_unchanged`."""
@@ -209,11 +203,36 @@ class Frame:
     @property
     def kind(self) -> str | None:
         """ "bias", "dark", "flat", "light", "other"; None for an unlabelled frame."""
-        return kind_of(self.label)[0]
+        return self.about.kind
 
     @property
     def is_master(self) -> bool:
-        return kind_of(self.label)[1]
+        return self.about.master is not None
+
+    @property
+    def exposure(self) -> float | None:
+        """Seconds."""
+        return self.about.exposure
+
+    @property
+    def filter(self) -> str | None:
+        return self.about.filter
+
+    @property
+    def date(self) -> str | None:
+        """DATE-OBS as written."""
+        return self.about.date
+
+    @property
+    def temperature(self) -> float | None:
+        """Measured, °C; where it was not, that which the camera was to hold."""
+        about = self.about
+        return about.set_point if about.temperature is None else about.temperature
+
+    @property
+    def colour_cards(self) -> tuple[tuple[str, Value], ...]:
+        """What its cards say of its colours."""
+        return self.about.colours
 
     @property
     def nbytes(self) -> int:

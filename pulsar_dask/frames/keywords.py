@@ -1,86 +1,277 @@
-"""What the keywords of capture programs mean."""
+"""What the cards of a frame mean, by the table; and what its name tells, as a last resort."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pulsar_dask.errors import printable
+from pulsar_dask._version import CREATOR
+from pulsar_dask.errors import printable, shown
+from pulsar_dask.frames import colour, names
+from pulsar_dask.frames.about import About, Value
+from pulsar_dask.frames.table import Table, table, word
+from pulsar_dask.frames.written import (
+    Header,
+    as_degrees,
+    as_number,
+    as_text,
+    bare,
+    pair,
+    plain,
+    unit_in,
+    written_number,
+)
 
-EXPOSURE_KEYWORDS = ("EXPTIME", "EXPOSURE")
-TEMPERATURE_KEYWORDS = ("CCD-TEMP", "CCDTEMP", "DET-TEMP", "SENSTEMP")
-CAMERA_KEYWORDS = ("INSTRUME", "CAMERA")
-READOUT_KEYWORDS = ("READOUTM", "READMODE")
 
-
-def frame_keywords(header: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a `Frame` that comes from keywords about the exposure.
+def about(header: Header, path: str = "") -> About:
+    """What the keywords of a header say, by the table in use.
 
     Parameters
     ----------
-    header : mapping
-        Keyword to value, as `astropy.io.fits.Header` or a dict.
-
-    Returns
-    -------
-    dict
-        The fields `label` to `problem` of `Frame`.
+    header : Header
+        With `comment(keyword)`, where it knows comments.
+    path : str
+        Of the frame: its name tells what no card does.
     """
-    exposure, problem = None, None
-    for keyword in EXPOSURE_KEYWORDS:
-        value = header.get(keyword)
-        if value is None or value == "":
-            continue
-        number = _number(value)
-        if number is None or not 0 <= number < 1e9:
-            problem = f"{keyword} is {shown(value)}, not a time in seconds"
+    return _Reading(header, path, table()).about()
+
+
+class _Reading:
+    """One header while it is read."""
+
+    def __init__(self, header: Header, path: str, known: Table) -> None:
+        self.header, self.path, self.table = header, path, known
+        self.origins: dict[str, str] = {}
+        self.remarks: list[str] = []
+
+    def about(self) -> About:
+        kind, label, master = self._kind()
+        exposure, problem = self._exposure(kind)
+        filter_ = self._filter()
+        surely = master is not None
+        if master is None:
+            master = self._history("master")
+            surely = master is not None
+        if master is None:
+            master, surely = self._master()
+        if master is None and self.path:
+            master = names.master_in_name(self.path, exposure, filter_)
+        if kind is None and label is None and self.path:
+            kind = self._kind_in_name()
+        if self.path and kind in ("dark", "flat") and exposure is None and problem is None:
+            exposure = self._in_name("exposure", names.exposure_in_name(self.path))
+        if self.path and kind == "flat" and filter_ is None and not self._stated("filter"):
+            filter_ = self._in_name("filter", names.filter_in_name(self.path))
+        overscan = self._first(as_text, "overscan")
+        if overscan is not None and master is None:
+            card = self.origins["overscan"]
+            self.remarks.append(
+                f"{card} = {printable(overscan)}: the overscan is neither used nor cut off; where "
+                "the level of frames drifts, take it off before"
+            )
+        return About(
+            kind=kind,
+            label=label,
+            master=master,
+            surely=surely or master is None,
+            calibrated=None if master is not None else self._calibrated(),
+            exposure=exposure,
+            filter=filter_,
+            date=self._first(as_text, "date"),
+            temperature=self._first(as_degrees, "temperature"),
+            set_point=self._first(as_degrees, "set_point"),
+            saturation=self._first(as_number, "saturation"),
+            settings=tuple(self._settings()),
+            colours=tuple(
+                (k, v)
+                for k in colour.KEYWORDS
+                if isinstance(v := self.header.get(k), (str, int, float))
+            ),
+            origins=tuple(self.origins.items()),
+            remarks=tuple(self.remarks),
+            problem=problem,
+        )
+
+    def _first(self, convert: Any, what: str) -> Any:
+        for keyword in self.table.keywords(what):
+            value = convert(self.header.get(keyword))
+            if value is not None:
+                self.origins[what] = keyword
+                return value
+        return None
+
+    def _stated(self, what: str) -> bool:
+        return any(self.header.get(k) is not None for k in self.table.keywords(what))
+
+    def _in_name(self, what: str, value: Any) -> Any:
+        if value is not None:
+            self.origins[what] = names.FROM_NAME
+            shown = f"{value:g} s" if what == "exposure" else repr(value)
+            self.remarks.append(f"the {what} is not in the header, its name says {shown}")
+        return value
+
+    # --- kind ------------------------------------------------------------------------------------
+
+    def _kind(self) -> tuple[str | None, str | None, str | None]:
+        """Kind, the words that tell it, and what in them tells a master."""
+        first: str | None = None
+        for keyword, what in self.table.keywords("kind").items():
+            label = as_text(self.header.get(keyword))
+            if label is None:
+                continue
+            kind, master = self._meaning(label, what.get("words", {}))
+            if kind == "nothing" and not master:
+                continue
+            if kind is not None or master:
+                self.origins["kind"] = keyword
+                kind = "other" if kind in (None, "nothing", "other") else kind
+                return kind, label, f"{keyword} '{printable(label)}'" if master else None
+            if first is None and not what.get("word"):
+                first = label
+                self.origins["kind"] = keyword
+        return ("other" if first else None), first, None
+
+    def _meaning(self, label: str, words: Mapping[str, str]) -> tuple[str | None, bool]:
+        kinds = self.table.kinds
+        plain = word(label)
+        if plain in words:
+            return words[plain], False
+        if kinds.get(plain, "master") != "master":
+            return kinds[plain], False
+        for mark in (t for t, kind in kinds.items() if kind == "master"):
+            for rest in (plain.removeprefix(mark), plain.removesuffix(mark)):
+                if rest != plain:
+                    return kinds.get(bare(rest), "other" if rest else None), True
+        return kinds.get(bare(plain)), False
+
+    def _kind_in_name(self) -> str | None:
+        found = names.kind_in_name(self.path)
+        if found is None:
+            return None
+        kind, where = found
+        self.origins["kind"] = where
+        self.remarks.append(f"no card tells the kind; by {where} it is a {kind}")
+        return kind
+
+    # --- masters, and what is calibrated ---------------------------------------------------------
+
+    def _master(self) -> tuple[str | None, bool]:
+        """What tells that it is a master, in words, and whether that is sure."""
+        mine = str(self.header.get("CREATOR") or "")
+        if mine.startswith(f"{CREATOR} "):
+            return f"CREATOR '{printable(mine)}'", True
+        for keyword, what in self.table.keywords("master").items():
+            value = self.header.get(keyword)
+            if value is None:
+                continue
+            if "above" in what:
+                number = as_number(value)
+                found = number is not None and number > what["above"]
+            elif what.get("true"):
+                found = value is True or str(value).strip().upper() in ("T", "TRUE", "YES", "1")
+            else:
+                found = str(value).strip().startswith(what.get("text", ""))
+            if found:
+                return f"{keyword} {printable(value)}", not what.get("alone")
+        return None, False
+
+    def _calibrated(self) -> str | None:
+        """What tells that a raw frame is calibrated already, in words."""
+        for keyword in self.table.keywords("calibrated"):
+            value = as_text(self.header.get(keyword))
+            done = value is not None and word(value) not in self.table.not_done
+            if done and any(c.isalpha() for c in value or ""):
+                return f"{keyword} '{printable(value)[:40]}'"
+        return self._history("calibrated")
+
+    def _history(self, what: str) -> str | None:
+        """A line of HISTORY that tells it, by the patterns of the table."""
+        lines = self.header.get("HISTORY")
+        if lines is None:
+            return None
+        pattern = self.table.history(what)
+        text = "\n".join(map(str, lines)) if not isinstance(lines, str) else lines
+        match = pattern.search(text)
+        if match is None:
+            return None
+        line = text[text.rfind("\n", 0, match.end()) + 1 :].partition("\n")[0]
+        return f"HISTORY '{printable(line.strip())[:40]}'"
+
+    # --- exposure and filter ---------------------------------------------------------------------
+
+    def _exposure(self, kind: str | None) -> tuple[float | None, str | None]:
+        """Seconds, or what is wrong with the card that should say it."""
+        zero = wrong = None
+        for keyword, what in self.table.keywords("exposure").items():
+            value = self.header.get(keyword)
+            if value is None or value == "":
+                continue
+            seconds, unit = self._seconds(keyword, value, what.get("unit", "s"))
+            if seconds is None or not 0 <= seconds < 1e9:
+                wrong = wrong or (keyword, f"{keyword} is {shown(value)}, not a time in seconds")
+                continue
+            if seconds == 0 and kind != "bias":
+                zero = zero or keyword
+                continue
+            self.origins["exposure"] = keyword
+            if wrong or zero:
+                why = wrong[1] if wrong else f"{zero} is 0"
+                self.remarks.append(f"{why}, so {keyword} counts")
+            if unit:
+                self.remarks.append(f"{keyword} is in {unit}, as its card says")
+            return seconds, None
+        if wrong:
+            self.origins["exposure"] = wrong[0]
+            return None, wrong[1]
+        if zero:
+            self.origins["exposure"] = zero
+            return 0.0, None
+        return None, None
+
+    def _seconds(self, keyword: str, value: Any, unit: str) -> tuple[float | None, str | None]:
+        """A time in seconds, and its unit where the card says one that is another."""
+        units = self.table.data["exposure"]["units"]
+        said = None
+        if isinstance(value, str):
+            match = re.fullmatch(r"\s*([-+.,/\dEeDd]+)\s*([A-Za-zµμ]*)\.?\s*", value)
+            if not match:
+                return None, None
+            number, said = written_number(match[1]), match[2] or None
+            if said is not None and (said := unit_in(f"[{said}]", units)) is None:
+                return None, None
         else:
-            exposure = number
-        break
-    binning = _number(header.get("XBINNING")), _number(header.get("YBINNING"))
-    return {
-        "label": _text(header.get("IMAGETYP")),
-        "exposure": exposure,
-        "filter": _text(header.get("FILTER")),
-        "date": _text(header.get("DATE-OBS")),
-        "temperature": _first(_number, header, TEMPERATURE_KEYWORDS),
-        "gain": _setting(header.get("GAIN")),
-        "bias_level": _setting(header.get("OFFSET")),
-        "binning": None if None in binning else (int(binning[0] or 0), int(binning[1] or 0)),
-        "camera": _first(_text, header, CAMERA_KEYWORDS),
-        "readout": _first(_text, header, READOUT_KEYWORDS),
-        "bayer": _text(header.get("BAYERPAT")),
-        "problem": problem,
-    }
+            number = as_number(value)
+        if number is None:
+            return None, None
+        comment = getattr(self.header, "comment", None)
+        if said is None and comment is not None:
+            said = unit_in(comment(keyword) or "", units)
+        if said is not None:
+            scale = units[said]
+            return round(number * scale, 9), said if scale != units[unit] else None
+        return round(number * units[unit], 9), None
 
-
-def shown(value: Any) -> str:
-    """A value of a header for a message: fit for a terminal, cut where it is long."""
-    text = printable(repr(value))
-    return text if len(text) <= 70 else f"{text[:70]}…"
-
-
-def _first(convert: Any, header: Mapping[str, Any], keywords: tuple[str, ...]) -> Any:
-    found = (convert(header.get(k)) for k in keywords)
-    return next((v for v in found if v is not None), None)
-
-
-def _text(value: Any) -> str | None:
-    text = str(value).strip() if value is not None else ""
-    return text or None
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool):
+    def _filter(self) -> str | None:
+        for keyword, what in self.table.keywords("filter").items():
+            cards = (keyword, *what.get("wheels", ()))
+            found = {k: v for k in cards if (v := self._filter_in(k)) is not None}
+            if found:
+                self.origins["filter"] = " and ".join(found)
+                return "+".join(found.values())
         return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None
 
+    def _filter_in(self, keyword: str) -> str | None:
+        value = as_text(self.header.get(keyword))
+        nothing = value is None or self.table.filters.get(word(value)) == "nothing"
+        return None if nothing else value
 
-def _setting(value: Any) -> float | str | None:
-    number = _number(value)
-    return number if number is not None else _text(value)
+    def _settings(self) -> Iterator[tuple[str, Value]]:
+        for setting in self.table.settings:
+            for keyword in (setting.keyword, *setting.also):
+                value = self.header.get(keyword)
+                found = pair(self.header, keyword) if setting.pair else plain(value)
+                if found is not None and setting.word != "size":
+                    self.origins[setting.keyword] = keyword
+                    yield setting.keyword, found
+                    break

@@ -1,7 +1,8 @@
 """What a master was made of: HISTORY cards that name each input with the sum of its pixels.
 
-A card is ``input dark_0001.fit DATASUM 3021345678``; ``folder ../darks`` before it says where,
-from the master's folder. The sum is the DATASUM that the image has in a FITS file that is not
+A card is ``input dark_0001.fit DATASUM 3021345678``, with ``HDU SCI`` at its end where that one was
+chosen of several images of the file; ``folder ../darks`` before it says where, from the master's
+folder. The sum is the DATASUM that the image has in a FITS file that is not
 compressed, so it stays the same when an archive compresses the frames. After the last of them,
 ``order`` and as many sums say in which order the pixels of each lay (`ordersum`); masters of the
 first versions do not have it.
@@ -23,7 +24,7 @@ from pulsar_dask.kernels.ordersum import Sums
 
 Role = Literal["input", "bias", "dark", "list"]
 _WIDTH = 72
-_RECORD = re.compile(r"(input|bias|dark|list) (.*) DATASUM (\d{10})", re.DOTALL)
+_RECORD = re.compile(r"(input|bias|dark|list) (.*) DATASUM (\d{10})(?: HDU (.+))?", re.DOTALL)
 _WRITTEN = re.compile(r"wrote (.*) CRC32 (\d{10})", re.DOTALL)
 _FOLDER = "folder "
 _NOTE = "warning: "
@@ -44,10 +45,12 @@ class Source:
     """DATASUM of its pixels; of a list that of its bytes."""
     order: int | None = None
     """The sum of those that sees their order."""
+    hdu: int | str | None = None
+    """Of a file of several images: the one that was chosen, as it was chosen."""
 
     @staticmethod
     def of(role: Role, source: Frame) -> Source:
-        return Source(role, source.path, source.place != source.path)
+        return Source(role, source.path, source.place != source.path, hdu=source.stored.chosen)
 
     @staticmethod
     def of_list(path: str, sums: Sums) -> Source:
@@ -105,7 +108,8 @@ class Trace:
             known = sums.get(source.path, Sums())
             if source.sum is not None:
                 known = Sums(source.sum, source.order or 0)
-            records.append(f"{source.role} {_escape(name)} DATASUM {known.words:010}")
+            hdu = "" if source.hdu is None else f" HDU {_escape(str(source.hdu))}"
+            records.append(f"{source.role} {_escape(name)} DATASUM {known.words:010}{hdu}")
             orders.append(f"{known.order:016x}")
         if orders:
             records.append(" ".join(["order", *orders]))
@@ -148,7 +152,8 @@ def read_trace(history: Iterable[str], home: str) -> Trace:
     for text in _own(_join(history)):
         if match := _RECORD.fullmatch(text):
             path = os.path.join(folder, _unescape(match[2]))
-            sources.append(Source(match[1], path, in_store(path), int(match[3])))  # type: ignore[arg-type]
+            hdu = as_hdu(_unescape(match[4])) if match[4] else None
+            sources.append(Source(match[1], path, in_store(path), int(match[3]), hdu=hdu))  # type: ignore[arg-type]
         elif match := _ORDER.fullmatch(text):
             orders = [int(order, 16) for order in match[1].split()]
         elif text.startswith(_FOLDER):
@@ -162,6 +167,15 @@ def read_trace(history: Iterable[str], home: str) -> Trace:
     if len(orders) == len(sources):
         sources = [replace(s, order=order) for s, order in zip(sources, orders, strict=True)]
     return Trace(tuple(sources), tuple(steps), tuple(written), tuple(notes))
+
+
+def as_hdu(text: str) -> int | str:
+    """The index or the name of an HDU, as it is written.
+
+    >>> as_hdu("2"), as_hdu("SCI,2")
+    (2, 'SCI,2')
+    """
+    return int(text) if re.fullmatch("[0-9]{1,4}", text) else text
 
 
 def in_store(path: str) -> bool:

@@ -112,6 +112,12 @@ FORMS: dict[str, Form] = {
         "{} of {}", (_method_text, _frames), (_read_method, _first_number), (_METHOD, _FRAMES)
     ),
     "minus number": Form("minus the constant {}", (number_text,), (float,), (_NUMBER,)),
+    "minus from": Form(
+        "minus {} and the constant {}, from {}",
+        (str, number_text, _frames),
+        (str, float, _first_number),
+        (".*", _NUMBER, _FRAMES),
+    ),
     "minus combined": Form(
         "minus {}, the {} of {}",
         (str, _method_text, _frames),
@@ -124,4 +130,8 @@ FORMS: dict[str, Form] = {
     ),
     "from top": Form("rows of the list counted from the top"),
     "scale": Form("each frame scaled to a median of {}", (number_text,), (float,), (_NUMBER,)),
+    "scale colours": Form(
+        "each frame scaled by colours to a median of {}", (number_text,), (float,), (_NUMBER,)
+    ),
+    "one colour": Form("no colour filter"),
 }

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import glob
-import itertools
 import os
-import warnings
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
-from pulsar_dask.errors import PulsarError, PulsarWarning, printable, reason
+from pulsar_dask.errors import PulsarError, printable, reason, warn
 from pulsar_dask.inputs.numbers import NUMBER_FORM
+from pulsar_dask.inputs.others import packed, what_else
+from pulsar_dask.inputs.sequence import sequence_from
 from pulsar_dask.inputs.words import (
     FITS_NAME,
-    NUMBERED,
     as_texts,
     has_mask,
     in_list,
@@ -21,7 +20,7 @@ from pulsar_dask.inputs.words import (
     is_store,
     list_path,
     natural_key,
-    sequence_siblings,
+    one_alone,
 )
 
 
@@ -37,6 +36,8 @@ class Inputs:
     """Folders in which something was looked for."""
     remarks: tuple[str, ...] = ()
     """What was passed over, in words."""
+    hdu: int | str | None = None
+    """Which image of each file, where files hold several: an index or a name."""
 
 
 def find_inputs(
@@ -44,6 +45,7 @@ def find_inputs(
     *,
     sequence: bool = True,
     recursive: bool = False,
+    hdu: int | str | None = None,
 ) -> Inputs:
     """Resolve an input spec to files.
 
@@ -51,11 +53,14 @@ def find_inputs(
     ----------
     spec : path or iterable of paths
         A folder, a mask (``bias*.fit``), a list (``@list.txt``, ``list.txt``), files, a cube
-        (``bias.zarr``), or one numbered file, which stands for its sequence from that number on.
+        (``bias.zarr``), or one numbered file, which stands for its sequence from that number on;
+        ``=bias1.fit`` is that file alone.
     sequence : bool
         Whether one numbered file stands for its sequence.
     recursive : bool
         Whether a folder's folders are entered.
+    hdu : int or str, optional
+        Which image of each file, by index or EXTNAME, where files hold several.
 
     Raises
     ------
@@ -64,8 +69,8 @@ def find_inputs(
     """
     inputs = resolve(spec, sequence=sequence, recursive=recursive)
     for remark in inputs.remarks:
-        warnings.warn(PulsarWarning(remark), stacklevel=2)
-    return inputs
+        warn(remark)
+    return replace(inputs, hdu=hdu)
 
 
 def resolve(
@@ -85,25 +90,35 @@ def resolve(
             raise PulsarError('a name is empty (""): is a variable of the shell not set?')
         if "\0" in text:
             raise PulsarError(f"{printable(text)}: no such file or folder")
+        if (alone := one_alone(text)) is not None:
+            if not os.path.exists(alone) or os.path.isdir(alone):
+                raise PulsarError(f"{printable(text)}: no such file; = stands before one file")
+            named = [os.path.abspath(alone)]
+            explicit.update(named if len(texts) == 1 else [])
+            found += named
+            folders += [os.path.dirname(named[0])]
+            continue
         if is_store(text):
             found.append(os.path.abspath(text))
             folders.append(os.path.dirname(os.path.abspath(text)))
             continue
         if os.path.isdir(text):
-            found += _in_folder(text, recursive)
+            found += _in_folder(text, recursive, remarks)
             folders.append(os.path.abspath(text))
             continue
         if has_mask(text):
             named = _in_mask(text)
         elif is_list(text):
-            named = in_list(list_path(text), among=len(texts) > 1 and not text.startswith("@"))
+            named = in_list(
+                list_path(text), remarks, among=len(texts) > 1 and not text.startswith("@")
+            )
             explicit.update(named)
         elif not os.path.exists(text):
             last = len(texts) > 1 and NUMBER_FORM.fullmatch(text)
             hint = "; a number comes last, after the input" if last else ""
             raise PulsarError(f"{printable(text)}: no such file or folder{hint}")
-        elif len(texts) == 1 and sequence and NUMBERED.match(os.path.basename(text)):
-            named = _sequence_from(text, remarks)
+        elif len(texts) == 1 and sequence and (numbered := sequence_from(text, remarks)):
+            named = numbered
         else:
             named = [os.path.abspath(text)]
             explicit.update(named if len(texts) == 1 else [])
@@ -117,31 +132,35 @@ def resolve(
     )
 
 
-def _in_folder(folder: str, recursive: bool) -> list[str]:
-    found = []
+def _in_folder(folder: str, recursive: bool, remarks: list[str]) -> list[str]:
+    every: list[str] = []
 
     def fail(error: OSError) -> None:
         raise PulsarError(f"{printable(error.filename)}: {reason(error)}") from error
 
     for parent, folders, names in os.walk(folder, onerror=fail):
-        found += [os.path.abspath(os.path.join(parent, n)) for n in names if _wanted(n)]
+        every += [os.path.abspath(os.path.join(parent, n)) for n in names]
         if not recursive:
             folders.clear()
+    found = [path for path in every if _wanted(path)]
     if not found:
         more = "" if recursive else " (folders in it are entered with ⟦recursive⟧)"
         raise PulsarError(
-            f"{printable(folder)}: no FITS file (.fit, .fits, .fts) in this folder{more}"
+            f"{printable(folder)}: no FITS file (.fit, .fits, .fts) in this folder"
+            f"{what_else(every) or more}"
         )
+    if remark := packed(every):
+        remarks.append(remark)
     return found
 
 
 def _in_mask(mask: str) -> list[str]:
     # a link to nothing or a pipe is no less meant than in a folder, and is refused when scanned
     names = [p for p in glob.iglob(mask, recursive=True) if not os.path.isdir(p)]
-    found = [os.path.abspath(p) for p in names if _wanted(os.path.basename(p))]
+    found = [os.path.abspath(p) for p in names if _wanted(p)]
     if not found:
         why = "no file matches this mask" if not names else "no FITS file matches this mask"
-        raise PulsarError(f"{printable(mask)}: {why}{_literal_folder(mask)}")
+        raise PulsarError(f"{printable(mask)}: {why}{what_else(names) or _literal_folder(mask)}")
     return found
 
 
@@ -154,53 +173,9 @@ def _literal_folder(mask: str) -> str:
     return f'; for the folder {printable(folder)} itself write "{escaped}"'
 
 
-def _wanted(name: str) -> bool:
+def _wanted(path: str) -> bool:
+    name = os.path.basename(path)
     return bool(FITS_NAME.search(name)) and not name.startswith(".")
-
-
-def _sequence_from(path: str, remarks: list[str]) -> list[str]:
-    shared = sequence_siblings(path)
-    match = NUMBERED.match(os.path.basename(path))
-    assert shared is not None
-    assert match is not None
-    folder, prefix, digits, suffix = shared
-    first = int(match["number"])
-    numbers = {}
-    # a2.FIT belongs to the sequence of a1.fit, except where there is an a2.fit
-    try:
-        entries = os.listdir(folder)
-    except OSError as error:
-        raise PulsarError(
-            f"{printable(folder)}: {error.strerror}, so the sequence of {printable(path)} cannot "
-            "be looked for; ⟦no_sequence⟧ takes this one file"
-        ) from error
-    for name in sorted(entries, key=lambda n: n.endswith(match["suffix"])):
-        other = NUMBERED.match(name)
-        if (
-            other
-            and (other["prefix"], len(other["number"])) == (prefix, digits)
-            and other["suffix"].lower() == suffix
-            and int(other["number"]) >= first
-            and not os.path.isdir(os.path.join(folder, name))
-        ):
-            numbers[int(other["number"])] = os.path.join(folder, name)
-    gaps = _ranges(sorted(numbers), lambda n: f"{prefix}{n:0{digits}d}{match['suffix']}")
-    if gaps:
-        remarks.append(
-            f"the sequence of {printable(os.path.basename(path))} has gaps, "
-            f"passed over: {printable(gaps)}"
-        )
-    return list(numbers.values())
-
-
-def _ranges(numbers: Sequence[int], name: Callable[[int], str]) -> str:
-    gaps = []
-    for a, b in itertools.pairwise(numbers):
-        if b == a + 2:
-            gaps.append(name(a + 1))
-        elif b > a + 2:
-            gaps.append(f"{name(a + 1)} to {name(b - 1)}")
-    return ", ".join(gaps)
 
 
 def _once(paths: Iterable[str], remarks: list[str]) -> list[str]:

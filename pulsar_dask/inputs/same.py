@@ -6,7 +6,8 @@ import os
 import unicodedata
 from typing import Literal
 
-from pulsar_dask.inputs.words import file_number, same_file, sequence_siblings
+from pulsar_dask.inputs.sequence import Numbered
+from pulsar_dask.inputs.words import file_number, same_file
 
 
 class Same:
@@ -16,7 +17,7 @@ class Same:
         self.path = os.path.realpath(path)
         self._text = os.path.normcase(self.path)
         self._number = file_number(path)
-        self._sequence = sequence_siblings(self.path)
+        self._sequence = Numbered.of(self.path)
 
     def relation(self, other: str) -> Literal["file", "sequence"] | None:
         """Whether another path is this file, be it by a hard link, or one of its sequence."""
@@ -40,12 +41,15 @@ class Same:
         return _plain(name) == _plain(theirs) and same_file(folder, there)
 
     def _is_sibling(self, real: str) -> bool:
-        if self._sequence is None or (theirs := sequence_siblings(real)) is None:
+        mine, theirs = self._sequence, Numbered.of(real)
+        if mine is None or theirs is None or not mine.counts_as(theirs):
             return False
-        (folder, *mine), (there, *their) = self._sequence, theirs
-        if mine != their and ([*map(_plain, mine)] != [*map(_plain, their)] or _tells_case(real)):
+        texts = [(n.prefix, n.suffix.lower()) for n in (mine, theirs)]
+        if texts[0] != texts[1] and (
+            [*map(_plain, texts[0])] != [*map(_plain, texts[1])] or _tells_case(real)
+        ):
             return False
-        return folder == there or same_file(folder, there)
+        return mine.folder == theirs.folder or same_file(mine.folder, theirs.folder)
 
 
 def _plain(text: object) -> str:

@@ -16,10 +16,6 @@ from pulsar_dask.errors import PulsarError, printable, reason, wrong_argument
 #: File names that are FITS: .fit .fits .fts, in any case, also with .fz or .gz.
 FITS_NAME = re.compile(r"\.(fit|fits|fts)(\.(fz|gz))?$", re.IGNORECASE)
 LIST_NAME = re.compile(r"\.(txt|lst)$", re.IGNORECASE)
-NUMBERED = re.compile(
-    r"^(?P<prefix>.*?)(?P<number>[0-9]+)(?P<suffix>\.(?:fit|fits|fts)(?:\.(?:fz|gz))?)$",
-    re.IGNORECASE | re.DOTALL,
-)
 
 
 def as_texts(
@@ -57,8 +53,8 @@ def at_home(path: str | os.PathLike[str]) -> str:
     A shell leaves it as it is within quotes and behind ``--option=`` and ``@``.
     """
     text = os.fspath(path)
-    if text.startswith("@~") and not os.path.lexists(text):
-        return "@" + at_home(text[1:])
+    if text.startswith(("@~", "=~")) and not os.path.lexists(text):
+        return text[0] + at_home(text[1:])
     if not text.startswith("~") or os.path.lexists(text):
         return text
     name = text.replace(os.altsep or os.sep, os.sep).split(os.sep)[0]
@@ -68,6 +64,11 @@ def at_home(path: str | os.PathLike[str]) -> str:
         return text
     # Windows makes a folder of any name
     return home + text[len(name) :] if name == "~" or os.path.isdir(home) else text
+
+
+def one_alone(text: str) -> str | None:
+    """The file that ``=image.fit`` names, which stands for no sequence; None for other words."""
+    return text[1:] if text.startswith("=") and not os.path.lexists(text) else None
 
 
 def is_store(path: str) -> bool:
@@ -91,23 +92,13 @@ def list_path(text: str) -> str:
 
 def has_mask(text: str) -> bool:
     """Whether an argument is a mask, not a file whose name happens to look like one."""
-    return glob.has_magic(text) and not text.startswith("@") and not os.path.exists(text)
+    return glob.has_magic(text) and not text.startswith(("@", "=")) and not os.path.exists(text)
 
 
 def natural_key(path: str) -> tuple[tuple[int, int, str], ...]:
     """Sort key under which frame2 comes before frame10."""
     parts = re.split(r"(\d+)", path)
     return tuple((1, int(p), p) if p.isdecimal() else (0, 0, p) for p in parts)
-
-
-def sequence_siblings(path: str) -> tuple[str, str, int, str] | None:
-    """What files of one numbered sequence share: folder, prefix, digit count, suffix."""
-    folder, name = os.path.split(os.path.abspath(path))
-    match = NUMBERED.match(name)
-    if not match:
-        return None
-    prefix, suffix = match["prefix"], match["suffix"].lower()
-    return folder, prefix, len(match["number"]), suffix
 
 
 def same_file(a: str, b: str) -> bool:
@@ -139,10 +130,10 @@ _MOST_LINES = 1_000_000
 _PIPE_PATIENCE = 5
 
 
-def in_list(path: str, *, among: bool = False) -> list[str]:
+def in_list(path: str, remarks: list[str], *, among: bool = False) -> list[str]:
     """The files that a list names; `among` other files, one may not have been meant as a list."""
     try:
-        return _listed(path)
+        return _listed(path, remarks)
     except PulsarError as error:
         if not among:
             raise
@@ -152,22 +143,23 @@ def in_list(path: str, *, among: bool = False) -> list[str]:
         ) from error
 
 
-def _listed(path: str) -> list[str]:
+def _listed(path: str, remarks: list[str]) -> list[str]:
     name = printable(path)
     if not path:
         raise PulsarError("@: the list's name is missing, as in @list.txt")
     if os.path.isdir(path):
         raise PulsarError(f"{name}: a folder, not a list; name it without the @")
     folder = os.path.dirname(os.path.abspath(path))
-    found = []
+    found, twice = [], []
     for number, line in enumerate(_list_lines(path), 1):
         entry = line.strip()
         if not entry or entry.startswith("#"):
             continue
         # a name may end in blanks, and blanks may stand around a name
         texts = dict.fromkeys((entry, line))
-        places = [p for text in texts for p in (at_home(text), os.path.join(folder, text))]
-        existing = next((p for p in places if "\0" not in p and os.path.isfile(p)), None)
+        places = [os.path.join(at, at_home(text)) for text in texts for at in (folder, "")]
+        files = [p for p in places if "\0" not in p and os.path.isfile(p)]
+        existing = files[0] if files else None
         where = f"{name}, line {number}: {_shortened(entry)}"
         if existing is None:
             there = next((p for p in places if "\0" not in p and os.path.exists(p)), None)
@@ -177,13 +169,21 @@ def _listed(path: str) -> list[str]:
                 what = "a folder" if os.path.isdir(there) else "not a regular file"
                 raise PulsarError(f"{where} is {what}; a list names files")
             raise PulsarError(
-                f"{where}: no such file, neither from the current folder nor from the list's"
+                f"{where}: no such file, neither from the list's folder nor from the current one"
             )
         if same_file(existing, path):
             raise PulsarError(f"{where} is this list itself; a list names files, not lists")
         if LIST_NAME.search(existing):
             raise PulsarError(f"{where} is a list; a list names files, not lists")
         found.append(os.path.abspath(existing))
+        if not same_file(existing, files[-1]):
+            twice.append(existing)
+    if twice:
+        more = f" and {len(twice) - 1} more" if len(twice) > 1 else ""
+        remarks.append(
+            f"{name}: {printable(os.path.basename(twice[0]))}{more} of the list's folder taken, "
+            "not of the current one, which has such files, too"
+        )
     if not found:
         raise PulsarError(f"{name}: the list names no file")
     return found

@@ -301,13 +301,10 @@ def bracket(values, low, high, inside):  # type: ignore[no-untyped-def]
             below += 1 if v < low else 0
             near += 1 if (v >= low) & (v <= high) else 0
         if near:
-            for j in range(part.shape[0]):
+            for j in range(part.shape[0]):  # without branches: which it is cannot be foreseen
                 v = part[j]
-                if low < v < high:
-                    inside[within] = v
-                    within += 1
-                elif v == low:
-                    at_low += 1
-                elif v == high:
-                    at_high += 1
+                inside[within] = v
+                within += 1 if (v > low) & (v < high) else 0
+                at_low += 1 if v == low else 0
+                at_high += 1 if (v == high) & (v != low) else 0
     return total, below, at_low, at_high, within

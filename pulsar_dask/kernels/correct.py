@@ -1,7 +1,12 @@
-"""Listed pixels replaced by the mean of their good neighbours."""
+"""Listed pixels replaced by the mean of their good neighbours.
+
+Long: which pixels are neighbours is asked of the list, of a tile and of what lies around it, and
+must have one answer, for any pattern of colours.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,8 +36,12 @@ class Defects:
     """y * columns + x of each, int64, ascending."""
     rings: Array
     """How many steps away the nearest pixels are that are not listed; 0: there are none."""
-    step: int
-    """1, or 2 on a Bayer sensor, where a neighbour of the same colour is two pixels away."""
+    step: int = 1
+    """Pixels from one neighbour to the next: 2 on a Bayer sensor, where one of the same colour is
+    two pixels away."""
+    cells: Array | None = None
+    """Where a pattern has several pixels of one colour (X-Trans): the colour of each of its pixels,
+    shape (period, period). Those of a ring that have another are no neighbours."""
 
     @property
     def reach(self) -> int:
@@ -40,31 +49,48 @@ class Defects:
         return int(self.rings.max(initial=0)) * self.step
 
 
-def find_rings(places: Array, shape: tuple[int, ...], *, bayer: bool) -> Defects:
-    """Work out for each listed pixel the ring of neighbours that holds one not listed."""
+def find_rings(
+    places: Array, shape: tuple[int, ...], cells: Sequence[Sequence[int]] = ((0,),)
+) -> Defects:
+    """Work out for each listed pixel the ring of neighbours that holds one not listed.
+
+    Parameters
+    ----------
+    places : ndarray of int64, ascending
+    shape : tuple of int
+    cells : sequence of sequences of int
+        The colour of each pixel of the pattern that repeats, as `Colours.cells`.
+    """
     rows, columns = shape[-2:]
-    step = 2 if bayer else 1
-    rings = np.zeros(len(places), np.int32)
+    period = len(cells)
+    pattern = np.array(cells)
+    lattice = len(np.unique(pattern)) == period**2
+    defects = Defects(
+        (rows, columns),
+        places,
+        np.zeros(len(places), np.int32),
+        period if lattice else 1,
+        None if lattice else pattern,
+    )
     # where a colour is listed whole, there is nothing to look for
     parts = [slice(i, i + AT_ONCE) for i in range(0, len(places), AT_ONCE)]
-    cells = step * step
-    listed = np.zeros(cells, np.int64)
+    kinds = int(pattern.max()) + 1
+    listed = np.zeros(kinds, np.int64)
     for part in parts:
-        listed += np.bincount(_colours(places[part], columns, step), minlength=cells)
-    size = [len(range(dy, rows, step)) * len(range(dx, columns, step)) for dy, dx in _cells(step)]
+        listed += np.bincount(_colours(places[part], columns, pattern), minlength=kinds)
+    size = np.zeros(kinds, np.int64)
+    for (dy, dx), colour in np.ndenumerate(pattern):
+        size[colour] += len(range(dy, rows, period)) * len(range(dx, columns, period))
     whole = listed == size
     for part in parts:
-        colour = _colours(places[part], columns, step)
-        open_ = part.start + np.flatnonzero(~whole[colour])
-        _find_rings(places, (rows, columns), step, open_, rings)
-    return Defects((rows, columns), places, rings, step)
+        colour = _colours(places[part], columns, pattern)
+        _find_rings(defects, part.start + np.flatnonzero(~whole[colour]))
+    return defects
 
 
-def _find_rings(
-    places: Array, shape: tuple[int, int], step: int, open_: Array, rings: Array
-) -> None:
+def _find_rings(defects: Defects, open_: Array) -> None:
     """Put in the rings of some of the places."""
-    rows, columns = shape
+    places, step, (rows, columns) = defects.places, defects.step, defects.shape
     ring = 0
     while len(open_) and ring * step <= max(rows, columns):
         ring += 1
@@ -73,20 +99,28 @@ def _find_rings(
         for dy, dx in ring_offsets(ring):
             ny, nx = y + dy * step, x + dx * step
             inside = (ny >= 0) & (ny < rows) & (nx >= 0) & (nx < columns)
-            found |= inside & ~_contains(places, ny * columns + nx)
-        rings[open_[found]] = ring
+            inside &= _alike(defects.cells, y, x, dy, dx)
+            maybe = np.flatnonzero(inside & ~found)
+            found[maybe] = ~_contains(places, (ny * columns + nx)[maybe])
+        defects.rings[open_[found]] = ring
         open_ = open_[~found]
 
 
-def _cells(step: int) -> list[tuple[int, int]]:
-    return [(dy, dx) for dy in range(step) for dx in range(step)]
-
-
-def _colours(places: Array, columns: int, step: int) -> Array:
-    """Index of each pixel's colour, in the order of `_cells`."""
+def _colours(places: Array, columns: int, cells: Array) -> Array:
+    """The colour of each pixel."""
     y, x = np.divmod(places, columns)
-    index: Array = y % step * step + x % step
-    return index
+    colour: Array = cells[y % len(cells), x % len(cells)]
+    return colour
+
+
+def _alike(cells: Array | None, y: Array, x: Array, dy: int, dx: int) -> Array | bool:
+    """Whether a pixel has the colour of the one that is (dy, dx) away."""
+    if cells is None:
+        return True
+    period = len(cells)
+    alike = cells == np.roll(cells, (-dy, -dx), (0, 1))
+    found: Array = alike[y % period, x % period]
+    return found
 
 
 def ring_offsets(ring: int) -> list[tuple[int, int]]:
@@ -200,9 +234,7 @@ def nearest(values: Array, origin: tuple[int, int], defects: Defects, y: Array, 
         good[ly[here] - origin[0], lx[here] - origin[1]] = False
     new = np.full(len(y), np.nan)
     wy, wx = y - origin[0], x - origin[1]
-    for dy, dx in _cells(step):
-        some = np.flatnonzero((wy % step == dy) & (wx % step == dx))
-        lattice = good[dy::step, dx::step]
+    for some, lattice in _lattices(good, origin, defects, wy, wx):
         if not len(some) or not lattice.any():
             continue
         shown = np.full(len(some), max(lattice.shape))
@@ -213,13 +245,36 @@ def nearest(values: Array, origin: tuple[int, int], defects: Defects, y: Array, 
             if start + length < whole:
                 shown = np.minimum(shown, (length - 1 - at[some]) // step)
         rings = _nearest_rings(lattice, wy[some] // step, wx[some] // step, shown)
+        use = lattice if step == 1 else good
         for ring in np.unique(rings[rings > 0]):
             of_ring = some[rings == ring]
             each = max(1, _CORRECTED_AT_ONCE // (8 * int(ring)))
             for begin in range(0, len(of_ring), each):
                 n = of_ring[begin : begin + each]
-                new[n] = _ring_means(values, good, int(ring), step, wy[n], wx[n])
+                new[n] = _ring_means(values, use, int(ring), step, wy[n], wx[n])
     return new
+
+
+def _lattices(
+    good: Array, origin: tuple[int, int], defects: Defects, y: Array, x: Array
+) -> Iterator[tuple[Array, Array]]:
+    """For each colour the pixels that have it, and every `step`-th pixel, true where one is good
+    and has it, too."""
+    if defects.cells is None:
+        step = defects.step
+        for dy in range(step):
+            for dx in range(step):
+                some = np.flatnonzero((y % step == dy) & (x % step == dx))
+                yield some, good[dy::step, dx::step]
+        return
+    cells = np.roll(defects.cells, (-origin[0], -origin[1]), (0, 1))
+    period = len(cells)
+    colour = cells[y % period, x % period]
+    for one in np.unique(colour):
+        lattice = np.zeros_like(good)
+        for dy, dx in np.argwhere(cells == one):
+            lattice[dy::period, dx::period] = good[dy::period, dx::period]
+        yield np.flatnonzero(colour == one), lattice
 
 
 def _nearest_rings(good: Array, y: Array, x: Array, most: Array) -> Array:
@@ -279,6 +334,7 @@ def _ring_sums(
         wy, wx = ny - origin[0], nx - origin[1]
         good = (ny >= 0) & (ny < rows) & (nx >= 0) & (nx < columns)
         good &= (wy >= 0) & (wy < height) & (wx >= 0) & (wx < width)
+        good &= _alike(defects.cells, y, x, dy, dx)
         good &= ~_contains(defects.places, ny * columns + nx)
         value = flat[:, np.where(good, wy * width + wx, 0)]
         use = good & ~np.isnan(value)

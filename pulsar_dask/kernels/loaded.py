@@ -62,9 +62,13 @@ class Kernel(NamedTuple):
     """What combines them (see `combine.Combine`), if anything does."""
     rice: tuple[str, ...] = ()
     """Types of stored pixels that are Rice-coded."""
+    survey: PixelType | None = None
+    """What is looked at while it passes."""
 
     @staticmethod
-    def of(frames: Sequence[Frame], pixels: PixelType, method: Any = None) -> Kernel:
+    def of(
+        frames: Sequence[Frame], pixels: PixelType, method: Any = None, *, survey: bool = False
+    ) -> Kernel:
         """What reading frames, and combining them as pixels of some type, needs."""
         rice = {f.pixels.stored.str for f in frames if f.stored.rice}
-        return Kernel(len(frames), pixels, method, tuple(sorted(rice)))
+        return Kernel(len(frames), pixels, method, tuple(sorted(rice)), pixels if survey else None)

@@ -21,6 +21,11 @@ def warm_up(kernels: Iterable[Kernel]) -> None:
         if kernel.method is not None:
             stack = np.zeros((kernel.frames, 1), kernel.pixels.stored)
             kernel.method.block(stack, kernel.pixels, ("image",), compiled=True)
+        if kernel.survey is not None:
+            from pulsar_dask.kernels import survey_compiled  # noqa: F401
+            from pulsar_dask.kernels.survey import look, nothing_seen
+
+            look(np.zeros((1, 1), kernel.survey.stored), kernel.survey, nothing_seen(1))
         if kernel.rice:
             from pulsar_dask.kernels import rice
 

@@ -247,6 +247,29 @@ def any_lane(typingctx: Any, a: Any) -> Any:
     return types.boolean(a), codegen
 
 
+def _of_lanes(name: str) -> Any:
+    """An intrinsic that makes one 64-bit number of all lanes."""
+
+    def define(typingctx: Any, a: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            value = args[0]
+            if name == "add":  # which a lane may be too narrow for
+                value = builder.sext(value, ir.VectorType(ir.IntType(64), value.type.count))
+            type_ = value.type
+            found = _call(builder, f"vector.reduce.{name}", type_, value, result=type_.element)
+            whole = type_.element.width == 64
+            return found if whole else builder.sext(found, ir.IntType(64))
+
+        return types.int64(a), codegen
+
+    return intrinsic(define)
+
+
+highest_lane = _of_lanes("smax")
+bits_of_lanes = _of_lanes("or")
+sum_of_lanes = _of_lanes("add")
+
+
 # --- bytes anywhere ----------------------------------------------------------------------
 
 

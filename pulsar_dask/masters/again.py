@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pulsar_dask import combine
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.frames.colour import colours_among
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.step import Step
 from pulsar_dask.kernels.correct import find_rings
-from pulsar_dask.masters.calibrated import FlatGroup
-from pulsar_dask.masters.dark import Bias, dark_recipe, stack_product
+from pulsar_dask.masters.dark import dark_recipe, stack_product
+from pulsar_dask.masters.darkgroup import Bias, Dark
 from pulsar_dask.masters.flat import flat_recipe
-from pulsar_dask.masters.flats import read_places
+from pulsar_dask.masters.flatgroup import FlatGroup, Minus
+from pulsar_dask.masters.flatlists import cells_of, old_cells, read_places
 
 
 def recipe_again(
@@ -58,18 +61,50 @@ def recipe_again(
     except ValueError as error:
         raise PulsarError(f"this version cannot make the pixels again: {error}") from error
     constant = by_verb["minus number"].args[0] if "minus number" in by_verb else 0.0
-    if "scale" in by_verb:
-        defects = None
+    scale = by_verb.get("scale colours", by_verb.get("scale"))
+    if scale is not None:
+        defects, colours = None, None
+        if scale.verb == "scale colours":
+            colours = colours_among(frames)
+            cells = cells_of(colours)
+        else:
+            cells = () if "one colour" in by_verb else old_cells(frames)
         for path in sources["list"]:
             shape, top = frames[0].shape, "from top" in by_verb
             places = read_places(path, shape, origin_top=top, gigabytes=gigabytes)
-            defects = find_rings(places, shape, bayer=any(f.bayer for f in frames))
-        dark = sources["dark"][0] if sources["dark"] else constant
-        group = FlatGroup(tuple(frames), dark, defects)
-        (target,) = by_verb["scale"].args
-        return flat_recipe({"": group}, method, target=target, threads=threads, planes=planes)
+            defects = find_rings(places, shape, *cells)
+        minus = _minus(frames, sources, steps, constant)
+        group = FlatGroup(tuple(frames), minus, defects, colours)
+        (target,) = scale.args
+        return flat_recipe({"flat": group}, method, target=target, threads=threads, planes=planes)
     biases = tuple(sources["bias"])
     if not biases and not constant:
         return Recipe([stack_product("", None, frames, method, planes, rounds=False)])
     bias = Bias(biases, constant, combine="minus combined" in by_verb)
-    return dark_recipe({0.0: frames}, bias, method, planes)
+    return dark_recipe([Dark("", tuple(frames), bias)], method, planes)
+
+
+def _minus(
+    frames: Sequence[Frame],
+    sources: Mapping[str, Sequence[Any]],
+    steps: Sequence[Step | str],
+    constant: float,
+) -> tuple[Minus, ...]:
+    """What was subtracted from flats."""
+    images = (*sources["dark"], *sources["bias"])
+    each = [step.args for step in steps if isinstance(step, Step) and step.verb == "minus from"]
+    if not each:
+        return (Minus(images, constant),)
+    by_name = {os.path.basename(f.path): f for f in images}
+    found: list[Minus] = []
+    for names, number, count in each:
+        try:
+            some = tuple(by_name[name] for name in names.split(", ") if name)
+        except KeyError as error:
+            raise PulsarError(
+                f"it cannot be told which of its darks was {printable(error)}"
+            ) from None
+        found += [Minus(some, number)] * count
+    if len(found) != len(frames):
+        raise PulsarError("its steps do not say what was subtracted from each of its frames")
+    return tuple(found)

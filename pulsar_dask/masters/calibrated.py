@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from pulsar_dask.combine import Combine
-from pulsar_dask.engine.layer import token
 from pulsar_dask.formats.holding import reading_holds
-from pulsar_dask.formats.reading import conversion_bytes, read_tile, read_values, thread_buffer
+from pulsar_dask.formats.reading import (
+    conversion_bytes,
+    read_tile,
+    read_values,
+    thread_buffer,
+    to_values,
+)
+from pulsar_dask.frames.colour import Colours
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.stack import stored_alike
@@ -21,54 +26,33 @@ from pulsar_dask.kernels.correct import (
     CORRECTION_BYTES,
     DEFECT_BYTES,
     NEAREST_BYTES,
-    Defects,
     correct,
     nearest,
 )
 from pulsar_dask.kernels.medianfinder import most_kept
 from pulsar_dask.kernels.pixels import PixelType, Tile
+from pulsar_dask.kernels.survey import nothing_seen
 from pulsar_dask.masters.combined import planes_made
+from pulsar_dask.masters.flatgroup import FlatGroup, Minus
+from pulsar_dask.masters.survey import SURVEY, Glimpse, Survey, extremes
 
 Array = np.ndarray[Any, Any]
 _FLOAT64 = PixelType(-64)
+Looker = Callable[[Tile, Array, "Array | float"], None]
 #: ADU to which a flat is scaled if nothing else is asked for.
 TARGET_MEDIAN = 5000.0
 
 
-@dataclass(frozen=True)
-class FlatGroup:
-    """The flats of one filter and what calibrates them; small, so that it travels."""
-
-    frames: tuple[Frame, ...]
-    dark: Frame | float
-    """A frame, or a constant in ADU."""
-    defects: Defects | None
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.frames[0].shape
-
-    @property
-    def planes(self) -> int:
-        return self.shape[0] if len(self.shape) == 3 else 1
-
-    @property
-    def reads(self) -> tuple[Frame, ...]:
-        """The flats and, where it is a file, the dark."""
-        return (*self.frames, *([self.dark] if isinstance(self.dark, Frame) else []))
-
-    @property
-    def token(self) -> object:
-        """What it is known by."""
-        dark = None if isinstance(self.dark, Frame) else self.dark
-        listed = None if self.defects is None else (self.defects.places, self.defects.step)
-        return token(self.reads), dark, listed
-
-
 def calibrated(
-    tile: Tile, group: FlatGroup, frames: Sequence[Frame], *, counted: Tile | None = None
+    tile: Tile,
+    group: FlatGroup,
+    frames: Sequence[Frame],
+    *,
+    counted: Tile | None = None,
+    look: Looker | None = None,
 ) -> tuple[Array, int]:
-    """Values of a tile minus the dark, listed pixels replaced; `counted` is as for `read_tile`.
+    """Values of a tile minus the dark, listed pixels replaced; `counted` is as for `read_tile`,
+    `look` is shown what is read.
 
     Returns
     -------
@@ -79,7 +63,7 @@ def calibrated(
     """
     reach = group.defects.reach if group.defects is not None else 0
     window = _around(tile, reach, group.shape)
-    values = _minus_dark(window, group, frames, "calibrated", counted)
+    values = _minus_dark(window, group, frames, "calibrated", counted, look)
     stays = 0
     if group.defects is not None:
         stuck = correct(values, (window.y, window.x), group.defects, tile)
@@ -100,24 +84,62 @@ def flat_tile(
     *,
     method: Combine,
     planes: Sequence[str] = ("image",),
-) -> dict[str, Array]:
+    survey: Survey | None = None,
+) -> dict[str, Any]:
     """One tile of a master flat: the scaled calibrated frames, combined.
 
     Parameters
     ----------
-    scales : ndarray of float64, shape (frames, planes)
+    scales : ndarray of float64, shape (frames, planes) or (frames, planes, colours)
     method : Combine
     planes : sequence of str
         Wanted, "image" first.
+    survey : Survey, optional
+        How the frames are looked at meanwhile.
 
     Returns
     -------
-    dict of ndarray, shape (tile height, tile width)
+    dict of ndarray, shape (tile height, tile width); and "survey", if asked for
     """
-    values, _ = calibrated(tile, group, group.frames, counted=tile)
+    shown: list[tuple[Array, tuple[float, float]]] = []
+
+    def look(window: Tile, stack: Array, dark: Array | float) -> None:
+        if survey is not None:
+            part = tile.y - window.y, tile.x - window.x, *tile.shape
+            compiled = loaded.worth_compiling(group.frames)
+            seen = nothing_seen(len(stack))
+            survey.add(seen, stack, part, compiled=compiled)
+            shown.append((seen, extremes(dark)))
+
+    values, _ = calibrated(tile, group, group.frames, counted=tile, look=look)
     scaled = thread_buffer("scaled", values.shape, np.dtype("f8"))
-    np.multiply(values, scales[:, tile.plane, None, None], out=scaled)
-    return planes_made(tile, group.frames, scaled, _FLOAT64, method=method, planes=planes)
+    if group.colours is None:
+        np.multiply(values, scales[:, tile.plane, None, None], out=scaled)
+    else:
+        _scale_colours(values, scales[:, tile.plane], (tile.y, tile.x), group.colours, scaled)
+    sample = survey.sampled(tile, scaled).astype("f4") if survey is not None else None
+    made: dict[str, Any] = planes_made(
+        tile, group.frames, scaled, _FLOAT64, method=method, planes=planes
+    )
+    if survey is not None and sample is not None:
+        master = survey.sampled(tile, made["image"])
+        made[SURVEY] = Glimpse(shown[0][0], sample, master, master, shown[0][1])
+    return made
+
+
+def _scale_colours(
+    values: Array, scales: Array, origin: tuple[int, int], colours: Colours, out: Array
+) -> None:
+    """Multiply each pixel by the factor of its colour; `scales` are (frames, colours)."""
+    _, height, width = values.shape
+    period = colours.period
+    first = np.roll(np.array(colours.cells), (-origin[0], -origin[1]), (0, 1))
+    rows = np.take(first[:height], np.arange(width) % period, axis=1)
+    factors = np.empty(rows.shape)
+    for value, scale, scaled in zip(values, scales, out, strict=True):
+        np.take(scale, rows, out=factors, mode="clip")  # else it is buffered
+        for row, factor in enumerate(factors):
+            np.multiply(value[row::period], factor, out=scaled[row::period])
 
 
 def _around(tile: Tile, reach: int, shape: tuple[int, ...]) -> Tile:
@@ -135,32 +157,47 @@ def _minus_dark(
     frames: Sequence[Frame],
     buffer: str,
     counted: Tile | None = None,
+    look: Looker | None = None,
 ) -> Array:
     values = thread_buffer(buffer, (len(frames), *window.shape), np.dtype("f8"))
     pixels = frames[0].pixels
-    if (
-        pixels.bitpix not in (8, 16, 32)
-        or not stored_alike(frames)
-        or not loaded.worth_compiling(group.frames)
-    ):
+    parts = [(part, values_of(window, minus)) for part, minus in group.parts(frames)]
+    if looked_at(frames) == _FLOAT64:
         read_values(frames, window, np.dtype("f8"), out=values, counted=counted)
-        values -= dark_values(window, group)
+        if look is not None:
+            look(window, values, parts[0][1])
+        for part, minus in parts:
+            values[part] -= minus
         return values
     stored = thread_buffer("stack", values.shape, pixels.stored)
-    medianfinder.subtract(
-        read_tile(frames, window, stored, counted=counted),
-        pixels,
-        np.broadcast_to(dark_values(window, group), window.shape),
-        out=values,
-    )
+    read_tile(frames, window, stored, counted=counted)
+    if look is not None:
+        look(window, stored, parts[0][1])
+    if loaded.worth_compiling(group.frames):
+        for part, minus in parts:
+            wide = np.broadcast_to(minus, window.shape)
+            medianfinder.subtract(stored[part], pixels, wide, out=values[part])
+        return values
+    for image, value in zip(stored, values, strict=True):
+        value[...] = to_values(image, pixels)
+    for part, minus in parts:
+        values[part] -= minus
     return values
 
 
-def dark_values(window: Tile, group: FlatGroup) -> Array | float:
-    if isinstance(group.dark, Frame):
-        dark: Array = read_values([group.dark], window, np.dtype("f8"), counted=None)[0]
-        return dark
-    return group.dark
+def looked_at(frames: Sequence[Frame]) -> PixelType:
+    """How the pixels of flats are held while they are looked at."""
+    pixels = frames[0].pixels
+    whole = pixels.bitpix in (8, 16, 32) and stored_alike(frames)
+    return pixels if whole else _FLOAT64
+
+
+def values_of(window: Tile, minus: Minus) -> Array | float:
+    """What is subtracted from a window of a flat."""
+    total: Array | float = minus.constant
+    for image in minus.images:
+        total = read_values([image], window, np.dtype("f8"), counted=None)[0] + total
+    return total
 
 
 def _far_neighbours(plane: int, places: Array, group: FlatGroup, frame: Frame) -> Array:
@@ -201,16 +238,28 @@ def flat_holds(group: FlatGroup, together: int) -> Holds:
     decoded = (around + 2 * low * columns) * window if around else 0
     listed = len(group.defects.places) if group.defects is not None else 0
     kept = Holds(
-        pixel={"calibrated frames": 2 * 8 * n, "frames": size * n},
+        pixel={
+            "calibrated frames": 2 * 8 * n,
+            "frames": size * n,
+            "one colour": 0 if group.colours is None else 8,
+        },
         thread={"rows around a tile": around * (8 + size) * n},
         process={f"hot pixels listed for {group.frames[0].path}": listed * DEFECT_BYTES},
     )
+    near = most_kept(math.prod(group.shape[-2:]))
+    if group.colours is not None:  # each has a finder of its own beside that of all
+        near += sum(map(most_kept, group.colours.share(height, columns)))
+    period = 0 if group.colours is None else group.colours.period
     conversion = max(NEAREST_BYTES, *(conversion_bytes(frame.pixels) for frame in group.reads))
     passes = Holds(
-        pixel={"conversion": conversion, "dark": 8},
+        pixel={
+            "conversion": conversion,
+            "dark": 16 if any(len(m.images) > 1 for m in group.minus) else 8,
+        },
         thread={
             "rows around a tile, values": around * (conversion + 8) + decoded,
-            "values near the median": (together + 2) * 8 * most_kept(math.prod(group.shape[-2:])),
+            "values near the median": (together + 2) * 8 * near,
+            "factors of the colours": 3 * 8 * period * columns,
             "correction": CORRECTION_BYTES if group.defects else 0,
         },
     )

@@ -1,42 +1,50 @@
-"""What the user named, sorted into darks and their bias."""
+"""What the user named, sorted into darks and the bias of each group."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
-from pulsar_dask.errors import PulsarError, count, printable, warn
-from pulsar_dask.formats.scan import scan_frames, scan_inputs
+from pulsar_dask.errors import PulsarError, printable, warn
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.frames.groups import (
-    by_exposure,
-    choose,
-    tolerance_hint,
-    why_passed,
-)
-from pulsar_dask.frames.naming import exposure_name
-from pulsar_dask.frames.stack import check_calibrator, check_group, check_shapes
+from pulsar_dask.frames.gates import cautions
+from pulsar_dask.frames.group import Group, Grouped, Ways
+from pulsar_dask.frames.groups import dark_groups
+from pulsar_dask.frames.passed import raw_frames, why_passed
 from pulsar_dask.inputs.numbers import as_number, finite
 from pulsar_dask.inputs.words import as_texts, has_mask, is_list
-from pulsar_dask.masters.dark import Bias
+from pulsar_dask.masters.biases import Biases, find_biases
+from pulsar_dask.masters.darkgroup import Dark
+from pulsar_dask.masters.groups import Failures, check_group, usable
 from pulsar_dask.masters.search import Search, Spec, is_number, none_found
 
 
 @dataclass(frozen=True)
 class Darks:
-    """Darks by exposure in seconds, the bias, and how many frames were passed over and why."""
+    """Darks with what is subtracted from each, and what was not made of the frames."""
 
-    groups: dict[float, list[Frame]]
-    bias: Bias
-    passed: dict[str, int] = field(default_factory=dict)
+    darks: tuple[Dark, ...]
+    groups: tuple[Group, ...]
+    """Of the darks, and of the biases that are combined for them."""
+    failures: Failures
+    """Groups that cannot be made."""
     unused: tuple[Frame, ...] = ()
     """The frames that were passed over."""
 
     @property
+    def passed(self) -> dict[str, int]:
+        """How many frames were passed over, and why."""
+        return why_passed(self.unused)
+
+    @property
+    def biases(self) -> list[Frame]:
+        return list(dict.fromkeys(f for dark in self.darks for f in dark.bias.frames))
+
+    @property
     def frames(self) -> list[Frame]:
-        return [*self.bias.frames, *(f for group in self.groups.values() for f in group)]
+        return [*self.biases, *(f for dark in self.darks for f in dark.frames)]
 
 
 def gather_darks(
@@ -60,11 +68,10 @@ def gather_darks(
     Raises
     ------
     PulsarError
-        "No dark frames found", frames of different shapes, a dark without exposure, or
-        arguments that leave open what is bias.
+        "No dark frames found", no group that can be made, or arguments that leave open what is
+        bias.
     """
     args = as_texts(spec)
-    passed: dict[str, int] = {}
     bias_args: list[str] = []
     constant = 0.0
     if is_number(bias):
@@ -75,7 +82,7 @@ def gather_darks(
         args, bias_args = args[:1], args[1:]
     elif len(args) > 1 and as_number(args[-1]) is not None:
         args, bias_args = args[:-1], args[-1:]
-    elif len(args) > 1:
+    elif len(args) > 1 and not search.force_type:
         args, bias_args = _split_by_type(args, search)
     if len(bias_args) == 1 and (number := as_number(bias_args[0])) is not None:
         constant, bias_args = number, []
@@ -84,17 +91,17 @@ def gather_darks(
             "the bias is either a number or files; say which with ⟦bias⟧ NUMBER or ⟦bias⟧ FILE"
         )
 
-    found, planes = scan_inputs(search.find(args))
-    darks, passed = choose(found, "dark", assume_type=search.assume_type)
-    if not darks:
+    found = search.frames(args, "dark")
+    raw = raw_frames(found.frames, "dark")
+    if not raw:
         swapped = bias is None and _holds_darks(bias_args, search)
         hint = "; is the order right? The input comes first, the bias last" if swapped else ""
-        raise PulsarError(none_found("dark", "Dark Frame", args, passed) + hint)
+        raise PulsarError(none_found("dark", "Dark Frame", args, found.frames) + hint)
+    calibrators = Biases(constant=constant)
+    among: list[Frame] = []
     if bias_args:
-        among, others = scan_inputs(search.find(bias_args))
-        planes += others
         try:
-            frames = _bias_frames(among, bias_args)
+            calibrators, among = find_biases(bias_args, search)
         except PulsarError as error:
             if bias is not None:
                 raise
@@ -103,39 +110,46 @@ def gather_darks(
                 f"{error.text}. What follows the input, here {first}, is the bias; "
                 "further darks need a run of their own"
             ) from error
-    else:
-        frames, among = (), []
-    used = {f.path for f in (*darks, *frames)}
-    unused = {f.path: f for f in (*found, *among, *planes) if f.path not in used}
-    passed = why_passed(unused.values())
-    check_shapes([*darks, *frames])
-    groups = by_exposure(darks, search.tolerance)
-    if hint := tolerance_hint(groups):
-        near = ", ".join(f"{exposure:g}" for exposure in groups)
-        warn(f"the darks of {near} s are made one by one; {hint}")
-    names = [exposure_name(e) for e in groups]
-    if len(set(names)) < len(names):
-        raise PulsarError("two exposures would have one name; raise ⟦exposure_tolerance⟧")
-    for name, group in zip(names, groups.values(), strict=True):
-        check_group(f"dark{name}.fit", group, method)
-        if frames:
-            check_calibrator(f"dark{name}.fit", group, "bias", frames)
-    if len(frames) > 1:
-        check_group("bias.fit", frames, method)
-    bias_of_all = Bias(tuple(frames), constant, combine=len(frames) > 1)
-    return Darks(groups, bias_of_all, passed, tuple(unused.values()))
+    darks = darks_of(usable(dark_groups(raw, search.ways), method), calibrators, search.ways)
+    used = {f.path for f in darks.frames} | {
+        f.path for group in darks.failures.groups for f in group.frames
+    }
+    unused = {f.path: f for f in (*found.frames, *among, *found.planes) if f.path not in used}
+    for group in darks.groups:
+        if group.kind == "bias":
+            check_group(group, method)
+    return Darks(darks.darks, darks.groups, darks.failures, tuple(unused.values()))
+
+
+def darks_of(grouped: Grouped, biases: Biases, ways: Ways) -> Darks:
+    """The darks of groups, each with the bias that agrees with it."""
+    failures = Failures(grouped.failed)
+    darks, groups, made = [], [], {}
+    for group in grouped.groups:
+        try:
+            bias = biases.of(group, ways)
+        except PulsarError as error:
+            failures = failures.and_(group, error.text)
+            continue
+        for text in cautions("bias", bias.frames, group.frames, ways) if bias.frames else ():
+            warn(f"{group.name}.fit: {text}")
+        if bias.combine:
+            made.update({one.name: one for one in biases.raw if one.name == bias.name})
+        darks.append(Dark(group.name, group.frames, bias))
+        groups.append(group)
+    failures.none_left(bool(darks))
+    return Darks(tuple(darks), (*made.values(), *groups), failures)
 
 
 def _holds_darks(args: Sequence[str], search: Search) -> bool:
     with contextlib.suppress(PulsarError):
-        return bool(args and choose(scan_frames(search.find(args).paths), "dark")[0])
+        return bool(args and raw_frames(search.frames(args).frames, "dark"))
     return False
 
 
 def _split_by_type(args: Sequence[str], search: Search) -> tuple[list[str], list[str]]:
     """Files that a shell made of masks: the frames' types tell darks from bias."""
-    alone = Search(sequence=False, recursive=search.recursive)
-    frames = scan_frames(alone.find(args).paths)
+    frames = replace(search, sequence=False, assume_type=False).frames(args).frames
     darks = [f for f in frames if f.kind == "dark" and not f.is_master]
     bias = [f for f in frames if f.kind == "bias"]
     unlabelled = [f for f in frames if f.kind is None]
@@ -155,25 +169,3 @@ def _split_by_type(args: Sequence[str], search: Search) -> tuple[list[str], list
     taken = [f.path for f in darks]
     # a file named alone stands for its sequence, and what is passed over is to be counted
     return (taken if len(taken) == 1 else taken + [f.path for f in rest]), [f.path for f in bias]
-
-
-def _bias_frames(frames: Sequence[Frame], args: Sequence[str]) -> tuple[Frame, ...]:
-    if len(frames) > 1:
-        raw, passed = choose(frames, "bias", assume_type=True)
-        masters = [f for f in frames if f.kind == "bias" and f.is_master]
-        if not raw and not masters:
-            raise PulsarError(none_found("bias", "Bias Frame", args, passed))
-        labelled = [f for f in raw if f.kind == "bias"]
-        if not labelled and not masters and len(raw) < len(frames):
-            raise PulsarError(
-                f"{count(len(raw), 'frame')} without IMAGETYP among others cannot be told to be "
-                f"bias (the first is {printable(raw[0].path)}); name them alone, or label them"
-            )
-        frames = raw or masters
-    odd = [f for f in frames if f.kind not in (None, "bias", "other")]
-    if odd:
-        more = f" and {len(odd) - 1} more" if len(odd) > 1 else ""
-        warn(
-            f"{printable(odd[0].path)}{more} is labelled '{printable(odd[0].label)}', taken as bias"
-        )
-    return tuple(frames)

@@ -7,6 +7,7 @@ that makes scales of them, and the flat, which takes the scales.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,10 +22,11 @@ from pulsar_dask.frames.step import Step
 from pulsar_dask.kernels import loaded
 from pulsar_dask.kernels.pixels import Grid, PixelType
 from pulsar_dask.masters import calibrated
-from pulsar_dask.masters.calibrated import FlatGroup
-from pulsar_dask.masters.dark import key
+from pulsar_dask.masters.darkgroup import key
+from pulsar_dask.masters.flatgroup import FlatGroup
 from pulsar_dask.masters.levels import FrameLevels, frame_levels, frame_scales, level_holds
 from pulsar_dask.masters.stack import combining_holds
+from pulsar_dask.masters.survey import Survey, Surveying
 
 Array = np.ndarray[Any, Any]
 #: Frames whose levels are found in one task: a dark is read once for all of them.
@@ -40,12 +42,14 @@ def flat_recipe(
     threads: int,
     planes: Sequence[str] = ("image",),
     calibration: Mapping[str, Trace] | None = None,
+    surveyed: Surveying | None = None,
 ) -> Recipe:
-    """Masters of flats by the code of their filter.
+    """Masters of flats of one shape.
 
     Parameters
     ----------
     groups : mapping
+        By the name of the master.
     method : Combine
     target : float
         The median to which each frame is scaled, ADU.
@@ -54,10 +58,12 @@ def flat_recipe(
     planes : sequence of str
     calibration : mapping, optional
         What headers say of how each group is calibrated.
+    surveyed : callable, optional
+        Gives from frames the `Survey` by which they are looked at meanwhile.
     """
     products = []
-    for code, group in groups.items():
-        known = (calibration or {}).get(code, Trace())
+    for name, group in groups.items():
+        known = (calibration or {}).get(name, Trace())
         n = len(group.frames)
         together = level_frames(n, threads)
         combining = combining_holds(group.frames, method, _FLOAT64)
@@ -75,33 +81,42 @@ def flat_recipe(
             )
             for first in range(0, n, together)
         ]
+        survey = None
+        if surveyed is not None:
+            survey = replace(
+                surveyed(group.frames),
+                pixels=PixelType(-32),
+                stored=calibrated.looked_at(group.frames),
+            )
+        holds = calibrated.flat_holds(group, together) | combining
         scales = layer("scales", _scales, group, target, *levels, once=True)
         flat = layer(
             "flat",
-            partial(calibrated.flat_tile, method=method, planes=tuple(planes)),
+            partial(calibrated.flat_tile, method=method, planes=tuple(planes), survey=survey),
             group,
             scales,
             planes=planes_of(planes),
             reads=group.frames,
             also=group.reads[n:],
-            holds=calibrated.flat_holds(group, together) | combining,
-            kernel=_kernel(group, method),
+            holds=holds if survey is None else holds + survey.holds(),
+            kernel=_kernel(group, method, survey),
             passes=2,
         )
         products.append(
             Product(
-                f"flat_{code}",
+                name,
                 "flat",
                 flat,
                 group.frames,
                 {p.name: "float32" if p.name == "image" else p.dtype for p in flat.planes},
                 (
                     *known.steps,
-                    Step("scale", (target,)),
+                    Step("scale" if group.colours is None else "scale colours", (target,)),
                     Step("combine", (key(method), n)),
                 ),
                 known.sources,
                 levels=tuple(levels),
+                survey=survey,
             )
         )
     return Recipe(products)
@@ -112,8 +127,11 @@ def level_frames(n: int, threads: int) -> int:
     return max(1, min(LEVEL_FRAMES, -(-n // max(1, threads))))
 
 
-def _kernel(group: FlatGroup, method: Combine) -> loaded.Kernel | None:
-    return loaded.Kernel.of(group.frames, _FLOAT64, method)
+def _kernel(
+    group: FlatGroup, method: Combine, survey: Survey | None = None
+) -> loaded.Kernel | None:
+    kernel = loaded.Kernel.of(group.frames, _FLOAT64, method)
+    return kernel if survey is None else kernel._replace(survey=survey.stored)
 
 
 def _levels(grid: Grid, group: FlatGroup, first: int, last: int) -> FrameLevels:

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from pulsar_dask.errors import PulsarError, printable
-from pulsar_dask.formats.reading import read_values
+from pulsar_dask.errors import OneGroup, printable
+from pulsar_dask.formats.reading import read_values, thread_buffer
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.kernels import loaded
 from pulsar_dask.kernels.medianfinder import MOST_KEPT, MedianFinder, most_kept
 from pulsar_dask.kernels.pixels import Grid, Tile
-from pulsar_dask.masters.calibrated import FlatGroup, calibrated, dark_values
+from pulsar_dask.masters.calibrated import calibrated, values_of
+from pulsar_dask.masters.flatgroup import FlatGroup
 
 Array = np.ndarray[Any, Any]
 #: Rows of a frame that are looked at first, to know about where its median lies.
@@ -36,10 +37,54 @@ class FrameLevels:
 
     medians: Array
     """Exact medians, float64, shape (frames, planes), ADU; NaN where all is missing."""
+    colours: Array
+    """The same of each colour that is scaled apart, shape (frames, planes, colours)."""
     raw: Array
     """Medians of a sample of the raw pixels, same shape."""
     uncorrected: int
     """Listed pixels (over all frames) that have no good neighbour and stay."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Pixels whose median is looked for: all, or those of one colour."""
+
+    pixels: int
+    where: Array | None = None
+    """Which pixels of the pattern that repeats have the colour, shape (period, period)."""
+
+    def of(self, values: Array, y: int, x: int) -> Array:
+        """Those of a tile that begins at (y, x), in any order, in this thread's buffer."""
+        if self.where is None:
+            return values
+        where = np.roll(self.where, (-y, -x), (0, 1))
+        found, end = thread_buffer("one colour", (values.size,), np.dtype("f8")), 0
+        for row, there in enumerate(where[: len(values)]):
+            lines = values[row :: len(where)]
+            for column in np.flatnonzero(there):
+                some = lines[:, column :: len(where)]
+                found[end : end + some.size].reshape(some.shape)[...] = some
+                end += some.size
+        return found[:end]
+
+    def at(self, y: Array, x: Array) -> Array | slice:
+        """Which of some rows and columns they are."""
+        if self.where is None:
+            return slice(None)
+        period = len(self.where)
+        there: Array = self.where[np.ix_(y % period, x % period)]
+        return there
+
+
+def _parts(group: FlatGroup) -> list[_Part]:
+    """All pixels, and where colours are scaled apart those of each."""
+    rows, columns = group.shape[-2:]
+    parts = [_Part(rows * columns)]
+    if group.colours is not None:
+        cells = np.array(group.colours.cells)
+        share = group.colours.share(rows, columns)
+        parts += [_Part(pixels, cells == colour) for colour, pixels in enumerate(share)]
+    return parts
 
 
 def frame_levels(
@@ -50,69 +95,98 @@ def frame_levels(
     rows, columns = size if isinstance(size, tuple) else (size, group.shape[-1])
     grid = Grid(group.shape, max(1, rows), columns)
     frames = group.frames[first:last]
-    medians = np.empty((len(frames), group.planes))
-    raw = np.empty_like(medians)
+    parts = _parts(group)
+    medians = np.empty((len(frames), group.planes, len(parts)))
+    raw = np.empty(medians.shape[:2])
     stays = 0
     for plane in range(group.planes):
         low, high, raw[:, plane] = _sample(plane, group, frames)
-        most = most_kept(math.prod(group.shape[-2:]))
         compiled = loaded.worth_compiling(group.frames)
         finders = [
-            MedianFinder(a, b, most, compiled=compiled) for a, b in zip(low, high, strict=True)
+            [
+                MedianFinder(a, b, most_kept(part.pixels), compiled=compiled)
+                for a, b, part in zip(*bounds, parts, strict=True)
+            ]
+            for bounds in zip(low, high, strict=True)
         ]
         stuck_most = 0
-        while todo := [i for i, f in enumerate(finders) if not f.done]:
+        while todo := [i for i, f in enumerate(finders) if not all(one.done for one in f)]:
             stays_now = 0
             for tile in (t for _, t in grid if t.plane == plane):
                 values, stuck = calibrated(tile, group, [frames[i] for i in todo])
                 stays_now += stuck
-                for i, value in zip(todo, values, strict=True):
-                    finders[i].add(value)
-            for i in todo:
-                finders[i].end_pass()
+                for j, part in enumerate(parts):
+                    for i, value in zip(todo, values, strict=True):
+                        if not (finder := finders[i][j]).done:
+                            finder.add(part.of(value, tile.y, tile.x))
+            for finder in (f for i in todo for f in finders[i] if not f.done):
+                finder.end_pass()
             stuck_most = max(stuck_most, stays_now)
-        medians[:, plane] = [f.median for f in finders]
+        medians[:, plane] = [[f.median for f in frame] for frame in finders]
         stays += stuck_most
-    return FrameLevels(medians, raw, stays)
+    return FrameLevels(medians[..., 0], medians[..., 1:], raw, stays)
 
 
 def frame_scales(frames: Sequence[Frame], target: float, *levels: FrameLevels) -> Array:
-    """What each frame is multiplied with; shape (frames, planes).
+    """What each frame is multiplied with.
+
+    Returns
+    -------
+    ndarray of float64, shape (frames, planes) or (frames, planes, colours)
+        The second where colours are scaled apart: each to a level of its own, so that their mean
+        ratios stay.
 
     Raises
     ------
     PulsarError
-        A calibrated frame's median is not positive.
+        A calibrated frame's median is not positive, or that of one of its colours.
     """
     medians = np.concatenate([part.medians for part in levels])
-    for frame, row in zip(frames, medians, strict=True):
-        if not (row > 0).all():
-            raise PulsarError(
-                f"{printable(frame.path)}: the median of this flat minus its dark is "
-                f"{row.min():g}, not positive; it is no exposed flat, or the dark is not its own"
-            )
-    return target / medians
+    colours = np.concatenate([part.colours for part in levels])
+    for frame, row, each in zip(frames, medians, colours, strict=True):
+        if (row > 0).all() and not (each <= 0).any():
+            continue
+        some, what = (row, "") if not (row > 0).all() else (each, " in one of its colours")
+        raise OneGroup(
+            f"{printable(frame.path)}: the median of this flat minus its dark is "
+            f"{np.fmin.reduce(some, axis=None):g}{what}, not positive; it is no exposed flat, or "
+            "the dark is not its own"
+        )
+    if not colours.shape[-1]:
+        return target / medians
+    ratios = colours / medians[..., None]
+    # a colour of which a frame has no value says nothing
+    known = np.moveaxis(ratios, 0, -1).reshape(-1, len(frames))
+    mean = [math.fsum(r := one[one == one]) / max(1, len(r)) for one in known]
+    scales: Array = target * np.reshape(mean, ratios.shape[1:]) / colours
+    return scales
 
 
 def _sample_step(columns: int) -> int:
-    """Every so many columns are taken for the sample; odd, so that all colours are among them."""
+    """Every so many columns are taken for the sample; no multiple of 2 or 3, so that all colours
+    are among them."""
     step = min(columns, _SAMPLE_WIDTH) // _SAMPLE_COLUMNS
-    return step | 1 if step > 1 else 1
+    return next((s for s in (1, 5) if s >= step), 7)
 
 
-def sample_bytes(together: int, shape: tuple[int, ...]) -> int:
+def sample_bytes(together: int, shape: tuple[int, ...], colours: int = 0) -> int:
     """Bytes that the sample of so many frames holds: its values, with and without the dark; the
-    rows that it is taken from; and of one frame what is not missing, ordered, and the mask."""
+    rows that it is taken from; and of one frame what is not missing, ordered, and the mask. Where
+    each colour is."""
     rows, columns = min(SAMPLE_ROWS, shape[-2]), min(shape[-1], _SAMPLE_WIDTH)
     values = rows * -(-columns // _sample_step(shape[-1]))
-    return together * (9 * values + 8 * columns) + 26 * values + 40 * columns
+    return together * (9 * values + 8 * columns) + (26 + colours) * values + 40 * columns
 
 
 def _sample(plane: int, group: FlatGroup, frames: Sequence[Frame]) -> tuple[Array, Array, Array]:
-    """Brackets (low, high) of the frames' medians, and the raw medians, from some rows."""
+    """Brackets (low, high) of the frames' medians, shape (frames, parts), and the raw medians, from
+    some rows."""
     rows, columns = group.shape[-2:]
     count = min(rows, SAMPLE_ROWS)
     chosen = ((np.arange(count) + 0.5) * rows / count).astype(int)
+    if group.colours is not None and count < rows:  # all colours are among them
+        n = np.arange(count)
+        chosen = np.minimum(chosen + (n + n // LEVEL_STEP) % group.colours.period, rows - 1)
     wide = min(columns, _SAMPLE_WIDTH)
     step = _sample_step(columns)
     taken = -(-wide // step)
@@ -123,25 +197,31 @@ def _sample(plane: int, group: FlatGroup, frames: Sequence[Frame]) -> tuple[Arra
         values = read_values(frames, tile, np.dtype("f8"), counted=None)[:, 0]
         if i % LEVEL_STEP == 0:
             raw[:, i // LEVEL_STEP] = values[:, ::step]
-        values -= dark_values(tile, group)
+        for some, minus in group.parts(frames):
+            values[some] -= values_of(tile, minus)
         net[:, i] = values[:, ::step]
-    share = min(BRACKET, 0.35 * MOST_KEPT / (rows * columns))
-    low, high = np.empty(len(frames)), np.empty(len(frames))
+    parts = _parts(group)
+    across = (columns - wide) // 2 + step * np.arange(taken)
+    where = [part.at(chosen, across) for part in parts]
+    low, high = np.full((2, len(frames), len(parts)), [[[-np.inf]], [[np.inf]]])
     level = np.empty(len(frames))
     for i in range(len(frames)):
-        values = net[i][~np.isnan(net[i])]
         seen = raw[i][~np.isnan(raw[i])]
         level[i] = np.median(seen) if len(seen) else np.nan
-        if not len(values):
-            low[i], high[i] = -np.inf, np.inf
-            continue
-        a = max(0, int(len(values) * (0.5 - share)))
-        b = min(len(values) - 1, int(len(values) * (0.5 + share)) + 1)
-        part = np.partition(values, [a, b])
-        low[i], high[i] = part[a], part[b]
+        for j, part in enumerate(parts):
+            values = net[i][where[j]]
+            values = values[~np.isnan(values)]
+            if not len(values):
+                continue
+            share = min(BRACKET, 0.35 * MOST_KEPT / part.pixels)
+            a = max(0, int(len(values) * (0.5 - share)))
+            b = min(len(values) - 1, int(len(values) * (0.5 + share)) + 1)
+            ordered = np.partition(values, [a, b])
+            low[i, j], high[i, j] = ordered[a], ordered[b]
     return low, high, level
 
 
 def level_holds(group: FlatGroup, together: int) -> Holds:
     """What `frame_levels` of so many frames holds before it goes through tiles."""
-    return Holds(thread={"sample of the frames": sample_bytes(together, group.shape)})
+    colours = 0 if group.colours is None else group.colours.count
+    return Holds(thread={"sample of the frames": sample_bytes(together, group.shape, colours)})

@@ -1,16 +1,21 @@
-"""How the frames of a master are looked for."""
+"""How the frames of a master are looked for, and how they are understood."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeGuard
 
 import numpy as np
 
-from pulsar_dask.errors import printable, wrong_argument
-from pulsar_dask.frames.naming import EXPOSURE_TOLERANCE
+from pulsar_dask.errors import count, printable, warn, wrong_argument
+from pulsar_dask.formats.copies import without_copies
+from pulsar_dask.formats.scan import scan_inputs
+from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.group import Ways
+from pulsar_dask.frames.table import Table, table, using, with_users
 from pulsar_dask.inputs.find import Inputs, find_inputs
 
 Spec = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -21,34 +26,175 @@ def is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
+def check_hdu(hdu: Any) -> None:
+    """Refuse what is neither None, nor the index of an HDU, nor a name."""
+    whole = isinstance(hdu, int) and not isinstance(hdu, bool) and hdu >= 0
+    if not (hdu is None or whole or (isinstance(hdu, str) and hdu.strip())):
+        raise wrong_argument("hdu", hdu, "the number or the EXTNAME of an HDU, such as 1 or 'SCI'")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a spec has led to."""
+
+    frames: list[Frame]
+    """Images."""
+    planes: list[Frame]
+    """Planes of masters, which are passed over."""
+    inputs: Inputs
+
+
 @dataclass(frozen=True)
 class Search:
-    """How inputs are looked for; the same for every tool."""
+    """How inputs are looked for and understood; the same for every tool."""
 
     sequence: bool = True
     recursive: bool = False
     assume_type: bool = False
-    """Whether a frame without IMAGETYP counts as what the tool takes."""
-    tolerance: float = EXPOSURE_TOLERANCE
-    """Seconds within which two exposures are the same."""
+    """Whether a frame that nothing tells the kind of counts as what the tool takes."""
+    force_type: bool = False
+    """Whether any frame does, whatever its label; what surely is a master does not."""
+    exposure: float | None = None
+    """Seconds, in place of what the frames say or do not say."""
+    filter: str | None = None
+    """In place of what the frames say or do not say."""
+    hdu: int | str | None = None
+    """Which image of each file, by index or EXTNAME, where files hold several."""
+    mix: Sequence[str] | str = ()
+    """Settings that tell no frames apart: "gain", "temperature", "exposure", …"""
+    tolerance: float | None = None
+    """Seconds within which two exposures are the same; None: 0.1 %, or 1 ms up to 1 %."""
+    names: str = "short"
+    """Whether names have the settings that differ ("short"), or all that are known ("full")."""
+    split_case: bool = False
+    """Whether filters that differ in case alone are two."""
+    keywords: str | os.PathLike[str] | None = None
+    """A table of keywords on top of the program's own; None: the one in the user's folder."""
 
     def __post_init__(self) -> None:
-        if not is_number(self.tolerance) or not 0 <= self.tolerance < np.inf:
-            raise wrong_argument("tolerance", self.tolerance, "seconds as a number, such as 0.01")
+        for name, give in (
+            ("tolerance", "seconds as a number, such as 0.01"),
+            ("exposure", "seconds as a number, such as 120"),
+        ):
+            value = getattr(self, name)
+            if value is not None and not (is_number(value) and 0 <= value < np.inf):
+                raise wrong_argument(name, value, give)
+        if self.names not in ("short", "full"):
+            raise wrong_argument("names", self.names, "'short' or 'full'")
+        check_hdu(self.hdu)
+        known = table().mixable
+        for word in self.mixed:
+            if word not in known:
+                raise wrong_argument("mix", word, f"some of {', '.join(known)}")
+
+    @property
+    def mixed(self) -> frozenset[str]:
+        """The settings that tell no frames apart."""
+        return frozenset([self.mix] if isinstance(self.mix, str) else self.mix)
+
+    @property
+    def ways(self) -> Ways:
+        """How frames are told apart."""
+        return Ways(self.mixed, self.tolerance, self.names == "full", self.split_case)
+
+    @property
+    def table(self) -> Table:
+        """What keywords mean."""
+        return with_users(self.keywords)
 
     def find(self, spec: Spec) -> Inputs:
-        return find_inputs(spec, sequence=self.sequence, recursive=self.recursive)
+        return find_inputs(spec, sequence=self.sequence, recursive=self.recursive, hdu=self.hdu)
+
+    def frames(self, spec: Spec, kind: str | None = None) -> Found:
+        """The frames that a spec stands for; see `scan`."""
+        return self.scan(self.find(spec), kind)
+
+    def scan(self, inputs: Inputs, kind: str | None = None) -> Found:
+        """The frames of files that were found, as they are understood; `kind` is what the tool
+        takes."""
+        with using(self.table):
+            images, planes = scan_inputs(inputs)
+        frames = without_copies(images)
+        first = frames[0]
+        if len(frames) == 1 and len(first.shape) == 3 and not first.is_master:
+            warn(
+                f"{printable(first.path)}: {first.shape[0]} planes in this file, each is combined "
+                "on its own, as colours are; exposures that lie in one file have to be split, a "
+                "file each"
+            )
+        frames = [self._overridden(f, kind) for f in frames]
+        for text in remarks(frames):
+            warn(text)
+        return Found(frames, planes, inputs)
+
+    def _overridden(self, frame: Frame, kind: str | None) -> Frame:
+        """With what the user says in place of what the frame does."""
+        about = frame.about
+        origins = dict(about.origins)
+        if self.exposure is not None and kind in (None, about.kind, "dark", "flat"):
+            about = replace(about, exposure=self.exposure, problem=None)
+            origins["exposure"] = "⟦exposure⟧"
+        if self.filter is not None and kind != "dark":
+            about = replace(about, filter=self.filter)
+            origins["filter"] = "⟦filter⟧"
+        forced = self.force_type and (about.master is None or not about.surely)
+        assumed = self.assume_type and about.kind is None and about.master is None
+        if kind is not None and (forced or assumed):
+            note = f"taken as {kind} frames by ⟦force_type⟧, though {about.master} tells a master"
+            more = (note,) if about.master is not None else ()
+            about = replace(about, kind=kind, master=None, remarks=(*about.remarks, *more))
+            origins["kind"] = "⟦force_type⟧" if forced else "⟦assume_type⟧"
+        if about is frame.about:
+            return frame
+        return replace(frame, about=replace(about, origins=tuple(origins.items())))
 
 
-def none_found(kind: str, label: str, args: Sequence[str], passed: dict[str, int]) -> str:
+def remarks(frames: Sequence[Frame]) -> Iterator[str]:
+    """What was understood in another way than it stands there: a line for each such thing."""
+    said: dict[str, list[Frame]] = {}
+    for frame in frames:
+        for text in frame.about.remarks:
+            said.setdefault(text, []).append(frame)
+    for text, some in said.items():
+        yield f"{counted(some)}: {text}"
+    if some := [f for f in frames if f.about.calibrated and not f.is_master]:
+        yield f"{counted(some)}: calibrated already ({some[0].about.calibrated})"
+
+
+def counted(frames: Sequence[Frame]) -> str:
+    """Frames by the first of them and their number."""
+    first = printable(os.path.basename(frames[0].path))
+    more = len(frames) - 1
+    return first + (f" and {count(more, 'more frame')}" if more else "")
+
+
+def none_found(kind: str, label: str, args: Sequence[str], frames: Sequence[Frame]) -> str:
+    """The error where a tool finds none of its frames: what there is, and the ways out."""
     where = ", ".join(printable(a) for a in args[:3]) + (" …" if len(args) > 3 else "")
-    what = ", ".join(
-        f"{n} {reason.removesuffix('s') if n == 1 else reason}" for reason, n in passed.items()
-    )
     text = f"No {kind} frames found in {where}"
-    if what:
-        text += f" ({what})"
+    reasons = Counter(_reason(frame) for frame in frames)
+    if reasons:
+        some = [
+            f"{n} {why if n > 1 else why.replace('masters', 'master')}"
+            for why, n in reasons.most_common(5)
+        ]
+        text += f" ({', '.join(some)}{' …' if len(reasons) > 5 else ''})"
     text += f"; raw {kind} frames have IMAGETYP = '{label}'"
-    if passed.get("without IMAGETYP"):
-        text += f", and ⟦assume_type⟧ takes those without IMAGETYP for {kind} frames"
+    if any(f.kind is None and not f.is_master for f in frames):
+        text += f"; ⟦assume_type⟧ takes those that nothing tells the kind of for {kind} frames"
+    if any(f.kind is not None and not f.is_master for f in frames):
+        text += "; ⟦force_type⟧ takes all, whatever their label"
+    elif any(f.is_master and not f.about.surely for f in frames):
+        text += "; ⟦force_type⟧ takes those that only a count or a name makes a master"
     return text
+
+
+def _reason(frame: Frame) -> str:
+    about = frame.about
+    if about.master is not None:
+        return f"masters ({about.master})" if not about.surely else "masters"
+    if about.kind is None:
+        return "without IMAGETYP"
+    label = printable(about.label or about.kind)[:20]
+    card = about.origin("kind") or "IMAGETYP"
+    return f"with {card} '{label}'"

@@ -24,6 +24,7 @@ from pulsar_dask.kernels import loaded
 from pulsar_dask.kernels.loaded import Kernel, worth_compiling
 from pulsar_dask.kernels.pixels import PixelType, Tile
 from pulsar_dask.masters.combined import planes_made
+from pulsar_dask.masters.survey import SURVEY, Look, Survey, with_master
 
 Array = np.ndarray[Any, Any]
 
@@ -36,6 +37,7 @@ def stacked(
     planes: Sequence[str] = ("image",),
     minus: Layer | float = 0.0,
     dtype: str | None = None,
+    survey: Survey | None = None,
 ) -> Layer:
     """The layer of a combination of frames.
 
@@ -53,10 +55,16 @@ def stacked(
         combine(dark) - bias for what does not depend on where zero is.
     dtype : str, optional
         The type to which values are rounded, where others take them as a file has them.
+    survey : Survey, optional
+        How the frames are looked at meanwhile.
     """
     pixels = stack.stack_type(frames)
     combining = combining_holds(frames, method, pixels)
     function = partial(combined, method=method, planes=tuple(planes), dtype=dtype)
+    holds = reading.stack_holds(frames) | combining | _changing(minus, dtype)
+    if survey is not None:
+        function = partial(function, survey=survey)
+        holds += survey.holds()
     return layer(
         kind,
         function,
@@ -64,8 +72,8 @@ def stacked(
         minus,
         planes=planes_of(planes),
         reads=tuple(frames),
-        holds=reading.stack_holds(frames) | combining | _changing(minus, dtype),
-        kernel=loaded.Kernel.of(frames, pixels, method),
+        holds=holds,
+        kernel=loaded.Kernel.of(frames, pixels, method, survey=survey is not None),
     )
 
 
@@ -94,15 +102,23 @@ def combined(
     method: Combine,
     planes: Sequence[str],
     dtype: str | None,
-) -> dict[str, Array]:
-    """Planes of one tile, each of shape (tile height, tile width)."""
-    stack, pixels = reading.read_stack(tile, frames)
-    found = planes_made(tile, frames, stack, pixels, method=method, planes=planes)
+    survey: Survey | None = None,
+) -> dict[str, Any]:
+    """Planes of one tile, each of shape (tile height, tile width); and "survey", if asked for."""
+    look = None
+    if survey is not None:
+        look = Look(survey, tile, compiled=loaded.worth_compiling(frames))
+    stack, pixels = reading.read_stack(tile, frames, look.shown if look else None)
+    glimpse = look.glimpse(stack) if look else None
+    found: dict[str, Any] = planes_made(tile, frames, stack, pixels, method=method, planes=planes)
+    own = survey.sampled(tile, found["image"]) if survey is not None else None
     level = minus if isinstance(minus, (int, float)) else minus["image"]
     if not isinstance(level, (int, float)) or level:
         found["image"] = found["image"] - level
     if dtype is not None:
         found["image"] = rounded(found["image"], dtype)
+    if survey is not None and glimpse is not None and own is not None:
+        found[SURVEY] = with_master(glimpse, survey, tile, own, found["image"], level)
     return found
 
 

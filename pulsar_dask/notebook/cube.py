@@ -15,12 +15,10 @@ from dask.system import CPU_COUNT
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.engine.sink import Executor
 from pulsar_dask.engine.threads import Threads
-from pulsar_dask.formats.scan import scan_inputs
 from pulsar_dask.frames import stack
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.inputs.find import find_inputs
 from pulsar_dask.inputs.words import as_text
-from pulsar_dask.masters.search import Spec
+from pulsar_dask.masters.search import Search, Spec, check_hdu
 from pulsar_dask.masters.stack import cube_layer
 from pulsar_dask.notebook.arguments import check_resources
 from pulsar_dask.notebook.lazy import graph_of, lazy_array
@@ -36,6 +34,7 @@ def open_frames(
     *,
     sequence: bool = True,
     recursive: bool = False,
+    hdu: int | str | None = None,
     memory: float | None = None,
     threads: int | None = None,
 ) -> xr.DataArray:
@@ -47,6 +46,7 @@ def open_frames(
         A folder, a mask, a list (``@list.txt``), files, or one numbered file, which stands
         for its sequence (unless `sequence` is False).
     sequence, recursive : bool
+    hdu : int or str, optional
         See `find_inputs`.
     memory : float, optional
         GB that computing on all `threads` may take; bounds the chunks. By default 16, or
@@ -69,7 +69,9 @@ def open_frames(
         No file, a damaged file, or frames of different shapes.
     """
     check_resources(memory, threads)
-    frames, _ = scan_inputs(find_inputs(spec, sequence=sequence, recursive=recursive))
+    check_hdu(hdu)
+    search = Search(sequence=sequence, recursive=recursive, hdu=hdu)
+    frames = search.frames(spec).frames
     return frames_cube(frames, memory=memory, threads=threads)
 
 
@@ -79,6 +81,7 @@ def write_cube(
     *,
     sequence: bool = True,
     recursive: bool = False,
+    hdu: int | str | None = None,
     memory: float | None = None,
     threads: int | None = None,
     overwrite: bool = False,
@@ -93,7 +96,7 @@ def write_cube(
 
     Parameters
     ----------
-    spec, sequence, recursive
+    spec, sequence, recursive, hdu
         As for `open_frames`.
     path : path
         Ends in ``.zarr``.
@@ -110,8 +113,10 @@ def write_cube(
         No file, a damaged file, frames of different shapes, or a store that is in the way.
     """
     check_resources(memory, threads)
+    check_hdu(hdu)
     path = as_text(path, "path")
-    frames, _ = scan_inputs(find_inputs(spec, sequence=sequence, recursive=recursive))
+    search = Search(sequence=sequence, recursive=recursive, hdu=hdu)
+    frames = search.frames(spec).frames
     store = CubeStore(path, frames, overwrite=overwrite)
     if not store.complete:
         executor = _active_executor(threads or CPU_COUNT)

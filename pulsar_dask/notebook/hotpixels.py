@@ -15,7 +15,7 @@ from pulsar_dask.inputs.words import as_text, is_store
 from pulsar_dask.kernels.highest import HOT_PIXELS, HotPixels
 from pulsar_dask.kernels.pixels import Grid
 from pulsar_dask.notebook.arguments import check_number, combining
-from pulsar_dask.notebook.masters import master_of
+from pulsar_dask.notebook.lazy import master_of
 
 
 def hot_pixels(

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import dask.array as da
 import numpy as np
+import xarray as xr
 from dask.system import CPU_COUNT
 
+from pulsar_dask.combine import Combine
 from pulsar_dask.engine.cut import Resources
 from pulsar_dask.engine.graph import Graph
 from pulsar_dask.engine.layer import Layer
 from pulsar_dask.engine.memory import budget, process_bytes
 from pulsar_dask.engine.plan import make_plan
-from pulsar_dask.engine.recipe import Recipe
+from pulsar_dask.engine.recipe import Product, Recipe
+from pulsar_dask.formats.storeformat import MASTER
+from pulsar_dask.frames import stack
+from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.planes import Plane
+from pulsar_dask.masters.dark import stack_product
+from pulsar_dask.output.header import common, header_attributes, product_header
 
 
 def lazy_array(graph: Graph, layer: Layer, plane: Plane) -> da.Array:
@@ -26,3 +35,31 @@ def graph_of(recipe: Recipe, memory: float | None, threads: int | None) -> Graph
     """A recipe over tiles that so many threads can compute at once."""
     here = Resources(budget(memory), process_bytes(), threads or CPU_COUNT)
     return Graph(recipe.layers, make_plan(recipe, (), [here]).grid)
+
+
+def lazy_planes(product: Product, graph: Graph) -> dict[str, da.Array]:
+    """The planes of a product as dask arrays, of their types in a file."""
+    return {
+        plane.name: lazy_array(graph, product.layer, plane).astype(product.dtypes[plane.name])
+        for plane in product.layer.planes
+    }
+
+
+def master_of(
+    frames: Sequence[Frame],
+    method: Combine,
+    planes: Sequence[str],
+    memory: float | None,
+    threads: int | None,
+) -> xr.Dataset:
+    """The master of frames that were scanned already; see `master`."""
+    stack.check_shapes(frames)
+    kind = common([f.kind for f in frames])
+    kind = None if kind == "other" else kind
+    product = stack_product("master", kind, frames, method, planes, rounds=False)
+    recipe = Recipe([product])
+    arrays = lazy_planes(product, graph_of(recipe, memory, threads))
+    dims = ("plane", "y", "x")[-len(recipe.shape) :]
+    known = header_attributes(product_header(product))
+    arrays = {MASTER if name == "image" else name: array for name, array in arrays.items()}
+    return xr.Dataset({name: xr.Variable(dims, a, attrs=known) for name, a in arrays.items()})

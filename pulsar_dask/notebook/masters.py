@@ -6,35 +6,30 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import dask.array as da
 import numpy as np
 import xarray as xr
 from dask.system import CPU_COUNT
 
-from pulsar_dask.combine import Combine
-from pulsar_dask.engine.graph import Graph
-from pulsar_dask.engine.recipe import Product, Recipe
-from pulsar_dask.formats.scan import scan_inputs
+from pulsar_dask.engine.recipe import Recipe
+from pulsar_dask.errors import warn
 from pulsar_dask.formats.storeformat import MASTER
-from pulsar_dask.frames import stack
-from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.provenance import plain_texts
-from pulsar_dask.inputs.find import find_inputs
 from pulsar_dask.inputs.numbers import MOST_ADU
 from pulsar_dask.masters.calibrated import TARGET_MEDIAN
-from pulsar_dask.masters.dark import dark_recipe, stack_product
+from pulsar_dask.masters.dark import dark_recipe
 from pulsar_dask.masters.darks import gather_darks
 from pulsar_dask.masters.flat import flat_recipe
 from pulsar_dask.masters.flats import gather_flats
-from pulsar_dask.masters.search import Search, Spec
+from pulsar_dask.masters.groups import by_size
+from pulsar_dask.masters.search import Search, Spec, check_hdu
 from pulsar_dask.notebook.arguments import (
     check_number,
     check_resources,
     combining,
     searching,
 )
-from pulsar_dask.notebook.lazy import graph_of, lazy_array
-from pulsar_dask.output.header import attributes, header_attributes, master_header
+from pulsar_dask.notebook.lazy import graph_of, lazy_planes, master_of
+from pulsar_dask.output.header import header_attributes, product_header
 
 Array = np.ndarray[Any, Any]
 
@@ -44,6 +39,7 @@ def median(
     *,
     sequence: bool = True,
     recursive: bool = False,
+    hdu: int | str | None = None,
     memory: float | None = None,
     threads: int | None = None,
 ) -> xr.DataArray:
@@ -51,7 +47,7 @@ def median(
 
     Parameters
     ----------
-    spec, sequence, recursive, memory, threads
+    spec, sequence, recursive, hdu, memory, threads
         As for `open_frames`.
 
     Returns
@@ -60,7 +56,9 @@ def median(
         Dims (y, x) or (plane, y, x); float32, or float64 where a frame has 32- or 64-bit
         integers or 64-bit floats; NaN where no frame has a value.
     """
-    dataset = master(spec, sequence=sequence, recursive=recursive, memory=memory, threads=threads)
+    dataset = master(
+        spec, sequence=sequence, recursive=recursive, hdu=hdu, memory=memory, threads=threads
+    )
     return dataset[MASTER].rename("median")
 
 
@@ -71,6 +69,7 @@ def master(
     planes: str | Iterable[str] | None = None,
     sequence: bool = True,
     recursive: bool = False,
+    hdu: int | str | None = None,
     memory: float | None = None,
     threads: int | None = None,
 ) -> xr.Dataset:
@@ -78,7 +77,7 @@ def master(
 
     Parameters
     ----------
-    spec, sequence, recursive, memory, threads
+    spec, sequence, recursive, hdu, memory, threads
         As for `open_frames`.
     combine : str
         How, as ``--combine`` takes it: "median", "mean", …
@@ -98,27 +97,11 @@ def master(
         As for `open_frames`; no such way to combine, no such plane.
     """
     check_resources(memory, threads)
+    check_hdu(hdu)
     method, wanted = combining(combine, planes)
-    frames, _ = scan_inputs(find_inputs(spec, sequence=sequence, recursive=recursive))
+    search = Search(sequence=sequence, recursive=recursive, hdu=hdu)
+    frames = search.frames(spec).frames
     return master_of(frames, method, wanted, memory, threads)
-
-
-def master_of(
-    frames: Sequence[Frame],
-    method: Combine,
-    planes: Sequence[str],
-    memory: float | None,
-    threads: int | None,
-) -> xr.Dataset:
-    """The master of frames that were scanned already; see `master`."""
-    stack.check_shapes(frames)
-    product = stack_product("master", None, frames, method, planes, rounds=False)
-    recipe = Recipe([product])
-    arrays = lazy_planes(product, graph_of(recipe, memory, threads))
-    dims = ("plane", "y", "x")[-len(recipe.shape) :]
-    known = attributes(frames[0])
-    arrays = {MASTER if name == "image" else name: array for name, array in arrays.items()}
-    return xr.Dataset({name: xr.Variable(dims, a, attrs=known) for name, a in arrays.items()})
 
 
 def dark_masters(
@@ -163,8 +146,10 @@ def dark_masters(
     method, wanted = combining(combine, planes)
     search = searching(search)
     darks = gather_darks(spec, bias, search, method.name)
-    recipe = dark_recipe(darks.groups, darks.bias, method, wanted)
-    return _dataset(recipe, search.tolerance, memory, threads)
+    if darks.failures.reasons:
+        warn(darks.failures.text)
+    recipes = [dark_recipe(some, method, wanted) for some in by_size(darks.darks)]
+    return _dataset(recipes, search.ways.tolerance, memory, threads)
 
 
 def flat_masters(
@@ -172,6 +157,7 @@ def flat_masters(
     target: float = TARGET_MEDIAN,
     *,
     dark: str | os.PathLike[str] | float | None = None,
+    bias: Spec | float | None = None,
     hot_pixels: str | os.PathLike[str] | None = None,
     combine: str = "median",
     planes: str | Iterable[str] | None = None,
@@ -189,6 +175,8 @@ def flat_masters(
         Median to which each frame is scaled, ADU.
     dark, hot_pixels
         Taken instead of ``dark<exp>.fit`` and ``cosme<exp>.lst``.
+    bias
+        What is subtracted, too, where it is out of the dark.
     combine, planes
         As for `master`; a plane is a variable ``flat_l_count``.
     search, memory, threads
@@ -210,43 +198,51 @@ def flat_masters(
     method, wanted = combining(combine, planes)
     search = searching(search)
     flats = gather_flats(
-        spec, dark=dark, hot_pixels=hot_pixels, search=search, memory=memory, method=method.name
+        spec,
+        dark=dark,
+        bias=bias,
+        hot_pixels=hot_pixels,
+        search=search,
+        memory=memory,
+        method=method.name,
     )
-    recipe = flat_recipe(
-        flats.groups,
-        method,
-        target=target,
-        threads=threads or CPU_COUNT,
-        planes=wanted,
-        calibration=flats.calibration,
-    )
-    return _dataset(recipe, search.tolerance, memory, threads)
+    if flats.failures.reasons:
+        warn(flats.failures.text)
+    recipes = [
+        flat_recipe(
+            dict(some),
+            method,
+            target=target,
+            threads=threads or CPU_COUNT,
+            planes=wanted,
+            calibration=flats.calibration,
+        )
+        for some in by_size(flats.groups.items(), lambda item: item[1].frames)
+    ]
+    return _dataset(recipes, search.ways.tolerance, memory, threads)
 
 
 def _dataset(
-    recipe: Recipe, tolerance: float, memory: float | None, threads: int | None
+    recipes: Sequence[Recipe], tolerance: float | None, memory: float | None, threads: int | None
 ) -> xr.Dataset:
-    graph = graph_of(recipe, memory, threads)
-    dims = ("plane", "y", "x")[-len(recipe.shape) :]
+    """Masters as variables; of those that have another size than the first ones the dims have that
+    size in their names."""
     variables = {}
-    for product in recipe.products:
-        header = master_header(
-            product.frames, kind=product.kind, method=product.method, tolerance=tolerance
-        )
-        for text in plain_texts(product.trace):
-            header.add_history(text)
-        for plane, array in lazy_planes(product, graph).items():
-            name = product.name if plane == "image" else f"{product.name}_{plane}"
-            known = header_attributes(header)
-            if plane != "image":
-                known["units"] = "1"
-            variables[name] = xr.Variable(dims, array, attrs=known)
+    for recipe in recipes:
+        graph = graph_of(recipe, memory, threads)
+        rows, columns = recipe.shape[-2:]
+        names = ("plane", "y", "x")
+        if recipe is not recipes[0]:
+            names = ("plane", f"y{rows}", f"x{columns}")
+        dims = names[-len(recipe.shape) :]
+        for product in recipe.products:
+            header = product_header(product, tolerance)
+            for text in plain_texts(product.trace):
+                header.add_history(text)
+            for plane, array in lazy_planes(product, graph).items():
+                name = product.name if plane == "image" else f"{product.name}_{plane}"
+                known = header_attributes(header)
+                if plane != "image":
+                    known["units"] = "1"
+                variables[name] = xr.Variable(dims, array, attrs=known)
     return xr.Dataset(variables)
-
-
-def lazy_planes(product: Product, graph: Graph) -> dict[str, da.Array]:
-    """The planes of a product as dask arrays, of their types in a file."""
-    return {
-        plane.name: lazy_array(graph, product.layer, plane).astype(product.dtypes[plane.name])
-        for plane in product.layer.planes
-    }

@@ -52,6 +52,7 @@ def describe_cube(
     from pulsar_dask.output.header import attributes, coordinates
 
     headers = [clean_header(f).tostring(sep="\n", padding=False, endcard=False) for f in frames]
+    chosen = [f.stored.chosen for f in frames if f.stored.chosen is not None]
     known = coordinates(frames) | {HEADER: ("frame", headers)}
     known[FILE] = ("frame", [storable(name) for name in known[FILE][1]])
     for text in (FILE, HEADER):  # not padded to the longest one
@@ -63,6 +64,8 @@ def describe_cube(
             "complete": False,
             "source": source,
             "files": files_token(frames),
+            # where files hold several images: the one that was chosen
+            **({"hdu": str(chosen[0])} if chosen else {}),
         },
     )
     shape = grid.shape

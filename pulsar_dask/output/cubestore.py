@@ -28,7 +28,7 @@ from pulsar_dask.engine.layer import Index, token
 from pulsar_dask.engine.make import make
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.engine.sink import Executor, Run
-from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.errors import PulsarError, printable, warn
 from pulsar_dask.files.atomicfolder import AtomicFolder
 from pulsar_dask.files.disk import failure
 from pulsar_dask.files.leftovers import remove_stale
@@ -41,9 +41,9 @@ from pulsar_dask.formats.storeformat import (
 )
 from pulsar_dask.formats.storeseal import Piece, sealed_text
 from pulsar_dask.frames import stack
+from pulsar_dask.frames.alike import differences
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
-from pulsar_dask.frames.stack import check_alike
 from pulsar_dask.kernels.pixels import Grid, Tile
 from pulsar_dask.masters.stack import cube_layer
 from pulsar_dask.output import cuberesume
@@ -96,7 +96,8 @@ class CubeStore:
         if os.path.lexists(self.path) and not overwrite:
             self._go_on(name)
         else:
-            check_alike(os.path.basename(path), frames, into="cube")
+            for text in differences(frames, into="cube"):
+                warn(f"{printable(os.path.basename(path))}: {text}")
 
     def _go_on(self, name: str) -> None:
         """Take up what a run before this one has written."""

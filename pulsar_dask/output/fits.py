@@ -202,6 +202,10 @@ class FitsFile:
             if full:
                 self.file.settle(part * _PART, (part + 1) * _PART)
 
+    def set(self, keyword: str, value: float) -> None:
+        """Give a card of the first header, that is there, its value."""
+        next(iter(self._hdus.values())).cards[keyword] = value
+
     def seal(
         self,
         sums: Mapping[str, Sums] = {},

@@ -18,7 +18,7 @@ from pulsar_dask.frames.holds import Holds
 from pulsar_dask.kernels.pixels import Tile
 from pulsar_dask.output.encoding import ENCODED_COPIES, encode, encoding_bytes
 from pulsar_dask.output.fits import FitsFile, FitsMaster
-from pulsar_dask.output.header import master_header
+from pulsar_dask.output.header import product_header
 
 Array = np.ndarray[Any, Any]
 Encoded = dict[str, tuple[Array, int, int]]
@@ -57,7 +57,7 @@ class FitsSink:
         product: Product,
         path: str,
         *,
-        tolerance: float,
+        tolerance: float | None,
         verify: bool,
         beside: Sequence[str] = (),
     ) -> None:
@@ -73,9 +73,9 @@ class FitsSink:
 
     def begin(self, plan: Plan) -> frozenset[Index]:
         product = self.product
-        header = master_header(
-            product.frames, kind=product.kind, method=product.method, tolerance=self._tolerance
-        )
+        header = product_header(product, self._tolerance)
+        if product.levels:
+            header["FLATLEV"] = (0.0, "median level of the frames, before scaling")
         shape, others = product.frames[0].shape, dict(product.dtypes)
         del others["image"]
         trace = replace(product.trace, written=self._beside)
@@ -96,7 +96,10 @@ class FitsSink:
 
     def seal(self, run: Run) -> None:
         notes = run.notes(os.path.basename(self.path))
+        levels = [run.values[layer.name].medians for layer in self.product.levels]
         for file in self._files.values():
+            if levels:
+                file.set("FLATLEV", float(np.median(np.concatenate(levels))))
             file.seal(run.sums, run.written, notes)
 
     def files(self) -> Mapping[str, Any]:

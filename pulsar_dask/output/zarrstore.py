@@ -30,7 +30,7 @@ from pulsar_dask.kernels.ordersum import Sums
 from pulsar_dask.kernels.pixels import Grid, Tile
 from pulsar_dask.output.chunks import ChunkWriter, write_whole
 from pulsar_dask.output.encoding import OUTPUT_TYPES, encoding_bytes, to_dtype
-from pulsar_dask.output.header import master_header
+from pulsar_dask.output.header import product_header
 
 #: Copies of a tile of its type while a chunk is made: it, the chunk, and that compressed.
 _COPIES = 3
@@ -91,7 +91,7 @@ class ZarrMaster:
             group = zarr.open_group(self._store, mode="w-", zarr_format=3)
             group.attrs.update({"creator": header["CREATOR"], "complete": True})
             for name, stored in {MASTER: dtype, **planes}.items():
-                unit = str(header.get("BUNIT", "ADU")) if name == MASTER else "1"
+                unit = str(header.get("BUNIT", "adu")) if name == MASTER else "1"
                 group.create_array(
                     name,
                     shape=grid.shape,
@@ -195,18 +195,19 @@ class ZarrSink:
     after = Holds()
     load: Sequence[str] = ("zarr", "zarr.codecs")
 
-    def __init__(self, product: Product, path: str, *, verify: bool) -> None:
+    def __init__(
+        self, product: Product, path: str, *, tolerance: float | None = None, verify: bool
+    ) -> None:
         self.product, self.path, self.layer = product, path, product.layer
         self.paths = [path]
         self.dtype = product.dtype
-        self._verify = verify
+        self._tolerance, self._verify = tolerance, verify
         self.sends = 0
         work = max(encoding_bytes(dtype, _COPIES) for dtype in product.dtypes.values())
         self.holds = Holds(pixel={"work": work})
 
     def begin(self, plan: Plan) -> frozenset[Index]:
-        frames = self.product.frames
-        header = master_header(frames, kind=self.product.kind, method=self.product.method)
+        header = product_header(self.product, self._tolerance)
         planes = {name: t for name, t in self.product.dtypes.items() if name != "image"}
         self.file = ZarrMaster(
             self.path,

@@ -14,11 +14,12 @@ from pulsar_dask.engine.sink import Executor
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.formats import holding, reading
 from pulsar_dask.formats.reading import read_header
+from pulsar_dask.formats.storeformat import read_description
 from pulsar_dask.frames import stack
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.planes import PLANES
-from pulsar_dask.frames.provenance import Source, Trace, in_store
+from pulsar_dask.frames.provenance import Source, Trace, as_hdu, in_store
 from pulsar_dask.masters.again import recipe_again
 from pulsar_dask.masters.stack import cube_layer
 from pulsar_dask.output.compare_sink import CompareSink, DifferingFrames, DifferingPixels
@@ -100,8 +101,11 @@ def check_cube(
     findings: Findings,
 ) -> None:
     """Compare all pixels of a cube with those of the files that it was made of."""
+    hdu = read_description(frames[0].place)["attributes"].get("hdu")
+    chosen = None if hdu is None else as_hdu(hdu)
     sources = [
-        Source("input", path, in_store(path)) for path in (f.stored.origin(f) for f in frames)
+        Source("input", path, in_store(path), hdu=chosen)
+        for path in (f.stored.origin(f) for f in frames)
     ]
     origins = find_origins(sources, folders, lambda frames: options.threads or CPU_COUNT)
     say_problems(origins, findings)

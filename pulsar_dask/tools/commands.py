@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -13,17 +11,26 @@ from pulsar_dask.cli.arguments import (
     CONTEXT,
     Command,
     Tools,
+    belonging,
     combine_option,
     common_options,
     execution_options,
-    exposures,
     from_row,
     how_many,
-    input_options,
     no_verify,
     own_outputs,
     planes_option,
+    saying,
 )
+from pulsar_dask.cli.choosing import (
+    exposures,
+    hdu_option,
+    input_options,
+    mixing,
+    names_option,
+    split_case,
+)
+from pulsar_dask.tools.calling import prefetch, settings, tool, with_output
 
 
 @click.group("pulsar-dask", cls=Tools, context_settings=CONTEXT)
@@ -45,49 +52,14 @@ tools.sections = {
         "make_cosme": "the list of the hottest pixels of an image",
         "find_hot": "the same",
     },
+    "What frames say": {
+        "frames": "what is understood of each frame, and which masters they would become",
+    },
     "Cubes, and what masters are worth": {
         "cube": "frames as one compressed Zarr store, which every tool takes",
         "verify": "whether masters and cubes can be trusted",
     },
 }
-
-
-def _prefetch(specs: Sequence[str], options: dict[str, Any]) -> None:
-    from pulsar_dask.inputs.prefetch import prefetch
-
-    if not options["scheduler"]:
-        prefetch(specs, sequence=options["sequence"], recursive=options["recursive"])
-
-
-def _with_output(names: tuple[str, ...], example: str) -> tuple[list[str], str]:
-    """The input and the output, which comes last."""
-    *input_spec, output = names
-    if not input_spec:
-        raise click.UsageError(
-            f"the name of the output is missing; it comes last, as in: {example}"
-        )
-    return input_spec, output
-
-
-def _tool(name: str) -> Any:
-    """What does a command's work. By its name, and only now: with it come the libraries."""
-    return getattr(importlib.import_module(f"pulsar_dask.tools.{name}"), name)
-
-
-def _settings(options: dict[str, Any]) -> Any:
-    """What is left of the arguments when a tool has taken its own."""
-    from pulsar_dask.frames.naming import EXPOSURE_TOLERANCE
-    from pulsar_dask.masters.search import Search
-    from pulsar_dask.tools.options import Options
-
-    tolerance = options.pop("exposure_tolerance", None)
-    search = Search(
-        sequence=options.pop("sequence", True),
-        recursive=options.pop("recursive", False),
-        assume_type=options.pop("assume_type", False),
-        tolerance=EXPOSURE_TOLERANCE if tolerance is None else tolerance,
-    )
-    return Options(search=search, **options)
 
 
 @tools.command("med", cls=Command, context_settings=CONTEXT)
@@ -100,6 +72,8 @@ def _settings(options: dict[str, Any]) -> Any:
 )
 @combine_option
 @planes_option("or as variables of a .zarr")
+@mixing
+@belonging
 @input_options
 @execution_options
 @no_verify
@@ -110,9 +84,9 @@ def med(names: tuple[str, ...], dtype: str | None, **options: Any) -> None:
     INPUT_SPEC is a folder, a mask ("bias*.fit"), files, the first file of a numbered
     sequence (bias0001.fit) or a list (@list.txt). OUTPUT ending in .zarr is a Zarr store.
     """
-    input_spec, output = _with_output(names, 'med "bias*.fit" master_bias.fit')
-    _prefetch(input_spec, options)
-    _tool("med")(input_spec, output, dtype=dtype, options=_settings(options))
+    input_spec, output = with_output(names, 'med "bias*.fit" master_bias.fit')
+    prefetch(input_spec, options)
+    tool("med")(input_spec, output, dtype=dtype, options=settings(options))
 
 
 @tools.command("makedark", cls=Command, context_settings=CONTEXT)
@@ -123,7 +97,9 @@ def med(names: tuple[str, ...], dtype: str | None, **options: Any) -> None:
 @how_many
 @combine_option
 @planes_option()
+@belonging
 @exposures
+@mixing
 @own_outputs
 @input_options
 @execution_options
@@ -138,8 +114,8 @@ def makedark(
     subtracted: a master bias, bias frames (which make bias.fit) or a number; none by default.
     Writes dark<exp>.fit and cosme<exp>.lst.
     """
-    _prefetch([*input_spec, *([bias] if bias else [])], options)
-    _tool("makedark")(input_spec, bias=bias, hot_pixels=hot_pixels, options=_settings(options))
+    prefetch([*input_spec, *([bias] if bias else [])], options)
+    tool("makedark")(input_spec, bias=bias, hot_pixels=hot_pixels, options=settings(options))
 
 
 @tools.command("makeflat", cls=Command, context_settings=CONTEXT)
@@ -155,10 +131,19 @@ def makedark(
     metavar="FILE",
     help="The list of hot pixels, instead of cosme<exp>.lst in the same places.",
 )
+@click.option(
+    "--bias",
+    metavar="SPEC",
+    help="The bias, where it was subtracted from the dark: a file or a number. "
+    "[default: the one that was subtracted, or bias.fit beside]",
+)
+@split_case
 @from_row
 @combine_option
 @planes_option()
+@belonging
 @exposures
+@mixing
 @own_outputs
 @input_options
 @execution_options
@@ -167,6 +152,7 @@ def makedark(
 def makeflat(
     input_spec: tuple[str, ...],
     dark: str | None,
+    bias: str | None,
     hot_pixels: str | None,
     origin: str,
     **options: Any,
@@ -176,14 +162,15 @@ def makeflat(
 
     INPUT_SPEC is a folder, a mask, files, a numbered file or a list. Writes flat_<filter>.fit.
     """
-    _prefetch(input_spec, options)
-    _tool("makeflat")(
+    prefetch(input_spec, options)
+    tool("makeflat")(
         input_spec,
         target=None,
         dark=dark,
+        bias=bias,
         hot_pixels=hot_pixels,
         origin_top=origin == "top",
-        options=_settings(options),
+        options=settings(options),
     )
 
 
@@ -192,6 +179,7 @@ def makeflat(
 @click.argument("output", metavar="OUTPUT")
 @how_many
 @from_row
+@hdu_option
 @execution_options
 @no_verify
 @common_options
@@ -199,16 +187,32 @@ def make_cosme(
     image: str, output: str, hot_pixels: int | None, origin: str, **options: Any
 ) -> None:
     """List the hottest pixels of a FITS image, in IRIS's format (P X Y, from zero)."""
-    _tool("make_cosme")(
+    tool("make_cosme")(
         image,
         output,
         hot_pixels=hot_pixels,
         origin_top=origin == "top",
-        options=_settings(options),
+        options=settings(options),
     )
 
 
 tools.add_command(make_cosme, "find_hot")
+
+
+@tools.command("frames", cls=Command, context_settings=CONTEXT)
+@click.argument("input_spec", nargs=-1, required=True, metavar="INPUT_SPEC...")
+@click.option("--json", "as_json", is_flag=True, help="Print it as one JSON document.")
+@exposures
+@mixing
+@split_case
+@names_option
+@input_options
+@saying
+def frames(input_spec: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Show what is understood of each frame: kind, exposure, filter, temperature, settings, and the
+    master that it would become. With --verbose also the card that each comes from.
+    """
+    tool("frames")(input_spec, as_json=as_json, options=settings(options))
 
 
 @tools.command("cube", cls=Command, context_settings=CONTEXT)
@@ -222,9 +226,9 @@ def cube(names: tuple[str, ...], **options: Any) -> None:
 
     A chunk holds a tile of all frames. A run that was interrupted goes on where it was.
     """
-    input_spec, output = _with_output(names, "pulsar-dask cube darks/ darks.zarr")
-    _prefetch(input_spec, options)
-    _tool("cube")(input_spec, output, options=_settings(options))
+    input_spec, output = with_output(names, "pulsar-dask cube darks/ darks.zarr")
+    prefetch(input_spec, options)
+    tool("cube")(input_spec, output, options=settings(options))
 
 
 @tools.command("verify", cls=Command, context_settings=CONTEXT)
@@ -265,12 +269,12 @@ def verify(
     Exit status 1 if anything is damaged, differs or cannot be judged; 3 if nothing is, as far as
     can be seen, but files that something was made of are not where they were.
     """
-    work = _tool("verify")
+    work = tool("verify")
     status = work(
         masters,
         tiles=None if all_tiles else tiles,
         folders=folders,
         recursive=recursive,
-        options=_settings(options),
+        options=settings(options),
     )
     return int(status)

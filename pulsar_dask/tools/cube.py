@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from pulsar_dask.cli.program import INTERRUPTED
 from pulsar_dask.errors import PulsarError, count, printable, warn
-from pulsar_dask.formats.scan import scan_inputs
-from pulsar_dask.frames.groups import why_passed
+from pulsar_dask.frames.passed import why_passed
 from pulsar_dask.output.cuberesume import OtherPixels
 from pulsar_dask.output.cubestore import CubeStore, write
 from pulsar_dask.tools.options import Options, check_order, telling, watching
@@ -18,7 +17,8 @@ def cube(spec: Sequence[str], output: str, *, options: Options) -> None:
     """Write frames as one store."""
     report = options.report()
     check_order(spec, output)
-    frames, planes = scan_inputs(options.search.find(spec))
+    found = options.search.frames(spec)
+    frames, planes = found.frames, found.planes
     report.passed_over(why_passed(planes), planes)
     store = CubeStore(output, frames, overwrite=options.overwrite)
     if store.complete:

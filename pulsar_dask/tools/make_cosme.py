@@ -14,7 +14,7 @@ from pulsar_dask.kernels.highest import HOT_PIXELS
 from pulsar_dask.masters.stack import stacked
 from pulsar_dask.output.lists import ListSink
 from pulsar_dask.output.ours import check_output
-from pulsar_dask.tools.masters import hint_at_number, hottest
+from pulsar_dask.tools.masters import hottest
 from pulsar_dask.tools.options import (
     Options,
     check_name,
@@ -23,6 +23,7 @@ from pulsar_dask.tools.options import (
     make_files,
     telling,
 )
+from pulsar_dask.tools.told import hint_at_number
 
 
 @telling
@@ -39,7 +40,7 @@ def make_cosme(
     check_output(output, [image], overwrite=options.overwrite)
     if FITS_NAME.search(output) or is_store_name(output):
         raise PulsarError(f"{printable(output)}: a list is no image; name it .lst")
-    frames = scan_frames([image])
+    frames = scan_frames([image], options.search.hdu)
     refuse_planes(frames)
     wanted = HOT_PIXELS if hot_pixels is None else hot_pixels
     layer = stacked("image", frames, combine.method("median"))

@@ -2,27 +2,161 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-import numpy as np
-
+from pulsar_dask import combine
 from pulsar_dask.cli.report import Report
 from pulsar_dask.engine.recipe import Product, Recipe
 from pulsar_dask.engine.sink import Executor, Run
-from pulsar_dask.errors import count, printable, warn
-from pulsar_dask.frames.frame import Frame
+from pulsar_dask.errors import OneGroup, PulsarError, count, printable
+from pulsar_dask.formats.reading import read_header
+from pulsar_dask.formats.scan import scan_frame
+from pulsar_dask.frames.gates import replaced
+from pulsar_dask.frames.group import Group
+from pulsar_dask.frames.provenance import read_trace
 from pulsar_dask.kernels.highest import HOT_PIXELS
+from pulsar_dask.masters.dark import dark_recipe
+from pulsar_dask.masters.darkgroup import Dark
+from pulsar_dask.masters.darks import Darks
+from pulsar_dask.masters.groups import Failures, by_size
 from pulsar_dask.output.fits_sink import FitsSink
 from pulsar_dask.output.lists import ListSink
+from pulsar_dask.output.ours import is_ours
+from pulsar_dask.tools.levels import surveying, without_odd
 from pulsar_dask.tools.options import Options, make_files, make_folder
+from pulsar_dask.tools.told import hint_at_number, warn_of_pixels, warn_of_stuck
 
-if TYPE_CHECKING:
-    from pulsar_dask.masters.levels import FrameLevels
 
-#: Shares of full scale between which a flat is well exposed.
-LEVELS = 0.1, 0.8
+def make_darks(
+    darks: Darks,
+    executor: Executor,
+    options: Options,
+    *,
+    inputs: Sequence[str] = (),
+    hot_pixels: int | None = None,
+) -> None:
+    """Make darks that were found, and their lists; `inputs` are further files that are read."""
+    wanted = HOT_PIXELS if hot_pixels is None else hot_pixels
+    method = combine.method(options.combine)
+
+    def recipe(names: Sequence[str], leaving: frozenset[str]) -> Recipe:
+        chosen = [dark.without(leaving) for dark in darks.darks if dark.name in names]
+        return dark_recipe(chosen, method, ("image", *options.planes), surveying(options))
+
+    make_by_group(
+        {group.name: group for group in darks.groups},
+        [dark.name for dark in darks.darks],
+        recipe,
+        executor,
+        options,
+        options.report(),
+        failures=darks.failures,
+        inputs=[*(f.path for f in darks.frames), *inputs],
+        lists={dark.name: wanted for dark in darks.darks},
+        what=lambda names: _darks_and_bias([d for d in darks.darks if d.name in names]),
+        hint=hint_at_number(hot_pixels, darks.frames[0]),
+    )
+
+
+def _darks_and_bias(darks: Sequence[Dark]) -> str:
+    bias = len({f.path for dark in darks for f in dark.bias.frames})
+    what = count(sum(len(dark.frames) for dark in darks), "dark")
+    return f"{what} and {count(bias, 'bias frame')}" if bias else what
+
+
+def make_by_group(
+    groups: Mapping[str, Group],
+    names: Sequence[str],
+    recipe: Callable[[Sequence[str], frozenset[str]], Recipe],
+    executor: Executor,
+    options: Options,
+    report: Report,
+    *,
+    failures: Failures,
+    what: Callable[[Sequence[str]], str],
+    **more: Any,
+) -> None:
+    """Make masters of those names, and what they take.
+
+    Parameters
+    ----------
+    groups : mapping
+        By name; with those of biases that are combined on the way.
+    names : sequence of str
+        The masters that are wanted.
+    recipe : callable
+        The recipe of some of them, of one size, without frames of some paths.
+    failures : Failures
+        Those that were found before.
+    what : callable
+        The frames of some of them, in words.
+    more
+        As for `make_masters`.
+
+    Raises
+    ------
+    PulsarError
+        When all others are made: what was not, and why.
+    """
+    wanted = []
+    for name in names:
+        try:
+            check_replaced(groups[name], options, report)
+            wanted.append(name)
+        except OneGroup as error:
+            failures = failures.and_(groups[name], error.text)
+    failures.none_left(bool(wanted))
+    for group in groups.values():
+        if group.name not in names:
+            check_replaced(group, options, report)
+
+    def make(some: Sequence[str]) -> None:
+        nonlocal failures
+
+        def once(leaving: frozenset[str]) -> None:
+            made, again = recipe(some, leaving), bool(leaving)
+            make_masters(made, executor, options, report, what=what(some), again=again, **more)
+
+        try:
+            without_odd(once)
+        except OneGroup as error:
+            if len(some) == 1:
+                failures = failures.and_(groups[some[0]], error.text)
+            else:
+                for name in some:
+                    make([name])
+
+    for some in by_size(wanted, lambda name: groups[name].frames):
+        make(some)
+    if failures.reasons:
+        raise PulsarError(failures.text)
+
+
+def check_replaced(group: Group, options: Options, report: Report) -> None:
+    """Refuse to replace a master of ours that has other settings; say it where it is one of other
+    frames."""
+    path = options.place(f"{group.name}.fit")
+    if not os.path.isfile(path) or not is_ours(path):
+        return
+    old = scan_frame(path)
+    if not options.overwrite and (differ := replaced(old, group)):
+        raise OneGroup(
+            f"a master of other settings has that name ({'; '.join(differ)}); it is kept. "
+            "⟦output_dir⟧ DIR puts the new one elsewhere, ⟦names⟧ full tells them apart, "
+            "⟦overwrite⟧ replaces it"
+        )
+    trace = read_trace(map(str, read_header(old).get("HISTORY", [])), os.path.dirname(old.path))
+    before = {os.path.realpath(s.path) for s in trace.sources if s.role == "input"}
+    now = {os.path.realpath(f.path) for f in group.frames}
+    if before - now:
+        gone = sorted(before - now)
+        more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+        report.say(
+            f"{printable(path)}: replaces a master of {len(before)} frames, "
+            f"{printable(os.path.basename(gone[0]))}{more} of them not among these"
+        )
 
 
 def make_masters(
@@ -35,6 +169,7 @@ def make_masters(
     lists: Mapping[str, int] = {},
     what: str | None = None,
     hint: str | None = None,
+    again: bool = False,
 ) -> Run:
     """Make a FITS file of each product, and lists of the hottest pixels: how many, by product."""
     make_folder(options.output_dir)
@@ -42,7 +177,7 @@ def make_masters(
         product.name: FitsSink(
             product,
             options.place(f"{product.name}.fit"),
-            tolerance=options.search.tolerance,
+            tolerance=options.search.ways.tolerance,
             verify=options.verify,
             beside=[_list_of(product, options)] if product.name in lists else (),
         )
@@ -64,7 +199,7 @@ def make_masters(
     def found(run: Run) -> None:
         for product in recipe.products:
             warn_of_pixels(masters[product.name])
-            warn_of_levels(masters[product.name].path, product, run)
+            warn_of_stuck(masters[product.name].path, product, run)
 
     run = make_files(
         recipe,
@@ -77,6 +212,7 @@ def make_masters(
         hint=hint,
         found=found,
         own_names=True,
+        again=again,
     )
     for product in recipe.products:
         master = masters[product.name]
@@ -96,59 +232,3 @@ def _list_of(product: Product, options: Options) -> str:
 def hottest(sink: ListSink) -> str:
     """What a list holds, in words."""
     return count(sink.lines, "hottest pixel")
-
-
-def warn_of_pixels(sink: Any) -> None:
-    """Tell of values that did not fit their type, and of those that are missing."""
-    path, dtype, master = printable(sink.path), sink.dtype, sink.file
-    if master.clipped:
-        pixels, was = count(master.clipped, "pixel"), _agreeing(master.clipped, "was", "were")
-        warn(f"{path}: {pixels} did not fit {dtype} and {was} clipped")
-    if master.missing:
-        pixels, has = count(master.missing, "pixel"), _agreeing(master.missing, "has", "have")
-        stands = _agreeing(master.missing, "is", "are")
-        what = "NaN" if np.dtype(dtype).kind == "f" else "0"
-        warn(f"{path}: {pixels} {has} no value in any frame and {stands} {what}")
-
-
-def _agreeing(n: int, one: str, many: str) -> str:
-    return one if n == 1 else many
-
-
-def warn_of_levels(path: str, product: Product, run: Run) -> None:
-    """Tell of what the levels of flats say."""
-    found: list[FrameLevels] = [run.values[layer.name] for layer in product.levels]
-    if not found:
-        return
-    stays = sum(part.uncorrected for part in found)
-    if stays:
-        warn(
-            f"{printable(path)}: {count(stays, 'value')} of listed pixels "
-            f"{_agreeing(stays, 'has', 'have')} no good neighbour in the frame and "
-            f"{_agreeing(stays, 'stays as it is', 'stay as they are')}"
-        )
-    pixels = product.frames[0].pixels
-    if pixels.floating or pixels.scaled:
-        return
-    full = np.iinfo(pixels.stored).max * (2 if pixels.other_sign and pixels.bitpix > 8 else 1)
-    raw = np.concatenate([part.raw for part in found])
-    low, high = float(np.nanmin(raw)) / full, float(np.nanmax(raw)) / full
-    if low < LEVELS[0]:
-        warn(f"{printable(path)}: raw level down to {low:.0%} of full scale; its noise counts")
-    if high > LEVELS[1]:
-        warn(f"{printable(path)}: raw level up to {high:.0%} of full scale; it may be saturated")
-
-
-#: Share of a sensor's pixels beyond which those listed as hot are no longer few.
-HOT_SHARE = 0.01
-
-
-def hint_at_number(hot_pixels: int | None, frame: Frame) -> str | None:
-    """What to say where the usual number of hot pixels is too high for a sensor."""
-    share = HOT_PIXELS / math.prod(frame.shape[-2:])
-    if hot_pixels is not None or share <= HOT_SHARE:
-        return None
-    return (
-        f"{HOT_PIXELS} hot pixels are {min(share, 1):.0%} of this small sensor; "
-        "--hot-pixels N lists fewer"
-    )

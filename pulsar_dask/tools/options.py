@@ -29,6 +29,7 @@ from pulsar_dask.inputs.words import as_texts, has_mask, is_list, list_path
 from pulsar_dask.kernels.pixels import Tile
 from pulsar_dask.masters.search import Search
 from pulsar_dask.output.ours import check_output, is_ours, kept
+from pulsar_dask.tools.levels import survey_sinks, tell
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,15 @@ class Options:
     verify: bool = True
     """Whether outputs are read back before they take their names."""
     output_dir: str = "."
+    saturation: float | None = None
+    """ADU from which a pixel is saturated."""
+    reject_frames: bool = False
+    """Whether frames that do not belong are left out."""
     quiet: bool = False
     verbose: bool = False
     debug: bool = False
+    strict: bool = False
+    """Whether a warning is an error."""
     warnings: list[str] = field(default_factory=list)
     """What was warned of; see `telling`."""
 
@@ -92,10 +99,12 @@ def make_files(
     hint: str | None = None,
     found: Callable[[Run], None] = lambda run: None,
     own_names: bool = False,
+    again: bool = False,
 ) -> Run:
     """Make all sinks of a recipe side by side. Their files appear when all are done and on the
     disk, so that what is in the way of one leaves all as they were.
 
+    Frames that do not belong are warned of; `again` says that such frames are left out already.
     `inputs` are files that no output may replace, `what` the frames in words, `hint` is said when
     the plan is made; `found` warns of what pixels show, before headers are finished; `own_names`
     says that the tool names its outputs.
@@ -111,6 +120,12 @@ def make_files(
         remove_stale(folder)
     for check in checks.values():
         check()
+    looks = survey_sinks(recipe.products)
+
+    def seen(run: Run) -> None:
+        tell(looks, run, options, report, again=again)
+        found(run)
+
     with contextlib.ExitStack() as stack:
         for sink in sinks:
             stack.callback(sink.close)
@@ -118,10 +133,10 @@ def make_files(
         commit = functools.partial(
             _commit, checks=checks, lists=lists, report=report, options=options
         )
-        watch = stack.enter_context(watching(report, options, what, hint, found))
+        watch = stack.enter_context(watching(report, options, what, hint, seen))
         return make(
             recipe,
-            sinks,
+            [*looks, *sinks],
             executor,
             memory=options.memory,
             threads=options.used,
@@ -188,7 +203,7 @@ def telling(tool: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(tool)
     def run(*args: Any, options: Options, **more: Any) -> None:
-        with told() as warnings:
+        with told(strict=options.strict) as warnings:
             try:
                 tool(*args, options=replace(options, warnings=warnings), **more)
             except PulsarError as error:
@@ -248,7 +263,7 @@ def lists_in(spec: Sequence[str]) -> list[str]:
 def check_order(spec: Sequence[str], output: str) -> None:
     """Ask whether input and output are the wrong way round, where only the second is there."""
     first = spec[0]
-    if len(spec) > 1 or first.startswith("@") or has_mask(first) or os.path.lexists(first):
+    if len(spec) > 1 or first.startswith(("@", "=")) or has_mask(first) or os.path.lexists(first):
         return
     list_wanted = first.lower().endswith(".lst")
     if has_mask(output) or (os.path.exists(output) and (list_wanted or not is_ours(output))):

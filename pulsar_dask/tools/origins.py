@@ -116,7 +116,7 @@ def _open(source: Source, path: str, stored: Callable[[str], list[Frame]]) -> Fi
         frames = stored(place) if os.path.isdir(place) else []
         return frames[int(number)] if int(number) < len(frames) else None
     other = next(_also_compressed(path), None)
-    return scan_frame(other) if other else None
+    return scan_frame(other, source.hdu) if other else None
 
 
 def _also_compressed(path: str) -> Iterator[str]:

@@ -228,7 +228,7 @@ def _check_master(
 
 def _words_for(frame: Frame) -> str:
     """What a file is that is no master of ours."""
-    label = f"IMAGETYP '{printable(frame.label)}'" if frame.label else "no IMAGETYP"
+    label = f"IMAGETYP '{printable(frame.about.label)}'" if frame.about.label else "no IMAGETYP"
     if frame.is_master:
         return f"a master of another program ({label})"
     if frame.kind in (None, "other"):

@@ -112,13 +112,13 @@ def test_pixels_without_a_good_neighbour(here):
         if images.size == 1:
             (here / "c.lst").write_bytes(b"P 0 0\r\n")
         write_stack(here / "f", "f", images, "Flat", 1.0, "V")
-        _, err = tool("makeflat", "f", "--dark", 0, "--cosme", "c.lst", cwd=here)
+        _, err = tool("makeflat", "f", "--dark", 0, "--cosme", "c.lst", "--overwrite", cwd=here)
         assert f"{says} in the frame and stay" in err
 
 
 def test_one_of_each(here):
     write(here / "x" / "m.fit", stack(0, 1, 500)[0], "Light", 1.0)
     _, err = tool("makedark", "x", cwd=here, status=1)
-    assert "No dark frames found in x (1 light frame); raw dark frames" in err
+    assert "No dark frames found in x (1 with IMAGETYP 'Light'); raw dark frames" in err
     out, _ = tool("make_cosme", "x/m.fit", "c.lst", "--hot-pixels", 1, cwd=here)
     assert "c.lst: 1 hottest pixel\n" in out

@@ -30,7 +30,7 @@ from pulsar_dask.formats import reading, scan
 from pulsar_dask.formats.zarr import DAMAGED_STORE
 from pulsar_dask.frames.frame import Frame, Stored
 from pulsar_dask.frames.holds import Holds
-from pulsar_dask.frames.keywords import frame_keywords
+from pulsar_dask.frames.keywords import about
 from pulsar_dask.kernels.pixels import PixelType, Tile
 from pulsar_dask.masters.dark import stack_product
 from pulsar_dask.notebook.lazy import graph_of
@@ -139,7 +139,7 @@ def frame_of(form: type[Computed], seed: int, shape: tuple[int, ...]) -> Frame:
         stored=form(seed),
         size=0,
         mtime_ns=0,
-        **frame_keywords({"IMAGETYP": "Bias", "EXPTIME": 0.0}),
+        about=about({"IMAGETYP": "Bias", "EXPTIME": 0.0}),
     )
 
 
@@ -262,7 +262,7 @@ class Npy(Stored):
     """An image in a file of NumPy's."""
 
     def header(self, frame):
-        return fits.Header({"OBJECT": os.path.basename(frame.path), "IMAGETYP": frame.label})
+        return fits.Header({"OBJECT": os.path.basename(frame.path), "IMAGETYP": frame.about.label})
 
     def read(self, frames, tile, out, *, sums):
         (frame,) = frames
@@ -282,7 +282,7 @@ def scan_npy(path: str) -> list[Frame]:
             mtime_ns=status.st_mtime_ns,
             inode=status.st_ino,
             ctime_ns=status.st_ctime_ns,
-            **frame_keywords({"IMAGETYP": "Dark", "EXPTIME": 60.0}),
+            about=about({"IMAGETYP": "Dark", "EXPTIME": 60.0}),
         )
     ]
 
@@ -306,7 +306,7 @@ def test_a_new_format_is_a_module_and_an_entry(npy, here):
     with fits.open(here / "dark.fit", checksum=True) as hdus:
         header = hdus[0].header
     assert header["IMAGETYP"] == "Master Dark"
-    assert header["OBJECT"] == "dark0.npy"
+    assert "OBJECT" not in header  # each frame has its own
     assert header["EXPTIME"] == 60
     assert header["NCOMBINE"] == 6
     sums = [text for text in header["HISTORY"] if text.startswith("input")]

@@ -9,7 +9,7 @@ import pytest
 from night import write
 
 from pulsar_dask.formats.scan import scan_frame
-from pulsar_dask.frames.keywords import frame_keywords
+from pulsar_dask.frames.keywords import about
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +20,6 @@ def frame(tmp_path_factory):
 
     def make(**cards):
         cards = {k.replace("_", "-"): v for k, v in cards.items()}
-        return replace(base, path=f"/night/f{next(number)}.fit", **frame_keywords(cards))
+        return replace(base, path=f"/night/f{next(number)}.fit", about=about(cards))
 
     return make

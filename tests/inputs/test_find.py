@@ -126,6 +126,75 @@ def test_gaps_are_named_in_a_warning(here):
         assert len(found("a0001.fit")) == 5
 
 
+@pytest.mark.parametrize(
+    "form",
+    ["b{}.fit", "b ({}).fits", "b[{}].FIT", "b-{}.fits.gz", "b{{{}}}.fit", "{}_b.fits", "{} b.fit"],
+)
+def test_where_a_number_may_stand(here, form):
+    wanted = [form.format(i) for i in range(1, 13)]
+    others = [form.format("01"), form.format("x"), form.format(13) + ".bak", "1.txt"]
+    touch(here, *wanted, *others)
+    assert sorted(found(wanted[0]), key=natural_key) == sorted(wanted, key=natural_key)
+    assert len(found(wanted[7])) == 5
+    assert found("=" + wanted[0]) == wanted[:1] == found(wanted[0], sequence=False)
+
+
+def test_zeros_in_front_keep_the_digit_count(here):
+    touch(here, *(f"b{i:02}.fit" for i in range(8, 12)), "b9.fit", "b010.fit", "b100.fit")
+    assert found("b08.fit") == ["b08.fit", "b09.fit", "b10.fit", "b11.fit"]
+    touch(here, "n0.fit", "n1.fit", "n10.fit", "n00.fit")
+    with pytest.warns(PulsarWarning, match=r"n2\.fit to n9\.fit"):
+        assert found("n0.fit") == ["n0.fit", "n1.fit", "n10.fit"]
+
+
+def test_one_file_alone(here):
+    touch(here, "a1.fit", "a2.fit", "=b1.fit", "=b2.fit", "night/x.fit")
+    assert found("=a1.fit") == ["a1.fit"]
+    assert found("=a1.fit", "a2.fit") == ["a1.fit", "a2.fit"]
+    assert found("=b1.fit") == ["=b1.fit", "=b2.fit"]  # such a name is that file
+    for spec in ("=gone.fit", "=a*.fit", "=night", "="):
+        with pytest.raises(PulsarError, match="= stands before one file"):
+            find_inputs(spec)
+
+
+BEGINNINGS = {
+    "bz2": (b"BZh9", "bunzip2"),
+    "xz": (b"\xfd7zXZ\0", "unxz"),
+    "zst": (b"\x28\xb5\x2f\xfd", "unzstd"),
+    "zip": (b"PK\3\4", "unzip"),
+    "7z": (b"7z\xbc\xaf\x27\x1c", "7z x"),
+    "xisf": (b"XISF0100", "PixInsight"),
+    "cr2": (b"II*\0", "raw file of a camera"),
+    "NEF": (b"MM\0*", "raw file of a camera"),
+    "raf": (b"FUJIFILMCCD-RAW", "raw file of a camera"),
+    "tif": (b"II*\0", "TIFF"),
+    "ser": (b"LUCAM-RECORDER", "SER video"),
+    "png": (b"\x89PNG", "PNG"),
+    "new": (b"SIMPLE  = ", "rename"),
+}
+
+
+@pytest.mark.parametrize("ending", BEGINNINGS)
+def test_other_containers_are_told(here, ending):
+    head, way_out = BEGINNINGS[ending]
+    (here / "x").mkdir()
+    for i in range(3):
+        (here / "x" / f"b{i}.fits.{ending}").write_bytes(head + bytes(3000))
+    (here / "x" / "notes.txt").write_text("clouds")
+    for spec in ("x", f"x/*.{ending}"):
+        with pytest.raises(PulsarError, match=way_out) as caught:
+            find_inputs(spec)
+        assert f"b0.fits.{ending} and 2 more" in str(caught.value)
+
+
+def test_frames_of_which_only_some_are_expanded(here):
+    touch(here, "b1.fit", "b2.fit", "b1.fit.bz2", "b2.fit.bz2")
+    assert len(found(".")) == 2
+    touch(here, "b3.fit.bz2", "b4.fit.bz2", "preview.jpg")
+    with pytest.warns(PulsarWarning, match=r"b3\.fit\.bz2 and 1 more: .*bunzip2 -k \*\.bz2"):
+        assert len(found(".")) == 2
+
+
 def test_no_gap_before_the_number_named(here):
     touch(here, "a1.fit", "a3.fit", "a4.fit")
     assert found("a3.fit") == ["a3.fit", "a4.fit"]
@@ -158,10 +227,19 @@ def test_list(here, text, spec):
     assert found(spec) == ["a1.fit", "b c.fit"]
 
 
-def test_list_is_relative_to_the_current_folder_then_to_its_own(here):
-    touch(here, "a1.fit", "sub/a1.fit", "sub/b1.fit")
-    (here / "sub" / "list.txt").write_text("a1.fit\nb1.fit\n")
-    assert found("@sub/list.txt") == ["a1.fit", os.path.join("sub", "b1.fit")]
+def test_list_is_relative_to_its_own_folder_then_to_the_current_one(here):
+    touch(here, "c1.fit", "sub/a1.fit", "sub/b1.fit")
+    (here / "sub" / "list.txt").write_text("a1.fit\nb1.fit\nc1.fit\n")
+    wanted = ["c1.fit", os.path.join("sub", "a1.fit"), os.path.join("sub", "b1.fit")]
+    assert sorted(found("@sub/list.txt")) == wanted
+    touch(here, "a1.fit", "b1.fit")
+    with pytest.warns(PulsarWarning, match="a1.fit and 1 more of the list's folder") as caught:
+        assert sorted(found("@sub/list.txt")) == wanted
+    assert len(caught) == 1
+    (here / "a1.fit").unlink()
+    (here / "b1.fit").unlink()
+    os.link(here / "sub" / "a1.fit", here / "a1.fit")  # one file under two names leaves no doubt
+    assert sorted(found("@sub/list.txt")) == wanted
 
 
 def test_list_holds_absolute_paths_and_any_name(here):

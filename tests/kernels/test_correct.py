@@ -8,13 +8,16 @@ from helpers import same
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from night import corrected, write
+from night import XTRANS, colour_map, corrected, write
 
 from pulsar_dask.formats.scan import scan_frame
+from pulsar_dask.frames.colour import QUAD, colours
 from pulsar_dask.kernels.correct import correct, find_rings
 from pulsar_dask.kernels.pixels import Grid, Tile
-from pulsar_dask.masters.calibrated import FlatGroup, calibrated
+from pulsar_dask.masters.calibrated import calibrated
+from pulsar_dask.masters.flatgroup import FlatGroup, Minus
 
+MONO = ((0,),)
 sizes = st.one_of(
     st.tuples(st.integers(1, 9), st.integers(1, 11)),
     st.sampled_from([(1, 1), (1, 7), (7, 1), (2, 2), (3, 3), (12, 13)]),
@@ -55,6 +58,17 @@ def places(listed, columns):
     return np.array(sorted(y * columns + x for x, y in listed), np.int64)
 
 
+XCELLS = colours({"BAYERPAT": XTRANS}, 1).cells
+
+
+def stuck_colours(image, listed):
+    """The same of an X-Trans sensor."""
+    good, colour = ~np.isnan(image), colour_map(image.shape, XTRANS)
+    for x, y in listed:
+        good[y, x] = False
+    return sum(not good[colour == colour[y, x]].any() for x, y in listed)
+
+
 def stuck(image, listed, step):
     """How many listed pixels have no good pixel of their colour in the image."""
     good = ~np.isnan(image)
@@ -63,12 +77,12 @@ def stuck(image, listed, step):
     return sum(not good[y % step :: step, x % step :: step].any() for x, y in listed)
 
 
-def in_tiles(path, images, listed, step, tile, dark=0.0):
+def in_tiles(path, images, listed, step, tile, dark=0.0, cells=None):
     """Frames corrected tile by tile, as the graph does it, and how many pixels stay."""
     frames = [scan_frame(write(path / f"f{i}.fit", image)) for i, image in enumerate(images)]
     shape = images[0].shape
-    found = find_rings(places(listed, shape[-1]), shape, bayer=step == 2)
-    group = FlatGroup(tuple(frames), dark, found)
+    found = find_rings(places(listed, shape[-1]), shape, cells or (QUAD if step == 2 else MONO))
+    group = FlatGroup(tuple(frames), (Minus.of(dark),), found)
     out = np.full((len(images), *shape), -1.0)
     stays = 0
     for _, t in Grid(shape, *tile):
@@ -92,11 +106,47 @@ def test_any_list_in_any_tiling(tmp_path, size, step, data):
     assert stays == sum(stuck(image, listed, step) for image in images)
 
 
+@given(sizes, st.data())
+def test_any_list_of_x_trans_in_any_tiling(tmp_path, size, data):
+    listed = data.draw(defects(size))
+    images = [data.draw(hnp.arrays("f8", size, elements=values)) for _ in range(2)]
+    tile = data.draw(st.tuples(st.integers(1, size[0]), st.integers(1, size[1])))
+    out, stays = in_tiles(tmp_path, images, listed, 1, tile, cells=XCELLS)
+    same(out, [corrected(image, listed, pattern=XTRANS) for image in images])
+    assert stays == sum(stuck_colours(image, listed) for image in images)
+
+
+@given(sizes, st.data())
+def test_rings_of_x_trans(size, data):
+    """The nearest ring that holds a pixel of the same colour that is not listed."""
+    listed = data.draw(defects(size))
+    colour = colour_map(size, XTRANS)
+    found = find_rings(places(listed, size[1]), size, XCELLS)
+    good = [(x, y) for x in range(size[1]) for y in range(size[0]) if (x, y) not in listed]
+    for place, ring in zip(found.places.tolist(), found.rings.tolist(), strict=True):
+        y, x = divmod(place, size[1])
+        away = [max(abs(a - x), abs(b - y)) for a, b in good if colour[b, a] == colour[y, x]]
+        assert ring == min(away, default=0)
+
+
+def test_far_neighbours_of_x_trans(tmp_path):
+    """Farther away than the window reaches there is another colour first."""
+    image = np.full((60, 50), np.nan)
+    colour = colour_map(image.shape, XTRANS)
+    y, x = np.argwhere(colour == "R")[4]
+    image[y, x] = 9.0
+    for letter, value, part in (("G", 5.0, 25), ("B", 6.0, 30), ("R", 7.0, 40)):
+        b, a = next((b, a) for b, a in np.argwhere(colour == letter) if b > part and a > part)
+        image[b, a] = value
+    out, stays = in_tiles(tmp_path, [image], {(x, y)}, 1, (4, 7), cells=XCELLS)
+    assert (out[0, y, x], stays) == (7.0, 0)
+
+
 @given(sizes, st.sampled_from([1, 2]), st.data())
 def test_one_window_is_the_whole_image(size, step, data):
     listed = data.draw(defects(size))
     image = data.draw(hnp.arrays("f8", size, elements=values))
-    found = find_rings(places(listed, size[1]), size, bayer=step == 2)
+    found = find_rings(places(listed, size[1]), size, QUAD if step == 2 else MONO)
     window = image[None].copy()
     frames, where = correct(window, (0, 0), found, Tile(0, 0, 0, *size))
     same(window[0], corrected(image, listed, step))
@@ -108,7 +158,7 @@ def test_rings(size, step, data):
     """The nearest ring of the same colour that holds a pixel not listed."""
     listed = data.draw(defects(size))
     rows, columns = size
-    found = find_rings(places(listed, columns), size, bayer=step == 2)
+    found = find_rings(places(listed, columns), size, QUAD if step == 2 else MONO)
     assert found.step == step
     assert found.places.tolist() == sorted(y * columns + x for x, y in listed)
     good = [(x, y) for x in range(columns) for y in range(rows) if (x, y) not in listed]
@@ -229,10 +279,10 @@ def test_everything_listed_is_settled_at_once():
     rows, columns = 1500, 1600
     every = np.arange(rows * columns)
     for bayer in (False, True):
-        found = find_rings(every, (rows, columns), bayer=bayer)
+        found = find_rings(every, (rows, columns), QUAD if bayer else MONO)
         assert not found.rings.any()
         assert found.reach == 0
     some = every[(every // columns) % 2 == 1]
-    found = find_rings(some, (rows, columns), bayer=True)
+    found = find_rings(some, (rows, columns), QUAD)
     assert not found.rings.any()
-    assert (find_rings(some, (rows, columns), bayer=False).rings == 1).all()
+    assert (find_rings(some, (rows, columns)).rings == 1).all()

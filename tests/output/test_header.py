@@ -45,7 +45,7 @@ def test_header_tells_the_truth(tmp_path):
     assert (header["NCOMBINE"], header["COMBMETH"]) == (3, "median")
     assert (header["EXPTIME"], header["FILTER"], header["CCD-TEMP"]) == (120.0, "R", -9.5)
     assert header["DATE-OBS"] == "2024-05-20T21:00:00"
-    assert header["DATE-END"] == "2024-05-20T23:00:00"
+    assert header["DATE-END"] == "2024-05-20T23:02:00"
     assert header["CREATOR"].startswith("pulsar-dask ")
     assert header["DATE"][:2] == "20"
     assert (header["OBJECT"], header["GAIN"]) == ("M 31", 100)

@@ -206,7 +206,7 @@ def test_the_way_out_where_the_tool_names_its_outputs(night):
     err = run(*LINE, cwd=night, status=1).stderr
     assert "dark2s.fit is read-only; rename it or add --overwrite" in err
     write(night / "b" / "dark2s.fit", stack(1, 1, 1000)[0], "Dark", 2)
-    err = run("makedark", "b", "--output-dir", "b", cwd=night, status=1).stderr
+    err = run("makedark", "b", "--force-type", "--output-dir", "b", cwd=night, status=1).stderr
     assert "is an input; an input is never replaced, choose another --output-dir" in err
 
 

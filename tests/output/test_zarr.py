@@ -37,12 +37,16 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+_OF_THE_MOMENT = ("DATE", "CHECKSUM", "DATASUM", "")
+
+
 def headers(path: Path) -> list[str]:
-    """Cards of a master, but for those of the moment and the pixels."""
+    """Cards of a master, but for those of the moment and the pixels, and blank ones: how many
+    fill a block depends on the length of paths."""
     from astropy.io import fits
 
     cards = fits.getheader(path).cards
-    return [str(c) for c in cards if c.keyword not in ("DATE", "CHECKSUM", "DATASUM")]
+    return [str(c) for c in cards if c.keyword not in _OF_THE_MOMENT]
 
 
 def stacks(rng: np.random.Generator) -> dict[str, dict[str, Any]]:

@@ -12,14 +12,16 @@ import pytest
 from astropy.io import fits
 from geometry import draw, least_of, measured, prepare
 from helpers import image_bytes, write_frame
+from night import XTRANS
 
 from pulsar_dask import combine
 from pulsar_dask.formats import reading
 from pulsar_dask.formats.scan import scan_frames
+from pulsar_dask.frames.colour import colours
 from pulsar_dask.inputs import pixellists
 from pulsar_dask.kernels import correct, highest, median
 from pulsar_dask.kernels.pixels import PixelType, Tile
-from pulsar_dask.masters import calibrated, levels, stack
+from pulsar_dask.masters import flatgroup, levels, stack
 from pulsar_dask.output import lists
 from pulsar_dask.output.encoding import ENCODED_COPIES, OUTPUT_TYPES, encode, encoding_bytes
 
@@ -279,13 +281,16 @@ def test_reading_values_holds_what_is_planned(tmp_path, pixels):
 
 @pytest.mark.parametrize("shape", [(900, 1000), (70, 200_000)])
 @pytest.mark.parametrize("together", [1, 3])
-def test_the_sample_of_flats_holds_what_is_planned(tmp_path, shape, together):
+@pytest.mark.parametrize("pattern", ["NONE", "RGGB", XTRANS])
+def test_the_sample_of_flats_holds_what_is_planned(tmp_path, shape, together, pattern):
     image = np.random.default_rng(0).integers(0, 9000, shape).astype("i2")
     paths = [str(write_frame(tmp_path / f"f{i}.fit", image)) for i in range(together)]
     frames = tuple(scan_frames(paths))
-    group = calibrated.FlatGroup(frames, 1.0, None)
+    group = flatgroup.FlatGroup(
+        frames, (flatgroup.Minus.of(1.0),), None, colours({"BAYERPAT": pattern}, shape[0])
+    )
     used = traced(levels._sample, 0, group, frames)
-    planned = levels.sample_bytes(together, shape)
+    planned = levels.level_holds(group, together).thread["sample of the frames"]
     assert used <= planned <= 1.6 * used + 500_000
     assert planned < 40_000_000
 
@@ -314,12 +319,15 @@ def test_a_list_holds_what_is_planned(tmp_path, top):
     assert info.value.count == 1_000_000
 
 
-def test_rings_and_correction_hold_what_is_planned():
+@pytest.mark.parametrize("pattern", ["NONE", "RGGB", XTRANS])
+def test_rings_and_correction_hold_what_is_planned(pattern):
+    known = colours({"BAYERPAT": pattern}, 1000)
+    cells = known.cells if known else ((0,),)
     places = np.flatnonzero(np.random.default_rng(0).random(1_500_000) < 0.5)
     held = 12 * len(places)
-    used = traced(correct.find_rings, places, (1000, 1500), bayer=False)
+    used = traced(correct.find_rings, places, (1000, 1500), cells)
     assert used <= held + 12_000_000
-    defects = correct.find_rings(places, (1000, 1500), bayer=False)
+    defects = correct.find_rings(places, (1000, 1500), cells)
     window = np.random.default_rng(0).normal(100, 1, (5, 1000, 1500))
     tile = Tile(0, 0, 0, 1000, 1500)
     used = traced(lambda: len(correct.correct(window, (0, 0), defects, tile)[0]))

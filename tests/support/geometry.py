@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -14,7 +13,8 @@ from typing import Any
 
 import numpy as np
 from astropy.io import fits
-from helpers import OTHER_SIGN, run, write_frame
+from helpers import OTHER_SIGN, clone, run, write_frame
+from night import XTRANS
 
 TOOLS = ("med", "med to .zarr", "makedark", "makeflat", "make_cosme", "cube", "verify")
 CODED = ("RICE_1", "GZIP_1", "GZIP_2", "HCOMPRESS_1", "PLIO_1")
@@ -141,7 +141,7 @@ def write_stack(folder: Path, d: Draw, label: str, level: float, count: int, **c
                 place="tiled" if d.tile else place, tile=d.tile, compression=d.format, **scaling,
             )  # fmt: skip
     for i in range(1, count):
-        os.link(first, first.with_name(first.name.replace("f0000", f"f{i:04d}")))
+        clone(first, first.with_name(first.name.replace("f0000", f"f{i:04d}")), i)
 
 
 def write_list(path: Path, d: Draw) -> int:
@@ -160,7 +160,8 @@ def prepare(folder: Path, d: Draw) -> list[str]:
     flats = d.tool == "makeflat" or (d.tool == "verify" and d.number % 3 == 0)
     darks = d.tool == "makedark" or (d.tool == "verify" and d.number % 3 == 1)
     label = "Flat" if flats else "Dark"
-    write_stack(folder / "in", d, label, 20000 if flats else 500, d.frames)
+    colours = {"BAYERPAT": ("NONE", "RGGB", XTRANS)[d.number % 3]} if flats else {}
+    write_stack(folder / "in", d, label, 20000 if flats else 500, d.frames, **colours)
     spec, words = "in", []
     if flats:
         write_stack(folder / "dark", d, "Dark", 300, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ from pulsar_dask.errors import PulsarWarning
 from pulsar_dask.tools.commands import tools
 
 SHAPE = (24, 31)
+#: The colours of an X-Trans sensor, 6 x 6.
+XTRANS = "GGRGGBGGBGGRBRGRBGGGBGGRGGRGGBRBGBRG"
 
 
 # --- writing -------------------------------------------------------------------------------
@@ -163,8 +166,12 @@ def hottest(master: np.ndarray, count: int) -> list[tuple[int, int]]:
     return list(zip(x[first].tolist(), y[first].tolist(), strict=True))
 
 
-def corrected(image: np.ndarray, listed: set[tuple[int, int]], step: int = 1) -> np.ndarray:
-    """Listed pixels, (x, y), replaced by the mean of the nearest good neighbours; one at a time."""
+def corrected(
+    image: np.ndarray, listed: set[tuple[int, int]], step: int = 1, pattern: str | None = None
+) -> np.ndarray:
+    """Listed pixels, (x, y), replaced by the mean of the nearest good neighbours, those that have
+    the same letter in a 6 x 6 `pattern`; one at a time."""
+    colour = colour_map(image.shape, pattern or "G").tolist()
     rows, columns = image.shape
     out = image.astype("f8")
     good = ~np.isnan(out)
@@ -177,7 +184,9 @@ def corrected(image: np.ndarray, listed: set[tuple[int, int]], step: int = 1) ->
             for dy in range(-ring, ring + 1):
                 for dx in range(-ring, ring + 1, 1 if abs(dy) == ring else 2 * ring):
                     a, b = y + dy * step, x + dx * step
-                    if 0 <= a < rows and 0 <= b < columns and there[a][b]:
+                    if not (0 <= a < rows and 0 <= b < columns and there[a][b]):
+                        continue
+                    if colour[a][b] == colour[y][x]:
                         values.append(float(pixel[a][b]))
             if values:
                 total = 0.0
@@ -186,6 +195,44 @@ def corrected(image: np.ndarray, listed: set[tuple[int, int]], step: int = 1) ->
                 out[y, x] = total / len(values)
                 break
     return out
+
+
+def colour_map(shape: tuple[int, ...], pattern: str) -> np.ndarray:
+    """The colour of each pixel, of the letters of a pattern, a square."""
+    side = round(len(pattern) ** 0.5)
+    tile = np.array(list(pattern)).reshape(side, side)
+    rows, columns = shape[-2:]
+    return np.tile(tile, (-(-rows // side), -(-columns // side)))[:rows, :columns]
+
+
+def flat_by_colours(
+    images: np.ndarray,
+    pattern: str,
+    dark: Any = 0.0,
+    listed: Any = (),
+    target: float = 5000.0,
+) -> np.ndarray:
+    """A master flat of which each colour is scaled apart: target * mean(m_fc / m_f) / m_fc."""
+    two = len(pattern) == 4
+    colours = colour_map(images[0].shape, "abcd" if two else pattern)
+    nets = [
+        corrected(np.asarray(image, "f8") - dark, set(listed), 2)
+        if two
+        else corrected(np.asarray(image, "f8") - dark, set(listed), pattern=pattern)
+        for image in images
+    ]
+    whole = [np.nanmedian(net) for net in nets]
+    out = np.array(nets)
+    for colour in np.unique(colours):
+        there = colours == colour
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # that a frame has none of it
+            own = [np.nanmedian(net[there]) for net in nets]
+        ratios = [a / b for a, b in zip(own, whole, strict=True) if a == a]
+        mean = math.fsum(ratios) / max(1, len(ratios))
+        for scaled, level in zip(out, own, strict=True):
+            scaled[there] *= target * mean / level
+    return median64(out)
 
 
 def flat64(

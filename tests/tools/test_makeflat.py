@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import shlex
@@ -15,14 +16,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from night import (
     SHAPE,
+    XTRANS,
     Night,
     flat64,
+    flat_by_colours,
     hottest,
     median64,
     noted,
     pixels,
     stack,
     tool,
+    verify,
     write,
     write_stack,
 )
@@ -32,22 +36,28 @@ from pulsar_dask.masters.search import Search
 from pulsar_dask.tools.makeflat import makeflat
 from pulsar_dask.tools.options import Options
 
+GOOD = "pixels computed again are the same"
 
-def make(spec, *, target=None, dark=None, hot_pixels=None, **options):
+
+def make(spec, *, target=None, dark=None, bias=None, hot_pixels=None, **options):
     """makeflat in this process; returns the texts of its warnings."""
-    search = Search(
-        assume_type=options.pop("assume_type", False),
-        tolerance=options.pop("tolerance", 0.001),
-    )
+    taken = [f.name for f in dataclasses.fields(Search) if f.name in options]
+    search = Search(**{name: options.pop(name) for name in taken})
     with noted() as notes:
         makeflat(
             [str(s) for s in spec],
             target=target,
             dark=dark,
+            bias=bias,
             hot_pixels=hot_pixels,
             options=Options(search=search, quiet=True, **({"threads": 2} | options)),
         )
     return notes
+
+
+def unexpected(notes):
+    """Warnings, but for those of hits, which frames were given."""
+    return [n for n in notes if ": hits of " not in n]
 
 
 def equal(path, truth):
@@ -93,7 +103,8 @@ def test_the_complete_workflow_twice(tmp_path):
         seconds = 300 if name == "Ha" else 120
         listed = hottest(darks[seconds], 10_000)
         assert len(listed) == 10_000
-        equal(tmp_path / f"flat_{name[0].lower()}.fit", flat64(images, darks[seconds], listed))
+        whole = darks[seconds] + bias
+        equal(tmp_path / f"flat_{name[0].lower()}.fit", flat64(images, whole, listed))
     header = fits.getheader(tmp_path / "flat_h.fit")
     assert header["IMAGETYP"] == "Master Flat"
     assert header["FILTER"] == "Ha"
@@ -117,8 +128,8 @@ def test_a_target(tmp_path):
 
 
 @pytest.mark.parametrize("threads", [1, 8])  # 8: tiles of a few rows
-@pytest.mark.parametrize("bayer", [False, True])
-def test_dark_and_list_at_the_borders_of_tiles(here, bayer, threads):
+@pytest.mark.parametrize("pattern", [None, "RGGB", XTRANS])
+def test_dark_and_list_at_the_borders_of_tiles(here, pattern, threads):
     """Clusters, columns and corners on a frame that is cut into many tiles."""
     shape = (90, 47)
     images = stack(0, 5, 20000, 300, shape)
@@ -131,12 +142,17 @@ def test_dark_and_list_at_the_borders_of_tiles(here, bayer, threads):
     listed |= {(x, y) for x in range(20, 27) for y in range(40, 47)}
     for x, y in listed:
         images[:, y, x] = 65535
-    cards = {"BAYERPAT": "RGGB"} if bayer else {}
+    cards = {"BAYERPAT": pattern} if pattern else {}
     write_stack(here / "flats", "f", images, "Flat", 3.0, "V", **cards)
     write(here / "dark3s.fit", dark, "Master Dark", 3.0)
     write_list(here / "cosme3s.lst", sorted(listed))
     make(["flats"], threads=threads)
-    equal(here / "flat_v.fit", flat64(images, dark.astype("f8"), listed, step=2 if bayer else 1))
+    dark = dark.astype("f8")
+    if pattern:
+        equal(here / "flat_v.fit", flat_by_colours(images, pattern, dark, listed))
+    else:
+        equal(here / "flat_v.fit", flat64(images, dark, listed))
+    assert GOOD in verify(here, "flat_v.fit")
 
 
 @given(
@@ -257,7 +273,7 @@ def test_a_dark_and_a_list_by_hand(flats, here):
     make(["flats"], dark="other/dark9s.fit", hot_pixels="other/cosme9s.lst")
     equal(here / "flat_l.fit", flat64(flats, 300, [(5, 5)]))
     make(["flats"], dark="other/dark9s.fit")
-    equal(here / "flat_l.fit", flat64(flats, 300, [(4, 4)]))
+    equal(here / "flat_l.fit", flat64(flats, 300, [(5, 5)]))  # the list that ends as the dark
     make(["flats"], dark="250")
     equal(here / "flat_l.fit", flat64(flats, 250, [(4, 4)]))
 
@@ -290,24 +306,44 @@ def test_a_dark_that_does_not_fit(flats, here):
     with pytest.raises(PulsarError, match="6 x 5") as error:
         make(["flats"])
     assert "31 x 24" in str(error.value)
-    for exposure, says in ((3.0, "EXPTIME 3"), (None, "no EXPTIME")):
-        write(here / "dark2s.fit", np.zeros(SHAPE, "f4"), "Master Dark", exposure)
-        with pytest.raises(PulsarError, match=says) as error:
-            make(["flats"])
-        assert "dark2s.fit" in str(error.value)
-        assert "--dark" in str(error.value)
-    make(["flats"], dark="dark2s.fit")  # by hand its exposure is no matter
-    equal(here / "flat_l.fit", flat64(flats))
+    write(here / "dark2s.fit", np.full(SHAPE, 50, "f4"), "Master Dark", 3.0)
+    with pytest.raises(PulsarError, match="EXPTIME 3") as error:
+        make(["flats"])
+    assert "dark2s.fit" in str(error.value)
+    assert "--dark" in str(error.value)
+    notes = make(["flats"], dark="dark2s.fit")
+    assert any("an exposure of 3 s, not 2 s" in n for n in notes)
+    equal(here / "flat_l.fit", flat64(flats, 50))
+    write(here / "dark2s.fit", np.full(SHAPE, 60, "f4"), "Master Dark")  # its name says it
+    make(["flats"])
+    equal(here / "flat_l.fit", flat64(flats, 60))
 
 
-def test_a_dark_without_its_bias_is_told(flats, here):
-    write_stack(here / "darks", "d", stack(5, 3, 400), "Dark", 2.0)
-    tool("makedark", "darks", 300, cwd=here)
-    notes = make(["flats"])
-    assert any("the bias stays in the flats" in n for n in notes)
-    tool("makedark", "darks", cwd=here)
-    notes = make(["flats"])
-    assert not any("bias" in n for n in notes)
+def test_the_bias_that_is_out_of_a_dark(flats, here):
+    """It is subtracted from the flats, too, so that they are the same whatever the dark holds."""
+    images = stack(5, 3, 400)
+    write_stack(here / "darks", "d", images, "Dark", 2.0)
+    biases = stack(6, 3, 300)
+    write_stack(here / "b", "b", biases, "Bias", 0.0)
+    level = median64(biases).astype("f4").astype("f8")
+    dark = (median64(images) - level).astype("f4").astype("f8")
+    for bias, out in (("300", 300.0), ("b", level), (None, 0.0)):
+        tool("makedark", "darks", *([bias] if bias else []), cwd=here)
+        notes = make(["flats"])
+        master = (median64(images) - out).astype("f4").astype("f8")
+        listed = hottest(master, 10_000)
+        taken = master + out
+        equal(here / "flat_l.fit", flat64(flats, taken, listed))
+        assert any("bias" in n for n in notes) == (bias == "b")
+        assert GOOD in verify(here, "flat_l.fit")
+        assert fits.getheader(here / "flat_l.fit")["BIASSUB"] is True
+    tool("makedark", "darks", "b", cwd=here)
+    (here / "bias.fit").unlink()
+    with pytest.raises(PulsarError, match="it has to be subtracted from the flats"):
+        make(["flats"])
+    make(["flats"], bias="100")
+    listed = hottest(dark, 10_000)
+    equal(here / "flat_l.fit", flat64(flats, dark + 100, listed))
 
 
 # --- groups --------------------------------------------------------------------------------
@@ -361,10 +397,103 @@ def test_levels(here, level, says):
     write_stack(here / "f", "f", images, "Flat", 1.0, "V")
     write_list(here / "cosme1s.lst", [])
     assert make(["f"], dark="0") == []
-    write(here / "f" / "f0099.fit", np.full(SHAPE, level, "u2"), "Flat", 1.0, "V")
-    (note,) = make(["f"], dark="0")
+    write(here / "f" / "f0099.fit", stack(1, 1, level)[0], "Flat", 1.0, "V")
+    (note,) = (n for n in make(["f"], dark="0") if "full scale" in n)
     assert "flat_v.fit" in note
     assert says in note
+
+
+# --- colours -----------------------------------------------------------------------------------
+
+
+def colour_flats(folder, pattern, listed=(), **cards):
+    """Flats of a colour sensor whose colours drift; returns the images."""
+    shape = (26, 37)
+    side = round(len(pattern) ** 0.5)
+    levels = {"R": 9000, "G": 20000, "B": 12000}
+    tile = np.array([levels[c] for c in pattern]).reshape(side, side)
+    base = np.tile(tile, (26, 37))[: shape[0], : shape[1]]
+    images = stack(7, 15, 500, 20, shape).astype("i4")
+    images += (base * np.linspace(0.8, 1.3, 15)[:, None, None]).astype("i4")
+    images += (base == 12000) * np.linspace(0, 900, 15).astype("i4")[:, None, None]
+    images = images.astype("u2")
+    for x, y in listed:
+        images[:, y, x] = 65535
+    write_stack(folder, "f", images, "Flat", 1.0, "V", **cards)
+    return images
+
+
+@pytest.mark.parametrize(
+    ("pattern", "cards"),
+    [
+        ("RGGB", {"COLORTYP": "RGGB", "XBAYROFF": 0}),
+        ("GBRG", {"COLORTYP": 2, "YBAYROFF": 1}),
+        ("RGGB", {"CFAIMAGE": True}),
+        ("RGGB", {"BAYERPAT": "NONE", "CFAIMAGE": "rggb"}),
+        (XTRANS, {"BAYERPAT": XTRANS}),
+        (XTRANS, {"BAYERPAT": XTRANS[24:] + XTRANS[:24], "YBAYROFF": 2}),
+        (XTRANS, {"BAYERPAT": "".join(XTRANS[6 * ((25 - y) % 6) :][:6] for y in range(6)),
+                  "ROWORDER": "BOTTOM-UP"}),
+    ],
+)  # fmt: skip
+def test_colours_of_any_card(here, pattern, cards):
+    """Neighbours of one colour, each colour by its own factor; its level is in the header."""
+    listed = {(5, 5), (6, 5), (0, 0), (36, 25), (20, 13)}
+    images = colour_flats(here / "f", pattern, listed, **cards)
+    write_list(here / "c.lst", sorted(listed))
+    assert unexpected(make(["f"], dark="480", hot_pixels=str(here / "c.lst"))) == []
+    equal(here / "flat_v.fit", flat_by_colours(images, pattern, 480.0, listed))
+    header = fits.getheader(here / "flat_v.fit")
+    assert "each frame scaled by colours to a median of 5000" in list(header["HISTORY"])
+    assert GOOD in verify(here, "flat_v.fit")
+
+
+def test_colours_that_are_not_known_are_told(here):
+    images = colour_flats(here / "f", "RGGB", BAYERPAT="X-Trans")
+    write_list(here / "cosme1s.lst", [])
+    (note,) = unexpected(make(["f"], dark="480"))
+    assert note.startswith("flat_v.fit: BAYERPAT 'X-Trans' is no known pattern of colours")
+    equal(here / "flat_v.fit", flat_by_colours(images, "RGGB", 480.0))
+
+
+@pytest.mark.parametrize("cards", [{"BAYERPAT": "NONE"}, {"COLORTYP": 0}, {}])
+def test_a_sensor_of_one_colour_is_scaled_as_a_whole(here, cards):
+    """And `verify` knows, where a version before looked only whether there is a BAYERPAT."""
+    images = colour_flats(here / "f", "G", {(3, 3), (9, 4)}, **cards)
+    write_list(here / "cosme1s.lst", [(3, 3), (9, 4)])
+    assert unexpected(make(["f"], dark="480")) == []
+    equal(here / "flat_v.fit", flat64(images, 480.0, {(3, 3), (9, 4)}))
+    assert GOOD in verify(here, "flat_v.fit")
+
+
+def test_the_level_of_the_frames_is_in_the_header(here):
+    images = colour_flats(here / "f", "RGGB", BAYERPAT="RGGB")
+    write_list(here / "cosme1s.lst", [])
+    make(["f"], dark="480")
+    level = np.median([np.median(image.astype("f8") - 480) for image in images])
+    header = fits.getheader(here / "flat_v.fit")
+    assert header["FLATLEV"] == level
+    with fits.open(here / "flat_v.fit", checksum=True) as hdus:
+        assert hdus[0].verify_checksum() == 1
+
+
+def test_a_colour_master_of_a_version_before_verifies(here):
+    """It was scaled as a whole."""
+    listed = {(5, 5), (6, 5), (20, 13)}
+    images = colour_flats(here / "f", "RGGB", listed, BAYERPAT="RGGB")
+    write_list(here / "cosme1s.lst", sorted(listed))
+    make(["f"], dark="480")
+    with fits.open(here / "flat_v.fit") as hdus:
+        header = hdus[0].header
+        data = flat64(images, 480.0, listed, step=2).astype("f4")
+        assert (data != hdus[0].data).any()
+    del header["DATAORD"]
+    texts = [text.replace("scaled by colours to", "scaled to") for text in header["HISTORY"]]
+    del header["HISTORY"]
+    for text in texts:
+        header.add_history(text)
+    fits.writeto(here / "flat_v.fit", data, header, overwrite=True, checksum=True)
+    assert GOOD in verify(here, "flat_v.fit")
 
 
 def test_few_frames_and_pixels_that_stay(here):
@@ -444,7 +573,7 @@ def test_messages_of_record(tmp_path):
     write_stack(tmp_path / "b", "b", stack(0, 3, 300), "Bias Frame", 0.0)
     text = refused(tmp_path, "b")
     assert text.startswith("No flat frames found")
-    assert "3 bias frames" in text
+    assert "3 with IMAGETYP 'Bias Frame'" in text
     text = refused(tmp_path, "f")
     assert text.startswith("Dark not found for exposure 0.5")
     for part in ("dark500ms.fit", str(tmp_path), str(tmp_path / "f"), "makedark", "--dark"):
@@ -489,6 +618,6 @@ def test_what_is_refused(tmp_path, args, status, says):
 def test_shapes_that_differ(tmp_path):
     write_stack(tmp_path / "f", "f", stack(0, 3, 20000), "Flat Frame", 1.0, "L")
     write_stack(tmp_path / "f", "g", stack(0, 3, 20000, shape=(4, 5)), "Flat Frame", 1.0, "R")
-    text = refused(tmp_path, "f", "--dark", 0)
-    assert "31 x 24" in text
-    assert "5 x 4" in text
+    tool("makeflat", "f", "--dark", 0, cwd=tmp_path)
+    assert pixels(tmp_path / "flat_l.fit").shape == (24, 31)
+    assert pixels(tmp_path / "flat_r.fit").shape == (4, 5)

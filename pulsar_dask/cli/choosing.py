@@ -1,0 +1,113 @@
+"""Options that say which frames are meant, how they are understood and told apart."""
+
+from __future__ import annotations
+
+import click
+
+from pulsar_dask.cli.number import Number, options
+
+
+def _hdu(ctx: click.Context, param: click.Parameter, value: str | None) -> int | str | None:
+    if value is not None and not value.strip():
+        raise click.BadParameter("give a number or a name, such as 1 or SCI.")
+    from pulsar_dask.frames.provenance import as_hdu
+
+    return None if value is None else as_hdu(value)
+
+
+hdu_option = click.option(
+    "--hdu",
+    metavar="N|NAME",
+    callback=_hdu,
+    help="Of files with several images: the number (0 is the primary HDU) or the EXTNAME of one.",
+)
+
+keywords_option = click.option(
+    "--keywords",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="A table (TOML) of keywords and words that your frames have. [default: keywords.toml in "
+    "your folder of settings for pulsar-dask]",
+)
+
+input_options = options(
+    click.option(
+        "--no-sequence",
+        "sequence",
+        is_flag=True,
+        flag_value=False,
+        default=True,
+        help="Take one numbered file alone, not as the first of its sequence.",
+    ),
+    click.option("--recursive", is_flag=True, help="Enter the folders in a folder."),
+    hdu_option,
+    keywords_option,
+)
+
+
+def _mix(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    from pulsar_dask.frames.table import table
+
+    words = tuple(word.strip().lower() for word in value.split(",") if word.strip())
+    known = ", ".join(table().mixable)
+    for word in words:
+        if word == "size":
+            raise click.BadParameter("frames of several sizes cannot be combined.")
+        if word not in table().mixable:
+            raise click.BadParameter(f"{word!r} is no setting; there are {known}.")
+    return words
+
+
+mixing = click.option(
+    "--mix",
+    metavar="SETTING,…",
+    callback=_mix,
+    help="Combine, or calibrate, frames that differ in these: gain, offset, camera, binning, "
+    "readout, temperature, exposure, …",
+)
+
+exposures = options(
+    click.option(
+        "--assume-type",
+        is_flag=True,
+        help="Take frames that nothing tells the kind of for what this tool takes.",
+    ),
+    click.option(
+        "--force-type",
+        is_flag=True,
+        help="Take all frames for what this tool takes, whatever their label.",
+    ),
+    click.option(
+        "--exposure",
+        type=Number(0, 1e6, "seconds as a number, such as 120"),
+        metavar="S",
+        help="Seconds, for frames whose header does not say it, or not right.",
+    ),
+    click.option(
+        "--filter",
+        metavar="NAME",
+        help="The filter, for frames whose header does not say it, or not right.",
+    ),
+    click.option(
+        "--exposure-tolerance",
+        type=Number(0, 1e6, "seconds as a number, such as 0.01"),
+        metavar="S",
+        help="Seconds within which exposures are the same. [default: 0.1 %, or 1 ms up to 1 %]",
+    ),
+)
+
+split_case = click.option(
+    "--split-case",
+    is_flag=True,
+    help="Keep filters apart that differ in case alone (Sloan r, Cousins R).",
+)
+
+names_option = click.option(
+    "--names",
+    type=click.Choice(["short", "full"]),
+    default="short",
+    help="Which settings stand in names: those that differ among the masters, or all. "
+    "[default: short]",
+)

@@ -1,0 +1,198 @@
+"""Whether what calibrates agrees with what it calibrates."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.frames import exposures, settings
+from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.group import USUAL, Group, Ways
+from pulsar_dask.frames.table import Setting, table
+
+#: °C between a dark and its frames, and a bias or flats and theirs; days; beyond them it is warned.
+WARM, VERY_WARM, OLD = 2.0, 10.0, 365
+
+
+def disagreements(
+    calibrators: Sequence[Frame],
+    frames: Sequence[Frame],
+    ways: Ways = USUAL,
+) -> list[str]:
+    """The settings in which what calibrates differs from frames: "GAIN 100, not 0"."""
+    found = []
+    for setting in table().settings:
+        if setting.word in ways.mix:
+            continue
+        theirs, ours = _keys(calibrators, setting), _keys(frames, setting)
+        if theirs and ours and not any(settings.same(a, b, setting) for a in theirs for b in ours):
+            values = (_values(calibrators, setting), _values(frames, setting))
+            word = "size" if setting.word == "size" else setting.keyword
+            found.append(f"{word} {values[0]}, not {values[1]}")
+    return found
+
+
+def cautions(
+    kind: str,
+    calibrators: Sequence[Frame],
+    frames: Sequence[Frame],
+    ways: Ways = USUAL,
+) -> list[str]:
+    """What is odd about a calibrator ("bias", "dark") that agrees in its settings, in words."""
+    name = printable(calibrators[0].path.replace("\\", "/").rsplit("/", 1)[-1])
+    found = []
+    warm, cold = _temperature(calibrators), _temperature(frames)
+    most = VERY_WARM if kind == "bias" or frames[0].kind == "flat" else WARM
+    known = warm is not None and cold is not None and "temperature" not in ways.mix
+    if known and abs(warm - cold) > most:  # type: ignore[operator]
+        found.append(f"temperature {warm:g} degC, not {cold:g}")
+    then, now = _dates(calibrators), _dates(frames)
+    if then and now and (days := abs((now[0] - then[-1]).days)) > OLD:
+        found.append(f"{days} days between it and the frames")
+    theirs, ours = _exposures(calibrators), _exposures(frames)
+    timed = kind == "dark" and theirs and ours and "exposure" not in ways.mix
+    pairs = itertools.product(theirs, ours)
+    if timed and not any(exposures.same_exposure(a, b, ways.tolerance) for a, b in pairs):
+        found.append(f"an exposure of {theirs[0]:g} s, not {ours[0]:g} s")
+    return [f"the {kind} {name} has {'; '.join(found)}"] if found else []
+
+
+def choose_calibrator(
+    candidates: Sequence[Sequence[Frame]],
+    frames: Sequence[Frame],
+    ways: Ways = USUAL,
+    *,
+    newest: bool = False,
+    option: str = "bias",
+) -> int:
+    """Which of several agrees: the one that states more of the frames' settings. With `newest`, of
+    those the nearest in temperature, then the newest, then the first by name.
+
+    Raises
+    ------
+    PulsarError
+        None agrees; or those left differ in a setting that the frames do not state.
+    """
+    why = [disagreements(c, frames, ways) for c in candidates]
+    left = [i for i, differ in enumerate(why) if not differ]
+    if not left:
+        lines = [f"{_name(c)} has {'; '.join(w)}" for c, w in zip(candidates, why, strict=True)]
+        more = f" (and {len(lines) - 3} more)" if len(lines) > 3 else ""
+        raise PulsarError(
+            f"no {option} agrees with these frames: {'; '.join(lines[:3])}{more}; give one that "
+            f"does with ⟦{option}⟧, or let it pass with ⟦mix⟧ {_words(candidates, frames, ways)}"
+        )
+    most = max(_stated(candidates[i], frames) for i in left)
+    left = [i for i in left if _stated(candidates[i], frames) == most]
+    if differ := _open(candidates, left, frames, ways):
+        names = " and ".join(_name(candidates[i]) for i in left[:3])
+        raise PulsarError(
+            f"several of {option} agree with these frames and differ in {differ}, which the frames "
+            f"do not state: {names}; say which with ⟦{option}⟧"
+        )
+    if newest:
+        left.sort(key=lambda i: _preference(candidates[i], frames))
+    return left[0]
+
+
+def replaced(old: Frame, group: Group) -> list[str]:
+    """In what a master that has the name of a new one was made of frames of other settings."""
+    differ = disagreements([old], group.frames)
+    if group.kind != "dark":
+        return differ
+    known = [f.temperature for f in group.frames if f.temperature is not None]
+    was = old.temperature
+    if known and was is not None and max(known) - min(known) <= 1 and abs(median(known) - was) > 3:
+        differ.append(f"temperature {was:g} degC, not {median(known):g}")
+    return differ
+
+
+def _keys(frames: Sequence[Frame], setting: Setting) -> set[settings.Key]:
+    return {k for f in frames if (k := settings.key_of(f, setting)) is not None}
+
+
+def _values(frames: Sequence[Frame], setting: Setting) -> str:
+    values = [v for f in frames if (v := settings.value_of(f, setting)) is not None]
+    texts = list(dict.fromkeys(map(settings.shown, values)))
+    return " and ".join(t.replace("x", " x ") if setting.word == "size" else t for t in texts)
+
+
+def _words(candidates: Sequence[Sequence[Frame]], frames: Sequence[Frame], ways: Ways) -> str:
+    """What ``--mix`` needs, for the candidate that differs in least."""
+    ways_out = []
+    for some in candidates:
+        differ = [
+            s.word
+            for s in table().settings
+            if s.word not in ways.mix and disagreements_in(s, some, frames)
+        ]
+        ways_out.append(list(dict.fromkeys(differ)))
+    best = min(ways_out, key=len)
+    return ",".join(best) if "size" not in best else "… (not for another size)"
+
+
+def disagreements_in(setting: Setting, some: Sequence[Frame], frames: Sequence[Frame]) -> bool:
+    """Whether a calibrator and frames state different values of one setting."""
+    theirs, ours = _keys(some, setting), _keys(frames, setting)
+    return bool(theirs and ours) and not any(
+        settings.same(a, b, setting) for a in theirs for b in ours
+    )
+
+
+def _stated(some: Sequence[Frame], frames: Sequence[Frame]) -> int:
+    """How many of the settings that frames state a calibrator states, too."""
+    return sum(
+        1 for s in table().settings if s.absent is None and _keys(frames, s) and _keys(some, s)
+    )
+
+
+def _open(
+    candidates: Sequence[Sequence[Frame]], left: Sequence[int], frames: Sequence[Frame], ways: Ways
+) -> str:
+    """Settings that frames do not state, and in which those left differ."""
+    found = []
+    for setting in table().settings:
+        if setting.word in ways.mix or _keys(frames, setting):
+            continue
+        keys = set().union(*(_keys(candidates[i], setting) for i in left))
+        if len(set(settings.clusters(keys, setting).values())) > 1:
+            found.append(setting.keyword)
+    return " and ".join(found)
+
+
+def _preference(some: Sequence[Frame], frames: Sequence[Frame]) -> tuple[Any, ...]:
+    warm, cold = _temperature(some), _temperature(frames)
+    apart = abs(warm - cold) if warm is not None and cold is not None else float("inf")
+    dates = _dates(some)
+    when = dates[-1].timestamp() if dates else some[0].mtime_ns / 1e9
+    return round(apart, 6), -when, some[0].path
+
+
+def _temperature(frames: Sequence[Frame]) -> float | None:
+    known = [f.temperature for f in frames if f.temperature is not None]
+    return median(known) if known else None
+
+
+def _exposures(frames: Sequence[Frame]) -> list[float]:
+    return sorted({f.exposure for f in frames if f.exposure is not None})
+
+
+def _dates(frames: Sequence[Frame]) -> list[datetime.datetime]:
+    found = []
+    for frame in frames:
+        try:
+            text = (frame.date or "").strip().removesuffix("Z")
+            when = datetime.datetime.fromisoformat(text)
+            found.append(when.replace(tzinfo=datetime.UTC))
+        except ValueError:
+            continue
+    return sorted(found)
+
+
+def _name(some: Sequence[Frame]) -> str:
+    name = printable(some[0].path.replace("\\", "/").rsplit("/", 1)[-1])
+    return name + (f" (and {len(some) - 1} more)" if len(some) > 1 else "")

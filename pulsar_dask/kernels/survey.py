@@ -1,0 +1,201 @@
+"""What is seen of all pixels of each frame while they are in memory: number, sum, the two highest
+values and how often they occur, how many reach a limit, and which bits are ever set.
+
+All of it adds up over tiles, whatever their order: the two highest values of an image are among
+the two highest of the tiles that hold them.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pulsar_dask.kernels.loaded import if_loaded
+from pulsar_dask.kernels.pixels import SWAP, PixelType
+
+Array = np.ndarray[Any, Any]
+#: Columns of `look`: how many are not missing, their sum (of integers; of floats nothing), the
+#: highest value, its count, the next one, its count, how many reach the limit, all bits that are
+#: set. Values are keys: stored integers, or the bits of floats so that they order.
+NUMBER, TOTAL, TOP, TOP_COUNT, NEXT, NEXT_COUNT, OVER, BITS = range(8)
+#: No limit.
+NO_LIMIT = -(1 << 63)
+#: Pixels that are looked at together without compiled code.
+_BLOCK = 65_536
+
+
+def nothing_seen(frames: int) -> Array:
+    """What has been seen before the first pixel."""
+    return np.zeros((frames, 8), np.int64)
+
+
+def look(
+    stack: Array,
+    pixels: PixelType,
+    seen: Array,
+    *,
+    part: slice = slice(None),
+    limit: float | None = None,
+    compiled: bool = True,
+) -> None:
+    """Add pixels as they are stored to what has been seen.
+
+    Parameters
+    ----------
+    stack : ndarray, shape (frames, n), C-contiguous
+    pixels : PixelType
+        How to read them.
+    seen : ndarray of int64, shape (frames, 8)
+    part : slice
+        The columns to look at, without a step.
+    limit : float, optional
+        The value from which pixels are counted as those that reach it.
+    compiled : bool
+        Whether to use compiled code, where that is loaded (`loading.warm_up`).
+    """
+    bits_type, swap, mode, special, top, bound = _constants(stack.dtype, pixels, limit)
+    bits = stack.view(bits_type)
+    start, stop, _ = part.indices(stack.shape[1])
+    code = if_loaded("look", "survey_compiled") if compiled else None
+    if code is not None:
+        spare = np.empty((4, 64 // special.itemsize), special.dtype)
+        code(bits, start, stop, swap, mode, special, top, bound, spare, seen)
+        return
+    key = special.dtype
+    for first in range(start, stop, _BLOCK):
+        block = bits[:, first : min(stop, first + _BLOCK)]
+        for row, values in zip(seen, block.byteswap() if swap else block, strict=True):
+            _look_at(row, values.astype(key), mode, special, bound)
+
+
+@functools.lru_cache(maxsize=64)
+def _constants(
+    dtype: np.dtype[Any], pixels: PixelType, limit: float | None
+) -> tuple[Any, bool, int, Any, Any, int]:
+    """How pixels are read: the type of their bits, whether bytes are swapped, `mode`, `special`
+    and `top` as in `survey_compiled`, and the key of the limit."""
+    size = dtype.itemsize
+    key = np.dtype(f"i{max(size, 2)}")
+    mode = 2 if pixels.floating else int(pixels.blank is not None)
+    exponent = 0x7F800000 if size == 4 else 0x7FF0000000000000
+    special = key.type(exponent if mode == 2 else (pixels.blank or 0))
+    bits = np.dtype(f"i{size}" if size > 1 else "u1")
+    swap = SWAP and dtype.str[0] == ">"
+    top = key.type(np.iinfo(key).max)
+    return bits, swap, mode, special, top, _limit_key(limit, pixels, key)
+
+
+def _look_at(row: Array, values: Array, mode: int, special: Any, bound: int) -> None:
+    if mode:
+        values = values[(values if mode == 1 else values & special) != special]
+    if not len(values):
+        return
+    keys = values
+    if mode == 2:
+        keys = values ^ ((values >> (values.itemsize * 8 - 1)) & np.iinfo(values.dtype).max)
+    row[NUMBER] += len(values)
+    if mode != 2:
+        row[TOTAL] += int(values.sum(dtype=np.int64))
+        row[BITS] |= int(np.bitwise_or.reduce(values))
+    top = int(keys.max())
+    if row[NEXT_COUNT] and top < row[NEXT] and (bound == NO_LIMIT or top < bound):
+        return
+    if bound != NO_LIMIT:
+        row[OVER] += int(np.count_nonzero(keys >= bound))
+    _merge(row, top, int(np.count_nonzero(keys == top)))
+    below = keys[keys < top]
+    if len(below):
+        _merge(row, int(below.max()), int(np.count_nonzero(below == below.max())))
+
+
+def merge(seen: Array, more: Array) -> None:
+    """Add what was seen elsewhere, of the same frames."""
+    seen[:, NUMBER] += more[:, NUMBER]
+    seen[:, TOTAL] += more[:, TOTAL]
+    seen[:, OVER] += more[:, OVER]
+    seen[:, BITS] |= more[:, BITS]
+    values = np.hstack([seen[:, TOP:OVER:2], more[:, TOP:OVER:2]])
+    counts = np.hstack([seen[:, TOP_COUNT:OVER:2], more[:, TOP_COUNT:OVER:2]])
+    for first in (TOP, NEXT):
+        best = np.where(counts > 0, values, np.iinfo(np.int64).min).max(axis=1)
+        same = (values == best[:, None]) & (counts > 0)
+        n = (counts * same).sum(axis=1)
+        seen[:, first], seen[:, first + 1] = np.where(n > 0, best, 0), n
+        counts[same] = 0
+
+
+def _merge(row: Array, value: int, n: int) -> None:
+    """A value that occurs so many times among the two highest that there are."""
+    known = {int(row[TOP]): int(row[TOP_COUNT]), int(row[NEXT]): int(row[NEXT_COUNT])}
+    if row[TOP] == row[NEXT] and row[TOP_COUNT]:
+        known[int(row[TOP])] = int(row[TOP_COUNT])
+    known[value] = known.get(value, 0) + n
+    best = sorted((v for v, count in known.items() if count), reverse=True)[:2]
+    row[TOP : NEXT_COUNT + 1] = 0
+    for place, v in zip((TOP, NEXT), best, strict=False):
+        row[place], row[place + 1] = v, known[v]
+
+
+def _limit_key(limit: float | None, pixels: PixelType, key: np.dtype[Any]) -> int:
+    """The lowest key whose value reaches a limit."""
+    if limit is None or not math.isfinite(limit) or pixels.bscale <= 0:
+        return NO_LIMIT
+    stored = (limit - pixels.bzero) / pixels.bscale
+    ends = np.iinfo(key)
+    if not pixels.floating:
+        return int(min(max(math.ceil(stored), ends.min + 1), ends.max))
+    with np.errstate(over="ignore"):
+        bits = int(np.array([stored], f"f{key.itemsize}").view(key)[0])
+    return bits ^ ends.max if bits < 0 else bits
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen of a frame, in values rather than keys."""
+
+    number: int
+    """Pixels that are not missing."""
+    mean: float
+    """Of all pixels; NaN of floats, whose sum nobody takes."""
+    top: float
+    """The highest value; NaN where there is none."""
+    top_count: int
+    next: float
+    next_count: int
+    over: int | None
+    """Pixels that reach the limit; None where there is none."""
+    shift: int
+    """How many of the lowest bits are never set."""
+
+    @staticmethod
+    def of(row: Array, pixels: PixelType, *, limit: bool) -> Seen:
+        n = int(row[NUMBER])
+        top, after = (_value(int(row[k]), pixels) for k in (TOP, NEXT))
+        mean = math.nan
+        if n and not pixels.floating and pixels.bitpix <= 32:
+            mean = int(row[TOTAL]) / n * pixels.bscale + pixels.bzero
+        bits = int(row[BITS]) & 0xFFFF
+        shift = (bits & -bits).bit_length() - 1 if bits and not pixels.floating else 0
+        return Seen(
+            n,
+            mean,
+            top if row[TOP_COUNT] else math.nan,
+            int(row[TOP_COUNT]),
+            after if row[NEXT_COUNT] else math.nan,
+            int(row[NEXT_COUNT]),
+            int(row[OVER]) if limit else None,
+            shift if pixels.bzero % (1 << shift) == 0 else 0,
+        )
+
+
+def _value(key: int, pixels: PixelType) -> float:
+    value: float = key
+    if pixels.floating:
+        size = pixels.stored.itemsize
+        bits = key ^ ((1 << (8 * size - 1)) - 1) if key < 0 else key
+        value = float(np.array([bits], f"i{size}").view(f"f{size}")[0])
+    return value * pixels.bscale + pixels.bzero

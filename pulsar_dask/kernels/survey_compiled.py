@@ -1,0 +1,198 @@
+"""The compiled half of `survey`: one look at all pixels, in vectors, without the GIL."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pulsar_dask.kernels.codecache import jit, part
+from pulsar_dask.kernels.vectors import (
+    at_most,
+    bits_of_lanes,
+    byteswap,
+    choose,
+    equal,
+    fill,
+    highest_lane,
+    lanes,
+    load_as,
+    maximum,
+    shift_right,
+    sum_of_lanes,
+)
+
+#: Vectors that are looked at together: halves of so many numbers add up in as many bits.
+_RUN = 128
+
+
+@jit
+def look(bits, start, stop, swap, mode, special, top, limit, spare, out):  # type: ignore[no-untyped-def]
+    """See `survey.look`: columns from `start` to `stop` of each row; `out` goes on being filled.
+
+    `mode`, `special` and `top` (the highest key) as in `compiled`; `spare` has shape (4, lanes)
+    and the type of the keys.
+    """
+    step = lanes(spare)
+    half = spare.itemsize * 4
+    zero = fill(spare, top ^ top)
+    lowest = fill(spare, top) ^ (zero - fill(spare, top // top))
+    low = fill(spare, top >> (half - 1))
+    marks = fill(spare, special)
+    none = -np.int64(top) - 1
+    for i in range(bits.shape[0]):
+        j = start
+        while j < stop:
+            end = min(stop, j + _RUN * step)
+            whole = end - (end - j) % step
+            high, found, lower, upper, bad = lowest, zero, zero, zero, zero
+            if mode:
+                for k in range(j, whole, step):
+                    v = load_as(bits, i, k, spare, swap)
+                    gone = equal(v if mode == 1 else v & marks, marks)
+                    bad = bad + gone
+                    found = found | choose(gone, zero, v)
+                    lower = lower + choose(gone, zero, v & low)
+                    upper = upper + choose(gone, zero, shift_right(v, half))
+                    if mode == 2:
+                        v = v ^ (shift_right(v, spare.itemsize * 8 - 1) & fill(spare, top))
+                    high = maximum(high, choose(gone, lowest, v))
+            elif swap:
+                high, found, lower, upper = _run(
+                    bits, i, j, whole, True, low, half, high, zero, spare
+                )
+            else:
+                high, found, lower, upper = _run(
+                    bits, i, j, whole, False, low, half, high, zero, spare
+                )
+            most, either = highest_lane(high), bits_of_lanes(found)
+            total = sum_of_lanes(lower) + (sum_of_lanes(upper) << half)
+            missing = -sum_of_lanes(bad) if mode else np.int64(0)
+            for k in range(whole, end):
+                key, there, plain = _one(bits, i, k, swap, mode, special, top)
+                if there:
+                    most = max(most, key)
+                    either |= plain
+                    total += plain
+                else:
+                    missing += 1
+            out[i, 0] += end - j - missing
+            out[i, 1] += total
+            out[i, 7] |= either
+            if end - j > missing and (
+                most >= out[i, 4] or out[i, 5] == 0 or (limit > none and most >= limit)
+            ):
+                _count(bits, i, j, whole, end, swap, mode, special, top, limit, spare, out, most)
+            j = end
+
+
+@part
+def _run(bits, i, j, whole, swap, low, half, high, zero, spare):  # type: ignore[no-untyped-def]
+    """Highest value, bits and both halves of the sum of vectors of which none is missing."""
+    found, lower, upper = zero, zero, zero
+    for k in range(j, whole, lanes(spare)):
+        v = load_as(bits, i, k, spare, swap)
+        high = maximum(high, v)
+        found = found | v
+        lower = lower + (v & low)
+        upper = upper + shift_right(v, half)
+    return high, found, lower, upper
+
+
+@part
+def _one(bits, i, k, swap, mode, special, top):  # type: ignore[no-untyped-def]
+    """A number alone: its key, whether it is there, and the number as stored."""
+    v = byteswap(bits[i, k]) if swap else bits[i, k]
+    plain = np.int64(v)
+    there = True
+    key = plain
+    if mode == 1:
+        there = plain != np.int64(special)
+    elif mode == 2:
+        there = (plain & np.int64(special)) != np.int64(special)
+        if plain < 0:
+            key = plain ^ np.int64(top)
+    return key, there, plain
+
+
+@part
+def _key(bits, i, k, swap, mode, marks, lowest, mask, spare):  # type: ignore[no-untyped-def]
+    """A vector of keys, and which of them are missing."""
+    v = load_as(bits, i, k, spare, swap)
+    gone = mask ^ mask
+    if mode:
+        gone = equal(v if mode == 1 else v & marks, marks)
+        if mode == 2:
+            v = v ^ (shift_right(v, spare.itemsize * 8 - 1) & mask)
+        v = choose(gone, lowest, v)
+    return v, gone
+
+
+@part
+def _count(bits, i, j, whole, end, swap, mode, special, top, limit, spare, out, most):  # type: ignore[no-untyped-def]
+    """Count the highest value of a run, the next one, and those from a limit on."""
+    step = lanes(spare)
+    mask = fill(spare, top)
+    zero = mask ^ mask
+    lowest = mask ^ (zero - fill(spare, top // top))
+    marks = fill(spare, special)
+    none = -np.int64(top) - 1
+    over = limit > none
+    highest = fill(spare, spare.dtype.type(most))
+    bound = fill(spare, spare.dtype.type(max(limit, none)))
+    at, beyond, second = zero, zero, lowest
+    if mode:
+        for k in range(j, whole, step):
+            v, gone = _key(bits, i, k, swap, mode, marks, lowest, mask, spare)
+            same = equal(v, highest)
+            at = at + choose(gone, zero, same)
+            beyond = beyond + choose(gone, zero, at_most(bound, v))
+            second = maximum(second, choose(same, lowest, v))
+    else:
+        for k in range(j, whole, step):
+            v = load_as(bits, i, k, spare, swap)
+            same = equal(v, highest)
+            at = at + same
+            beyond = beyond + at_most(bound, v)
+            second = maximum(second, choose(same, lowest, v))
+    next_ = highest_lane(second)
+    n, m, beside = np.int64(0), np.int64(0), np.int64(0)
+    for k in range(whole, end):
+        key, there, _ = _one(bits, i, k, swap, mode, special, top)
+        if there:
+            n += 1 if key == most else 0
+            beside += 1 if key >= limit else 0
+            if key < most:
+                next_ = max(next_, key)
+    lower = fill(spare, spare.dtype.type(next_))
+    below = zero
+    if next_ < most:
+        for k in range(j, whole, step):
+            if not mode:
+                below = below + equal(load_as(bits, i, k, spare, swap), lower)
+                continue
+            v, gone = _key(bits, i, k, swap, mode, marks, lowest, mask, spare)
+            below = below + choose(gone, zero, equal(v, lower))
+        for k in range(whole, end):
+            key, there, _ = _one(bits, i, k, swap, mode, special, top)
+            m += 1 if there and key == next_ else 0
+    n -= sum_of_lanes(at)
+    m -= sum_of_lanes(below)
+    beside -= sum_of_lanes(beyond)
+    if over:
+        out[i, 6] += beside
+    _merge(out, i, most, n)
+    if m:
+        _merge(out, i, next_, m)
+
+
+@part
+def _merge(out, i, value, n):  # type: ignore[no-untyped-def]
+    """A value that occurs so many times among the two highest that there are."""
+    if out[i, 3] and value == out[i, 2]:
+        out[i, 3] += n
+    elif out[i, 3] == 0 or value > out[i, 2]:
+        out[i, 4], out[i, 5] = out[i, 2], out[i, 3]
+        out[i, 2], out[i, 3] = value, n
+    elif out[i, 5] and value == out[i, 4]:
+        out[i, 5] += n
+    elif out[i, 5] == 0 or value > out[i, 4]:
+        out[i, 4], out[i, 5] = value, n

@@ -1,0 +1,76 @@
+"""Whether the bias is still in a master dark, and what puts it back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from pulsar_dask.errors import printable, warn
+from pulsar_dask.formats.reading import read_header, read_values
+from pulsar_dask.frames.frame import Array, Frame
+from pulsar_dask.kernels.pixels import Tile
+
+#: Rows of a master that are looked at.
+_ROWS = 256
+#: Share of pixels at or below zero beyond which a dark has no bias; times the noise of a frame by
+#: which its median lies below that of the bias; times the bias above which it is hardly one.
+_BELOW_ZERO, _BELOW_BIAS, _ABOVE_BIAS = 0.01, 3.0, 1.5
+
+
+def seems_without(name: str, dark: Frame, bias: Frame | None) -> bool:
+    """Whether a dark that says nothing of its bias has none, by its pixels. It is said where it
+    cannot be told.
+
+    Parameters
+    ----------
+    name : str
+        Of the flat, for what is said.
+    dark, bias : Frame
+        `bias` agrees with it, where there is one.
+    """
+    values = sample(dark)
+    known = values[~np.isnan(values)]
+    if not known.size:
+        return False
+    if np.count_nonzero(known <= 0) > _BELOW_ZERO * known.size:
+        return True
+    level, file = float(np.median(known)), printable(os.path.basename(dark.path))
+    if bias is None:
+        warn(
+            f"{name}: {file} does not say whether its bias was subtracted, and no bias is there to "
+            "compare with; it is taken to hold it. If it does not, give the bias with ⟦bias⟧"
+        )
+        return False
+    other = sample(bias)
+    zero = float(np.nanmedian(other))
+    difference = values - other
+    spread = float(np.nanmedian(np.abs(difference - np.nanmedian(difference))))
+    noise = 1.4826 * spread * max(1.0, _frames(dark)) ** 0.5
+    if level < zero - _BELOW_BIAS * noise:
+        return True
+    if level > _ABOVE_BIAS * zero:
+        warn(
+            f"{name}: {file} does not say whether its bias was subtracted; with a median of "
+            f"{level:g} ADU, the bias {printable(os.path.basename(bias.path))} of {zero:g}, it is "
+            "taken to hold it. If it does not, give the bias with ⟦bias⟧"
+        )
+    return False
+
+
+def _frames(dark: Frame) -> float:
+    header = read_header(dark)
+    counts = (header.get(keyword) for keyword in ("NCOMBINE", "STACKCNT"))
+    return next((float(n) for n in counts if isinstance(n, (int, float))), 1.0)
+
+
+def sample(image: Frame) -> Array:
+    """Values of some rows of an image, the same of each of that shape."""
+    rows, columns = image.shape[-2:]
+    chosen: Sequence[int] = np.unique(
+        np.linspace(0, rows - 1, min(rows, _ROWS)).astype(int)
+    ).tolist()
+    tiles = (Tile(0, y, 0, 1, columns) for y in chosen)
+    parts = [read_values([image], t, np.dtype("f8"), counted=None)[0, 0] for t in tiles]
+    return np.concatenate(parts)

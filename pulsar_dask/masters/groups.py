@@ -1,0 +1,91 @@
+"""Groups of frames on their way to masters: what is said of them, and those that cannot be made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pulsar_dask.errors import PulsarError, printable, warn
+from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.group import Group, Grouped
+
+FEW_FRAMES = 15
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Failures:
+    """Masters that cannot be made, which does not cost the others."""
+
+    reasons: tuple[tuple[str, str], ...] = ()
+    """Name and why not."""
+    groups: tuple[Group, ...] = ()
+
+    def and_(self, group: Group, reason: str) -> Failures:
+        """One more."""
+        return Failures((*self.reasons, (f"{group.name}.fit", reason)), (*self.groups, group))
+
+    def none_left(self, some: bool) -> None:
+        """Raise what there is where nothing else is left to make."""
+        if not some and self.reasons:
+            raise PulsarError(self.text)
+
+    @property
+    def text(self) -> str:
+        """All of them in words; of one reason the first says all."""
+        by_reason: dict[str, list[str]] = {}
+        for name, reason in self.reasons:
+            by_reason.setdefault(reason, []).append(name)
+        return "; ".join(
+            reason if any(name in reason for name in names) else f"{', '.join(names)}: {reason}"
+            for reason, names in by_reason.items()
+        )
+
+
+def usable(grouped: Grouped, method: str | None = None) -> Grouped:
+    """Groups, when what there is to say of them was said; with a method, of their numbers, too."""
+    for text in grouped.notes:
+        warn(text)
+    by_reason: dict[str, list[Frame]] = {}
+    for frame, reason in grouped.left_out:
+        by_reason.setdefault(reason, []).append(frame)
+    if by_reason and not grouped.groups and not grouped.failed:
+        raise PulsarError(
+            "; ".join(f"{names(frames)}: {reason}" for reason, frames in by_reason.items())
+        )
+    for reason, frames in by_reason.items():
+        warn(f"left out: {names(frames)} ({reason})")
+    for group in grouped.groups:
+        for text in group.notes:
+            warn(f"{group.name}.fit: {text}")
+        if method is not None:
+            check_group(group, method)
+    return grouped
+
+
+def check_group(group: Group, method: str = "median") -> None:
+    """Warn of too few frames."""
+    name, frames = f"{group.name}.fit", group.frames
+    if len(frames) == 1:
+        warn(f"{name}: one frame is its own {method}, no cleaner than that frame")
+    elif len(frames) < FEW_FRAMES:
+        warn(f"{name}: {len(frames)} frames; with fewer than {FEW_FRAMES} a master is noisy")
+
+
+def names(frames: Sequence[Frame], most: int = 3) -> str:
+    """Some of the files, and how many more."""
+    some = ", ".join(printable(os.path.basename(f.path)) for f in frames[:most])
+    return some + (f" and {len(frames) - most} more" if len(frames) > most else "")
+
+
+def by_size(
+    masters: Iterable[T],
+    frames: Callable[[T], Sequence[Frame]] = lambda one: one.frames,  # type: ignore[attr-defined]
+) -> list[list[T]]:
+    """Masters of one size, which can be made side by side."""
+    sizes: dict[tuple[int, ...], list[T]] = {}
+    for one in masters:
+        sizes.setdefault(frames(one)[0].shape, []).append(one)
+    return list(sizes.values())

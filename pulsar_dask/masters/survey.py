@@ -1,0 +1,222 @@
+"""A look at the frames of a product while their pixels pass: what is seen of all pixels, and a
+fixed sample of each frame beside what was made of it.
+
+A layer gives it as "survey" beside its planes, where it is asked for; `output.survey_sink` puts
+the tiles together, `masters.judged` says what it means.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.holds import Holds
+from pulsar_dask.frames.stack import stack_type
+from pulsar_dask.kernels import survey
+from pulsar_dask.kernels.pixels import PixelType, Tile
+from pulsar_dask.kernels.survey import Seen
+
+Array = np.ndarray[Any, Any]
+#: What a layer calls it among its planes.
+SURVEY = "survey"
+#: Rows of a frame that are sampled, whatever the tiles.
+ROWS = 64
+#: Values of a sample over all frames, and the least of one frame.
+VALUES, LEAST = 1 << 19, 4096
+
+
+@dataclass(frozen=True)
+class Survey:
+    """How frames of one shape are looked at; small, so that it travels."""
+
+    shape: tuple[int, ...]
+    frames: int
+    pixels: PixelType
+    """Of the sample."""
+    stored: PixelType
+    """Of what is seen of all pixels."""
+    limit: float | None = None
+    """The value from which a pixel is saturated, where that is known."""
+
+    @staticmethod
+    def of(
+        frames: Sequence[Frame], *, limit: float | None = None, sample: PixelType | None = None
+    ) -> Survey:
+        """Of some frames; `sample` where their values are not sampled as they are stored."""
+        pixels = stack_type(frames)
+        return Survey(frames[0].shape, len(frames), sample or pixels, pixels, limit)
+
+    @property
+    def step(self) -> int:
+        """Every so many columns are taken; odd, so that all colours are among them."""
+        rows = self.planes * min(ROWS, self.shape[-2])
+        wanted = max(LEAST, VALUES // self.frames)
+        return (rows * self.shape[-1] // wanted) | 1
+
+    @property
+    def planes(self) -> int:
+        return self.shape[0] if len(self.shape) == 3 else 1
+
+    @property
+    def rows(self) -> Array:
+        """The rows that are sampled of each plane."""
+        count = min(self.shape[-2], ROWS)
+        return ((np.arange(count) + 0.5) * self.shape[-2] / count).astype(int)
+
+    @property
+    def columns(self) -> Array:
+        return np.arange(0, self.shape[-1], self.step)
+
+    @property
+    def size(self) -> int:
+        """Values of one frame."""
+        return self.planes * len(self.rows) * len(self.columns)
+
+    @property
+    def quadrant(self) -> Array:
+        """Which quarter of the frame each of them lies in."""
+        low = 2 * (self.rows >= self.shape[-2] / 2)
+        right = self.columns >= self.shape[-1] / 2
+        return np.tile((low[:, None] + right).ravel(), self.planes)
+
+    def holds(self) -> Holds:
+        """What a look at a tile holds: a part of the sample, at most all of it."""
+        return Holds(thread={"sample of the frames": self.bytes})
+
+    @property
+    def bytes(self) -> int:
+        return self.size * (self.frames * self.pixels.stored.itemsize + 16) + 64 * self.frames
+
+    def places(self, tile: Tile) -> tuple[slice, slice]:
+        """The sampled rows (of all planes) and columns that lie in a tile."""
+        rows, columns = self.rows, self.columns
+        first = tile.plane * len(rows)
+        y = np.searchsorted(rows, [tile.y, tile.y + tile.height]) + first
+        x = np.searchsorted(columns, [tile.x, tile.x + tile.width])
+        return slice(*y.tolist()), slice(*x.tolist())
+
+    def sampled(self, tile: Tile, values: Array) -> Array:
+        """A copy of the sampled places of a tile, whose rows and columns are the last axes."""
+        y, x = self.places(tile)
+        first = tile.plane * len(self.rows)
+        rows = self.rows[y.start - first : y.stop - first] - tile.y
+        columns = self.columns[x]
+        if not len(rows) or not len(columns):
+            return values[..., :0, :0].copy()
+        taken: Array = values[..., rows, columns[0] - tile.x :: self.step]
+        return np.ascontiguousarray(taken)
+
+    def add(
+        self, seen: Array, stack: Array, part: tuple[int, int, int, int], *, compiled: bool
+    ) -> None:
+        """Add what is seen of all pixels of a part (y, x, height, width) of some windows."""
+        y, x, height, width = part
+        wide = stack.shape[-1]
+        flat = stack.reshape(len(stack), -1)
+        runs = [slice(y * wide, (y + height) * wide)]
+        if width < wide:
+            runs = [slice((y + i) * wide + x, (y + i) * wide + x + width) for i in range(height)]
+        for run in runs:
+            survey.look(flat, self.stored, seen, part=run, limit=self.limit, compiled=compiled)
+
+
+Surveying = Callable[[Sequence[Frame]], Survey]
+"""From the frames of a product how they are looked at."""
+
+
+@dataclass(frozen=True)
+class Glimpse:
+    """What a look at one tile gives."""
+
+    seen: Array
+    sample: Array
+    """Shape (frames, rows, columns)."""
+    master: Array
+    """What the frames were combined to, there."""
+    net: Array
+    """The same, minus what is subtracted."""
+    minus: tuple[float, float]
+    """Lowest and highest value of what is subtracted, there; NaN where nothing is."""
+
+
+NONE = (math.nan, math.nan)
+
+
+class Look:
+    """A look at a tile of frames as they are read, and before they are combined, which may
+    overwrite them."""
+
+    def __init__(self, look: Survey, tile: Tile, *, compiled: bool) -> None:
+        self._survey, self._tile, self._compiled = look, tile, compiled
+        self._seen = survey.nothing_seen(look.frames)
+
+    def shown(self, first: int, images: Array) -> None:
+        """See `reading.Shown`."""
+        seen = self._seen[first : first + len(images)]
+        self._survey.add(seen, images, (0, 0, *self._tile.shape), compiled=self._compiled)
+
+    def glimpse(self, stack: Array) -> Glimpse:
+        none = np.empty(0)
+        sample = self._survey.sampled(self._tile, stack)
+        return Glimpse(self._seen, sample, none, none, NONE)
+
+
+def with_master(
+    glimpse: Glimpse, look_: Survey, tile: Tile, combined: Array, net: Array, minus: Any
+) -> Glimpse:
+    """What was made of it; `combined` is sampled already."""
+    return replace(glimpse, master=combined, net=look_.sampled(tile, net), minus=extremes(minus))
+
+
+def extremes(values: Any) -> tuple[float, float]:
+    """Lowest and highest of values that are there."""
+    if not isinstance(values, np.ndarray):
+        return NONE
+    return float(np.fmin.reduce(values, axis=None)), float(np.fmax.reduce(values, axis=None))
+
+
+@dataclass
+class Surveyed:
+    """All tiles together."""
+
+    survey: Survey
+    seen: Array
+    sample: Array
+    """Shape (frames, rows, columns), as `Survey.pixels` are stored."""
+    master: Array
+    net: Array
+    low: float = math.nan
+    high: float = math.nan
+
+    @staticmethod
+    def begin(look_: Survey) -> Surveyed:
+        places = look_.planes * len(look_.rows), len(look_.columns)
+        sample = np.zeros((look_.frames, *places), look_.pixels.stored)
+        nothing = survey.nothing_seen(look_.frames)
+        return Surveyed(look_, nothing, sample, np.full(places, np.nan), np.full(places, np.nan))
+
+    def add(self, tile: Tile, glimpse: Glimpse) -> None:
+        """A tile; not from two threads at once."""
+        survey.merge(self.seen, glimpse.seen)
+        y, x = self.survey.places(tile)
+        if glimpse.master.size:
+            self.sample[:, y, x] = glimpse.sample
+            self.master[y, x], self.net[y, x] = glimpse.master, glimpse.net
+        low, high = glimpse.minus
+        self.low, self.high = float(np.fmin(self.low, low)), float(np.fmax(self.high, high))
+
+    def frames(self) -> list[Seen]:
+        """What was seen of each frame."""
+        limit = self.survey.limit is not None
+        return [Seen.of(row, self.survey.stored, limit=limit) for row in self.seen]
+
+
+def survey_of(made: Mapping[str, Any]) -> Glimpse | None:
+    """What a layer gave beside its planes."""
+    found: Glimpse | None = made.get(SURVEY)
+    return found

@@ -1,0 +1,47 @@
+"""From a command line to the tool that does the work, which is loaded only then."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+
+def prefetch(specs: Sequence[str], options: dict[str, Any]) -> None:
+    from pulsar_dask.inputs.prefetch import prefetch as begin
+
+    if not options["scheduler"]:
+        begin(specs, sequence=options["sequence"], recursive=options["recursive"])
+
+
+def with_output(names: tuple[str, ...], example: str) -> tuple[list[str], str]:
+    """The input and the output, which comes last."""
+    *input_spec, output = names
+    if not input_spec:
+        raise click.UsageError(
+            f"the name of the output is missing; it comes last, as in: {example}"
+        )
+    return input_spec, output
+
+
+def tool(name: str) -> Any:
+    """What does a command's work. By its name, and only now: with it come the libraries."""
+    return getattr(_module(name), name)
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"pulsar_dask.tools.{name}")
+
+
+def settings(options: dict[str, Any]) -> Any:
+    """What is left of the arguments when a tool has taken its own."""
+    from pulsar_dask.masters.search import Search
+
+    options["tolerance"] = options.pop("exposure_tolerance", None)
+    taken = [field.name for field in dataclasses.fields(Search) if field.name in options]
+    search = Search(**{name: options.pop(name) for name in taken})
+    options.pop("tolerance", None)
+    return _module("options").Options(search=search, **options)
