@@ -97,6 +97,10 @@ def status_of(path: str) -> os.stat_result:
         status = os.stat(path)
     except OSError as error:
         raise _unreadable(path, error) from error
+    return _checked(path, status)
+
+
+def _checked(path: str, status: os.stat_result) -> os.stat_result:
     if stat.S_ISDIR(status.st_mode):
         raise refusal(path, "a folder, not a regular file", "name one file")
     if not stat.S_ISREG(status.st_mode):
@@ -116,15 +120,24 @@ def _unreadable(path: str, error: OSError) -> PulsarError:
     return PulsarError(f"{printable(path)}: {printable(reason(error))}")
 
 
+def _open_now(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe is not waited for
+
+
 class opened:
-    """Opens a file to read its bytes in order, through gzip where it begins as one."""
+    """Opens a regular file to read its bytes in order, through gzip where it begins as one."""
 
     def __init__(self, path: str) -> None:
         self.path = path
 
     def __enter__(self) -> tuple[IO[bytes], bool]:
         try:
-            raw = open(self.path, "rb", buffering=0)
+            raw = open(self.path, "rb", buffering=0, opener=_open_now)
+        except OSError as error:
+            status_of(self.path)  # tells of a folder
+            raise _unreadable(self.path, error) from error
+        try:
+            self.status = _checked(self.path, os.fstat(raw.fileno()))
             zipped = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
         except OSError as error:
@@ -140,9 +153,9 @@ class opened:
 
 
 def hdus_of(file: IO[bytes], path: str) -> Iterator[Hdu]:
-    position = 0
+    position, size = 0, os.fstat(file.fileno()).st_size
     for index in range(_MOST_HDUS):
-        if isinstance(file, gzip.GzipFile) and position > most_expanded(os.path.getsize(path)):
+        if isinstance(file, gzip.GzipFile) and position > most_expanded(size):
             raise refusal(path, f"no image in the first {position} bytes that it expands to")
         text, offset = _header_text(file, position, path, index)
         if text is None:
@@ -151,9 +164,9 @@ def hdus_of(file: IO[bytes], path: str) -> Iterator[Hdu]:
             header = fits.Header.fromstring(_mended(text[: _find_end(text, 0)]) + _END)
         except Exception as error:  # astropy has no one class for what can be wrong
             raise refusal(path, f"unreadable header ({error})") from error
-        size = _data_size(header, path)
-        yield Hdu(index, header, offset, size, text)
-        position = offset + -(-size // BLOCK) * BLOCK
+        length = _data_size(header, path)
+        yield Hdu(index, header, offset, length, text)
+        position = offset + -(-length // BLOCK) * BLOCK
 
 
 def header_texts(file: IO[bytes], path: str, index: int) -> list[bytes]:
