@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask.errors import PulsarError, printable
-from pulsar_dask.formats.openfiles import OpenFile, check_unopened, guarded, on_close, read_window
+from pulsar_dask.formats.openfiles import OpenFile, guarded, on_close, read_window
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import GB
 from pulsar_dask.kernels.pixels import Tile
@@ -47,7 +47,6 @@ class _Scratch:
             position, lock, done = self._places[frame]
         with lock:
             if not done:
-                check_unopened(frame)
                 _check_room([frame])
                 self._fill(file, position, frame)
                 done.append(True)

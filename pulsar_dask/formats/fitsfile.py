@@ -17,8 +17,9 @@ from astropy.io import fits
 from pulsar_dask.errors import PulsarError, printable, refusal
 from pulsar_dask.formats.fitsimage import Image, image_of
 from pulsar_dask.formats.gzipped import Gzipped
-from pulsar_dask.formats.hdus import Hdu, Keywords, ManyKeywords, integer, opened, real, status_of
+from pulsar_dask.formats.hdus import Hdu, integer, opened, real
 from pulsar_dask.formats.plain import FitsImage, Plain
+from pulsar_dask.formats.values import Keywords, ManyKeywords
 from pulsar_dask.frames.frame import Frame, Stated
 from pulsar_dask.frames.keywords import about
 from pulsar_dask.kernels.checksum import ORDER_CARD, word_sum
@@ -43,8 +44,9 @@ def scan(path: str, hdu: int | str | None = None) -> list[Frame]:
     PulsarError
         The file cannot be read, is not FITS, is damaged, or holds no image, or more than one.
     """
-    status = status_of(path)
-    with opened(path) as (file, zipped):
+    looked = opened(path)
+    with looked as (file, zipped):
+        status = looked.status
         image, chosen = image_of(file, path, status.st_size, zipped, hdu)
         least = -(-(image.hdu.offset + image.hdu.size) // (_GZIP_RATIO if zipped else 1))
         if status.st_size < least:

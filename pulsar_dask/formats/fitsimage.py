@@ -12,7 +12,8 @@ from astropy.io import fits
 
 from pulsar_dask._version import CREATOR
 from pulsar_dask.errors import PulsarError, count, printable, refusal
-from pulsar_dask.formats.hdus import BLOCK, Hdu, Keywords, hdus_of, integer
+from pulsar_dask.formats.hdus import BLOCK, Hdu, hdus_of, integer
+from pulsar_dask.formats.values import Keywords
 from pulsar_dask.frames.keywords import about
 from pulsar_dask.frames.planes import PLANES
 

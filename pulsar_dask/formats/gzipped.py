@@ -11,6 +11,7 @@ import numpy as np
 
 from pulsar_dask.formats.expanded import read_expanded
 from pulsar_dask.formats.hdus import most_expanded
+from pulsar_dask.formats.openfiles import check_opened
 from pulsar_dask.formats.plain import FitsImage
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.kernels.pixels import Tile
@@ -34,7 +35,8 @@ class Gzipped(FitsImage):
 
     def parts(self, frame: Frame) -> Iterator[bytes]:
         left = frame.nbytes
-        with gzip.open(frame.path, "rb") as source:
+        with open(frame.path, "rb") as file, gzip.GzipFile(fileobj=file) as source:
+            check_opened(frame, file)
             source.seek(self.offset)
             while left:
                 part = source.read(min(left, _STEP))

@@ -6,7 +6,6 @@ import glob
 import gzip
 import itertools
 import os
-import re
 import stat
 import zlib
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from typing import IO, Any
 from astropy.io import fits
 
 from pulsar_dask.errors import DAMAGED, PulsarError, printable, reason, refusal, shown
+from pulsar_dask.formats.values import Keywords
 from pulsar_dask.inputs.numbers import number
 from pulsar_dask.inputs.others import kind_of, told
 from pulsar_dask.inputs.words import FITS_NAME
@@ -49,66 +49,15 @@ def most_expanded(size: int) -> int:
     return max(64_000_000, 100 * size)
 
 
-class Keywords:
-    """Values of an image header, then of the primary; a card that cannot be read gives its text."""
-
-    def __init__(self, *headers: fits.Header) -> None:
-        self.headers = headers
-
-    def get(self, keyword: str, default: Any = None) -> Any:
-        for header in self.headers:
-            if keyword in header:
-                try:
-                    value = header[keyword]
-                except (fits.VerifyError, ValueError):
-                    return _card_text(header.cards[keyword])
-                if isinstance(value, fits.card.Undefined):
-                    continue
-                return value
-        return default
-
-    def comment(self, keyword: str) -> str:
-        """What a card says behind its value."""
-        for header in self.headers:
-            if keyword in header:
-                try:
-                    return str(header.comments[keyword])
-                except (fits.VerifyError, ValueError):
-                    return ""
-        return ""
-
-
-class ManyKeywords(Keywords):
-    """Those of a header that is asked for a hundred of them: most are not there, which is told
-    without a search for each."""
-
-    def __init__(self, *headers: fits.Header) -> None:
-        super().__init__(*headers)
-        self.names = {keyword.upper() for header in headers for keyword in header}
-
-    def get(self, keyword: str, default: Any = None) -> Any:
-        return super().get(keyword, default) if keyword in self.names else default
-
-
-def _card_text(card: fits.Card) -> str:
-    """The value of a card that is not in form, as it is written; without the quotes of a text,
-    which programs write in UTF-8 or Latin-1."""
-    written = card._image[10:]  # `image` would refuse to give it
-    if text := re.match(r" *'((?:[^']|'')*)'", written):
-        written = text[1].replace("''", "'")
-    else:
-        written = written.split(" /")[0]
-    try:
-        return str(written.encode("latin-1").decode()).strip()
-    except UnicodeError:
-        return str(written).strip()
-
-
 def status_of(path: str) -> os.stat_result:
     try:
         status = os.stat(path)
     except OSError as error:
         raise _unreadable(path, error) from error
+    return _checked(path, status)
+
+
+def _checked(path: str, status: os.stat_result) -> os.stat_result:
     if stat.S_ISDIR(status.st_mode):
         raise refusal(path, "a folder, not a regular file", "name one file")
     if not stat.S_ISREG(status.st_mode):
@@ -128,15 +77,24 @@ def _unreadable(path: str, error: OSError) -> PulsarError:
     return PulsarError(f"{printable(path)}: {printable(reason(error))}")
 
 
+def _open_now(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe is not waited for
+
+
 class opened:
-    """Opens a file to read its bytes in order, through gzip where it begins as one."""
+    """Opens a regular file to read its bytes in order, through gzip where it begins as one."""
 
     def __init__(self, path: str) -> None:
         self.path = path
 
     def __enter__(self) -> tuple[IO[bytes], bool]:
         try:
-            raw = open(self.path, "rb", buffering=0)
+            raw = open(self.path, "rb", buffering=0, opener=_open_now)
+        except OSError as error:
+            status_of(self.path)  # tells of a folder
+            raise _unreadable(self.path, error) from error
+        try:
+            self.status = _checked(self.path, os.fstat(raw.fileno()))
             zipped = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
         except OSError as error:
@@ -152,9 +110,9 @@ class opened:
 
 
 def hdus_of(file: IO[bytes], path: str) -> Iterator[Hdu]:
-    position = 0
+    position, size = 0, os.fstat(file.fileno()).st_size
     for index in range(_MOST_HDUS):
-        if isinstance(file, gzip.GzipFile) and position > most_expanded(os.path.getsize(path)):
+        if isinstance(file, gzip.GzipFile) and position > most_expanded(size):
             raise refusal(path, f"no image in the first {position} bytes that it expands to")
         text, offset = _header_text(file, position, path, index)
         if text is None:
@@ -163,9 +121,9 @@ def hdus_of(file: IO[bytes], path: str) -> Iterator[Hdu]:
             header = fits.Header.fromstring(_mended(text[: _find_end(text, 0)]) + _END)
         except Exception as error:  # astropy has no one class for what can be wrong
             raise refusal(path, f"unreadable header ({error})") from error
-        size = _data_size(header, path)
-        yield Hdu(index, header, offset, size, text)
-        position = offset + -(-size // BLOCK) * BLOCK
+        length = _data_size(header, path)
+        yield Hdu(index, header, offset, length, text)
+        position = offset + -(-length // BLOCK) * BLOCK
 
 
 def header_texts(file: IO[bytes], path: str, index: int) -> list[bytes]:

@@ -6,7 +6,7 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -131,10 +131,9 @@ def read_window(file: OpenFile, offset: int, frame: Frame, tile: Tile, image: Ar
             start += columns * image.itemsize
 
 
-def check_unopened(frame: Frame) -> None:
-    """Raise PulsarError if a frame's file, which is opened next, is not the one of its headers."""
-    if frame.file is not None:
-        _check_status(frame, os.stat(frame.file))
+def check_opened(frame: Frame, file: IO[bytes]) -> None:
+    """Raise PulsarError if a file that was opened for a frame is not the one of its headers."""
+    _check_status(frame, os.fstat(file.fileno()))
 
 
 def _check_status(frame: Frame, status: os.stat_result) -> None:

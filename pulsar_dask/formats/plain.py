@@ -3,11 +3,12 @@ in FITS files have in common."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import numpy as np
 from astropy.io import fits
@@ -15,11 +16,24 @@ from astropy.utils.exceptions import AstropyWarning
 
 from pulsar_dask.formats.cards import fill_up
 from pulsar_dask.formats.hdus import hdus_of, header_texts, opened
-from pulsar_dask.formats.openfiles import guarded, open_limit, open_plain, read_window
+from pulsar_dask.formats.openfiles import (
+    check_opened,
+    guarded,
+    open_limit,
+    open_plain,
+    read_window,
+)
 from pulsar_dask.frames.frame import Frame, Stored
 from pulsar_dask.kernels.loaded import if_loaded
 from pulsar_dask.kernels.ordersum import WEIGHTS
 from pulsar_dask.kernels.pixels import Tile
+
+
+@contextlib.contextmanager
+def _opened(frame: Frame) -> Iterator[IO[bytes]]:
+    with opened(frame.path) as (file, _):
+        check_opened(frame, file)
+        yield file
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +56,7 @@ class FitsImage(Stored):
         """The header of its HDU, with the cards of the primary header that it lacks."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)
-            with opened(frame.path) as (file, _):
+            with _opened(frame) as file:
                 hdus = []
                 for hdu in hdus_of(file, frame.path):
                     hdus.append(hdu)
@@ -54,7 +68,7 @@ class FitsImage(Stored):
             return header
 
     def header_texts(self, frame: Frame) -> list[bytes]:
-        with opened(frame.path) as (file, _):
+        with _opened(frame) as file:
             return header_texts(file, frame.path, self.hdu)
 
     def image_header(self, header: fits.Header) -> fits.Header:

@@ -116,7 +116,11 @@ def refused(store: str, what: str) -> PulsarError:
 
 def read_json(path: str) -> dict[str, Any]:
     """The JSON of a file; OSError or ValueError where there is none of a sane size."""
-    found = json.loads(read_bounded(path, _MOST_JSON))
+    return _object(read_bounded(path))
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    found = json.loads(text)
     if not isinstance(found, dict):
         raise ValueError("no object")
     return found
@@ -124,10 +128,15 @@ def read_json(path: str) -> dict[str, Any]:
 
 def read_bounded(path: str, most: int = _MOST_JSON) -> bytes:
     """The content of a regular file; ValueError where it is another thing, or larger."""
+    return _read(path, most)[0]
+
+
+def _read(path: str, most: int) -> tuple[bytes, os.stat_result]:
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     number = os.open(path, flags)  # a pipe would never answer
     try:
-        if not stat.S_ISREG(os.fstat(number).st_mode):
+        status = os.fstat(number)
+        if not stat.S_ISREG(status.st_mode):
             raise ValueError("not a regular file")
         with open(number, "rb", closefd=False) as file:
             content = file.read(most + 1)
@@ -135,7 +144,7 @@ def read_bounded(path: str, most: int = _MOST_JSON) -> bytes:
         os.close(number)
     if len(content) > most:
         raise ValueError(f"more than {most} bytes")
-    return content
+    return content, status
 
 
 def read_description(store: str) -> dict[str, Any]:
@@ -146,9 +155,15 @@ def read_description(store: str) -> dict[str, Any]:
     PulsarError
         It is none of Zarr's format 3.
     """
+    return read_described(store)[0]
+
+
+def read_described(store: str) -> tuple[dict[str, Any], os.stat_result]:
+    """`read_description`, and the status of the very file that it is in."""
     _refuse_format_2(store, store)
     try:
-        found = read_json(os.path.join(store, "zarr.json"))
+        text, status = _read(os.path.join(store, "zarr.json"), _MOST_JSON)
+        found = _object(text)
     except (OSError, ValueError, RecursionError) as error:
         raise PulsarError(f"{printable(store)}: not a Zarr store that can be read") from error
     attributes = found.setdefault("attributes", {})
@@ -157,7 +172,7 @@ def read_description(store: str) -> dict[str, Any]:
         raise refused(store, f"a Zarr store of format {shown(version)}")
     if found.get("node_type") != "group":
         raise refused(store, f"a Zarr store that is {shown(found.get('node_type'))}, no group")
-    return found
+    return found, status
 
 
 def read_array(store: str, variable: str) -> ArrayFormat:

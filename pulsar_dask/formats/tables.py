@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from astropy.io import fits
 
 from pulsar_dask.errors import refusal
-from pulsar_dask.formats.hdus import Hdu, Keywords, integer
+from pulsar_dask.formats.hdus import Hdu, integer
+from pulsar_dask.formats.values import Keywords
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from astropy.io import fits
 from pulsar_dask.formats import tables
 from pulsar_dask.formats.expanded import read_expanded
 from pulsar_dask.formats.fitsimage import axes_that_count
-from pulsar_dask.formats.openfiles import check_unopened, on_close, open_limit, open_plain
+from pulsar_dask.formats.openfiles import check_opened, on_close, open_limit, open_plain
 from pulsar_dask.formats.plain import FitsImage
 from pulsar_dask.formats.reading import thread_buffer
 from pulsar_dask.formats.tables import Coding, RiceTable, check_expansion
@@ -177,19 +177,22 @@ class _TiledFile:
 
     def __init__(self, frame: Frame) -> None:
         self.lock = _ONE_AT_A_TIME if _of(frame)._serial else threading.Lock()
+        self.file = open(frame.path, "rb")  # noqa: SIM115
+        check_opened(frame, self.file)
         self.hdus = fits.open(
-            frame.path, memmap=False, do_not_scale_image_data=True, lazy_load_hdus=True
+            self.file, memmap=False, do_not_scale_image_data=True, lazy_load_hdus=True
         )
         self.image = self.hdus[_of(frame).hdu]
 
     def __del__(self) -> None:
         if hasattr(self, "hdus"):
             self.hdus.close()
+        if hasattr(self, "file"):
+            self.file.close()
 
 
 @functools.lru_cache(maxsize=min(_MOST_OPEN, open_limit()))
 def _open(frame: Frame) -> _TiledFile:
-    check_unopened(frame)
     return _TiledFile(frame)
 
 

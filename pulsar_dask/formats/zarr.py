@@ -15,7 +15,6 @@ from astropy.io import fits
 
 from pulsar_dask._version import CREATOR
 from pulsar_dask.errors import PulsarError, count, printable, refusal
-from pulsar_dask.formats.hdus import ManyKeywords
 from pulsar_dask.formats.storechunks import chunks_of, read_texts, read_window
 from pulsar_dask.formats.storeformat import (
     FILE,
@@ -26,8 +25,9 @@ from pulsar_dask.formats.storeformat import (
     PIXELS,
     ArrayFormat,
     read_array,
-    read_description,
+    read_described,
 )
+from pulsar_dask.formats.values import ManyKeywords
 from pulsar_dask.frames.frame import Frame, Stored
 from pulsar_dask.frames.holds import MB, Holds, Phase
 from pulsar_dask.frames.keywords import about
@@ -139,7 +139,7 @@ def scan(path: str, hdu: int | str | None = None) -> list[Frame]:
         The store is not complete, parts of it are gone, or this program did not write it.
     """
     name = printable(path)
-    description = read_description(path)
+    description, status = read_described(path)
     known = description["attributes"]
     variable = FRAMES if "source" in known else MASTER
     if not str(known.get("creator", "")).startswith(CREATOR) or not os.path.isdir(
@@ -154,7 +154,6 @@ def scan(path: str, hdu: int | str | None = None) -> list[Frame]:
             f"{name} is not complete: the run that writes it goes on, or was interrupted; "
             "the same command takes it up again"
         )
-    status = os.stat(os.path.join(path, "zarr.json"))
     array = read_array(path, variable)
     # those that are not there would be read as zeros
     missing = array.count - sum(1 for _ in chunks_of(path, array))
@@ -166,6 +165,7 @@ def scan(path: str, hdu: int | str | None = None) -> list[Frame]:
         names = _names(path) if variable == FRAMES else [os.path.basename(path)]
         if variable == FRAMES and {len(texts), len(names)} != {array.shape[0]}:
             raise ValueError(f"{count(len(texts), 'header')} of {count(array.shape[0], 'frame')}")
+        _check_same(path, status)
         return [
             Frame(
                 path=os.path.join(path, str(i), os.path.basename(file.replace("\\", "/"))),
@@ -184,6 +184,26 @@ def scan(path: str, hdu: int | str | None = None) -> list[Frame]:
         raise
     except Exception as error:  # zarr has no one class for what can be wrong
         raise refusal(path, f"cannot be read ({error})", DAMAGED_STORE) from error
+
+
+def _check_same(store: str, status: os.stat_result) -> None:
+    """Raise PulsarError if another store got the name while several files of it were read."""
+    now = os.stat(os.path.join(store, "zarr.json"))
+    if (now.st_ino, now.st_size, now.st_mtime_ns) != (
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+    ):
+        _headers.cache_clear()  # which may be those of the other
+        _files.cache_clear()
+        raise _changed(store)
+
+
+def _changed(store: str) -> PulsarError:
+    return PulsarError(
+        f"{printable(store)}: the store changed after it was looked at; "
+        "run again when nothing writes to it"
+    )
 
 
 def _header(text: str) -> fits.Header:
@@ -219,10 +239,7 @@ def _known_array(store: str, size: int, mtime_ns: int, variable: str) -> ArrayFo
     array = read_array(store, variable)  # in every process that reads it
     status = os.stat(os.path.join(store, "zarr.json"))
     if (status.st_size, status.st_mtime_ns) != (size, mtime_ns):
-        raise PulsarError(
-            f"{printable(store)}: the store changed after it was looked at; "
-            "run again when nothing writes to it"
-        )
+        raise _changed(store)
     return array
 
 

@@ -126,7 +126,11 @@ def _written(path: str, crc: int) -> str:
 def read_written(master: str) -> dict[str, int]:
     """What a FITS master vouches for: name and CRC-32 of lists that were written with it."""
     with open(master, "rb") as file:
-        head = file.read(1 << 23)
+        return written_by(file.read(1 << 23))
+
+
+def written_by(head: bytes) -> dict[str, int]:
+    """`read_written` of the first bytes of a master."""
     cards = [head[i : i + 80] for i in range(0, len(head), 80)]
     texts = [c[8:].decode("ascii", "replace").rstrip() for c in cards if c[:8] == b"HISTORY "]
     return written_in(texts)

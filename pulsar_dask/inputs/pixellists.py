@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,12 @@ _NO_LETTERS = bytes(32 if chr(c).isalpha() else c for c in range(128)) + bytes(r
 
 
 def read_list(
-    path: str, shape: tuple[int, ...], *, origin_top: bool = False, most: int | None = None
+    path: str,
+    shape: tuple[int, ...],
+    *,
+    origin_top: bool = False,
+    most: int | None = None,
+    seen: Callable[[bytes], None] = lambda part: None,
 ) -> Array:
     """Read a list of defects.
 
@@ -48,6 +53,8 @@ def read_list(
         Whether Y counts from the top row.
     most : int, optional
         Places that may be held.
+    seen : function, optional
+        Shown all that is read, as it is in the file.
 
     Returns
     -------
@@ -67,7 +74,7 @@ def read_list(
     whole_columns: set[int] = set()
     whole_rows: set[int] = set()
     number = 0
-    for block in _blocks(path):
+    for block in _blocks(path, seen):
         places = _plain_places(block, size)
         if places is not None:
             found.add(places)
@@ -184,14 +191,14 @@ def _defect(line: str, size: tuple[int, int], where: str) -> tuple[str, int, int
     return kind, x, y
 
 
-def _blocks(path: str) -> Iterator[bytes]:
+def _blocks(path: str, seen: Callable[[bytes], None]) -> Iterator[bytes]:
     """A list in blocks of whole lines, whatever ends them, as UTF-8 without a BOM.
 
     A file without lines is not held whole: of a long comment the beginning is kept, and what
     else is too long for a line is handed on as it is.
     """
     rest = b""
-    for part in _parts(path):
+    for part in _parts(path, seen):
         block = rest + part
         # a CR at the very end may be half of a CRLF
         cut = max(block.rfind(b"\n"), block.rfind(b"\r", 0, len(block) - 1)) + 1
@@ -209,21 +216,27 @@ def _blocks(path: str) -> Iterator[bytes]:
         yield rest if rest.endswith(b"\r") else rest + b"\n"
 
 
-def _parts(path: str) -> Iterator[bytes]:
+def _parts(path: str, seen: Callable[[bytes], None]) -> Iterator[bytes]:
     """The bytes of a file as UTF-8: PowerShell writes UTF-16."""
     try:
         with open(path, "rb", buffering=0, opener=open_text) as file:
-            part = file.read(_BLOCK) or b""
+
+            def read() -> bytes:
+                part = file.read(_BLOCK) or b""
+                seen(part)
+                return part
+
+            part = read()
             if part[:2] in (b"\xff\xfe", b"\xfe\xff"):
                 decoder = codecs.getincrementaldecoder("utf-16")("replace")
                 while part:
                     yield decoder.decode(part).encode("utf-8", "replace")
-                    part = file.read(_BLOCK) or b""
+                    part = read()
                 yield decoder.decode(b"", final=True).encode()  # half a character is none
                 return
             part = part.removeprefix(codecs.BOM_UTF8)
             while part:
                 yield part
-                part = file.read(_BLOCK) or b""
+                part = read()
     except OSError as error:
         raise PulsarError(f"{printable(path)}: {reason(error)}") from error

@@ -74,43 +74,57 @@ def file_sums(path: str) -> Sums:
         return _sums_of(file)
 
 
+class Summing:
+    """`both_sums` of bytes that come one after the other."""
+
+    def __init__(self) -> None:
+        self.sums, self._at = Sums(), 0
+
+    def add(self, part: bytes) -> None:
+        self.sums += both_sums(np.frombuffer(part, np.uint8), self._at)
+        self._at += len(part)
+
+
 def _sums_of(file: BinaryIO) -> Sums:
-    total, at = Sums(), 0
+    found = Summing()
     while part := file.read(_STRETCH):
-        total += both_sums(np.frombuffer(part, np.uint8), at)
-        at += len(part)
-    return total
+        found.add(part)
+    return found.sums
 
 
 def is_as_written(path: str) -> bool:
+    """`adds_up` of a file."""
+    with open(path, "rb") as file:  # once: another file may get the name meanwhile
+        return adds_up(file)
+
+
+def adds_up(file: BinaryIO) -> bool:
     """Whether the words of a FITS file with CHECKSUM, and nothing behind its HDUs, add up, and
     lie in the order that it states; a program that changes pixels may make CHECKSUM anew, and one
     that adds an HDU gives it one. A file has one HDU, and as many more as NEXTEND says."""
     stated, hdus, old = Sums(), 0, False
-    with open(path, "rb") as file:  # once: another file may get the name meanwhile
-        found = _sums_of(file)
-        if found.words != MINUS_ZERO:
-            return False
-        end = file.tell()
-        file.seek(0)
-        while (start := file.tell()) < end:
-            cards = iter(functools.partial(file.read, 80), b"")
-            head = {card[:8].rstrip(): card for card in itertools.takewhile(_END.__ne__, cards)}
-            if not hdus:
-                wanted = 1 + _number(head, b"NEXTEND")
-            hdus += 1
-            data = -(-file.tell() // BLOCK_BYTES) * BLOCK_BYTES
-            file.seek(start)
-            stated += both_sums(np.frombuffer(file.read(data - start), np.uint8)).later(start)
-            if size := _data_bytes(head):
-                order = order_in(
-                    head.get(ORDER_CARD.encode(), b"")[11:38].decode("ascii", "replace")
-                )
-                if order is None and hdus > 1:
-                    return False
-                old = order is None  # of the first versions
-                stated += Sums(*order).later(data) if order else Sums()
-            file.seek(data + -(-size // BLOCK_BYTES) * BLOCK_BYTES)
+    file.seek(0)
+    found = _sums_of(file)
+    if found.words != MINUS_ZERO:
+        return False
+    end = file.tell()
+    file.seek(0)
+    while (start := file.tell()) < end:
+        cards = iter(functools.partial(file.read, 80), b"")
+        head = {card[:8].rstrip(): card for card in itertools.takewhile(_END.__ne__, cards)}
+        if not hdus:
+            wanted = 1 + _number(head, b"NEXTEND")
+        hdus += 1
+        data = -(-file.tell() // BLOCK_BYTES) * BLOCK_BYTES
+        file.seek(start)
+        stated += both_sums(np.frombuffer(file.read(data - start), np.uint8)).later(start)
+        if size := _data_bytes(head):
+            order = order_in(head.get(ORDER_CARD.encode(), b"")[11:38].decode("ascii", "replace"))
+            if order is None and hdus > 1:
+                return False
+            old = order is None  # of the first versions
+            stated += Sums(*order).later(data) if order else Sums()
+        file.seek(data + -(-size // BLOCK_BYTES) * BLOCK_BYTES)
     return hdus == wanted and (old or found.order == stated.order)
 
 

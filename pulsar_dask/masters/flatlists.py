@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.group import Group
 from pulsar_dask.inputs.pixellists import SOME_PIXELS, TooMany, read_list
 from pulsar_dask.inputs.words import FITS_NAME
-from pulsar_dask.kernels.checksum import file_sums
+from pulsar_dask.kernels.checksum import Summing
 from pulsar_dask.kernels.correct import LIST_BYTES
 from pulsar_dask.kernels.ordersum import Sums
 from pulsar_dask.masters.flatgroup import Minus
@@ -59,8 +59,12 @@ class Lists:
         """Its places in an image of that shape, and its sums."""
         key = f"{path} {shape[-2:]}"
         if key not in self.known:
-            places = read_places(path, shape, origin_top=self.origin_top, gigabytes=self.memory)
-            self.known[key] = places, file_sums(path) if os.path.isfile(path) else Sums()
+            summing = Summing()  # of the very bytes that are read
+            seen = summing.add if os.path.isfile(path) else lambda part: None
+            places = read_places(
+                path, shape, origin_top=self.origin_top, gigabytes=self.memory, seen=seen
+            )
+            self.known[key] = places, summing.sums
         return self.known[key]
 
 
@@ -93,12 +97,17 @@ def old_cells(frames: Sequence[Frame]) -> tuple[Cells, ...]:
 
 
 def read_places(
-    path: str, shape: tuple[int, ...], *, origin_top: bool, gigabytes: float | None
+    path: str,
+    shape: tuple[int, ...],
+    *,
+    origin_top: bool,
+    gigabytes: float | None,
+    seen: Callable[[bytes], None] = lambda part: None,
 ) -> Array:
     """`read_list`, as far as there is memory for it."""
     most = max(SOME_PIXELS, room(gigabytes) // LIST_BYTES)
     try:
-        return read_list(path, shape, origin_top=origin_top, most=most)
+        return read_list(path, shape, origin_top=origin_top, most=most, seen=seen)
     except TooMany as error:
         what = f"{printable(path)}, a list of up to {error.count} pixels,"
         raise too_little(gigabytes, LIST_BYTES * error.count, what) from None

@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,7 +19,7 @@ from pulsar_dask.formats.reading import read_values
 from pulsar_dask.frames import stack
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
-from pulsar_dask.frames.planes import Plane, planes_of
+from pulsar_dask.frames.planes import IMAGE, Plane, planes_of
 from pulsar_dask.kernels import loaded
 from pulsar_dask.kernels.loaded import Kernel, worth_compiling
 from pulsar_dask.kernels.pixels import PixelType, Tile
@@ -60,7 +61,7 @@ def stacked(
     pixels = stack.stack_type(frames)
     combining = combining_holds(frames, method, pixels)
     function = partial(combined, method=method, planes=tuple(planes), dtype=dtype)
-    holds = reading.stack_holds(frames) | combining
+    holds = reading.stack_holds(frames) | combining | _changing(minus, dtype)
     if survey is not None:
         function = partial(function, survey=survey)
         holds += survey.holds()
@@ -77,10 +78,20 @@ def stacked(
 
 
 def combining_holds(frames: Sequence[Frame], method: Combine, pixels: PixelType) -> Holds:
-    """What combining a tile of frames holds, once it is read."""
+    """What combining a tile of frames holds beside the image that it gives, once it is read."""
     area = math.prod(frames[0].shape[-2:])
     worth = loaded.worth_compiling(frames)
-    return method.holds(len(frames), pixels, area, compiled=worth).passing
+    held = method.holds(len(frames), pixels, area, compiled=worth)
+    beside = max(0, held.pixel.get("work", 0) - IMAGE.nbytes)
+    return replace(held, pixel={**held.pixel, "work": beside}).passing
+
+
+def _changing(minus: Layer | float, dtype: str | None) -> Holds:
+    """What `combined` holds beside the image it gives while it is made of that before."""
+    if dtype is None and not isinstance(minus, Layer) and not minus:
+        return Holds()
+    rounding = np.dtype(dtype).itemsize if dtype not in (None, "float64") else 0
+    return Holds({"work": IMAGE.nbytes + rounding}).passing
 
 
 def combined(

@@ -54,12 +54,15 @@ def encode(values: Array, dtype: str) -> tuple[Array, int, int]:
     return native.astype(native.dtype.newbyteorder(">")), clipped, missing
 
 
-#: Bytes for each pixel that `encode` holds beside values and result: the rounded value, and what
-#: tells those apart that do not fit or are missing.
-ENCODING_BYTES = 8 + 2
+#: Bytes for each pixel while values are rounded to integers: those without missing ones, the
+#: rounded ones, and which are missing.
+_ROUNDING_BYTES = 8 + 8 + 1
+#: What `encode` makes at once of a type: the values in native order, and its result.
+ENCODED_COPIES = 2
 
 
-def encoding_bytes(dtype: str) -> int:
-    """Bytes for each pixel that `encode` holds beside its values."""
-    rounding = 0 if np.dtype(dtype).kind == "f" else 4  # of float64 values, half a value twice
-    return ENCODING_BYTES + 2 * np.dtype(dtype).itemsize + rounding
+def encoding_bytes(dtype: str, copies: int) -> int:
+    """Bytes for each pixel that `to_dtype` holds beside its values, and then so many copies of
+    its result, it among them."""
+    rounding = 0 if np.dtype(dtype).kind == "f" else _ROUNDING_BYTES
+    return max(rounding, copies * np.dtype(dtype).itemsize)

@@ -16,7 +16,7 @@ from pulsar_dask.engine.recipe import Product
 from pulsar_dask.engine.sink import Run
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.kernels.pixels import Tile
-from pulsar_dask.output.encoding import encode, encoding_bytes
+from pulsar_dask.output.encoding import ENCODED_COPIES, encode, encoding_bytes
 from pulsar_dask.output.fits import FitsFile, FitsMaster
 from pulsar_dask.output.header import product_header
 
@@ -68,7 +68,8 @@ class FitsSink:
         self._files: dict[str, FitsFile] = {}
         self._tolerance, self._verify, self._beside = tolerance, verify, tuple(beside)
         self.sends = sum(np.dtype(dtype).itemsize for dtype in product.dtypes.values())
-        self.holds = Holds(pixel={"work": encoding_bytes(self.dtype), "encoded": self.sends})
+        work = encoding_bytes(self.dtype, ENCODED_COPIES) - np.dtype(self.dtype).itemsize
+        self.holds = Holds(pixel={"work": work, "encoded": self.sends})
 
     def begin(self, plan: Plan) -> frozenset[Index]:
         product = self.product

@@ -5,26 +5,27 @@ from __future__ import annotations
 
 import contextlib
 import filecmp
-import functools
 import os
 import re
 import shutil
 import stat
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import IO
+from typing import IO, BinaryIO
 
 from pulsar_dask._version import CREATOR
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.files.disk import failure
-from pulsar_dask.frames.provenance import read_written
+from pulsar_dask.frames.provenance import written_by
 from pulsar_dask.inputs.same import Same
-from pulsar_dask.kernels.checksum import is_as_written
+from pulsar_dask.kernels.checksum import adds_up
 
 _LINE = re.compile(rb"P \d+ \d+\r\n")
 _NAME = re.compile(r"cosme(.*)\.lst", re.DOTALL)
 _MOST_KEPT = 1000
 _AT_ONCE = 1 << 20
+#: Bytes of a file in which its header is looked for; files of which it is known whose they are.
+_HEAD, _MOST_KNOWN = 1 << 23, 64
 
 
 def is_list(path: str, head: bytes) -> bool:
@@ -64,11 +65,6 @@ def master_of(path: str) -> str | None:
     return master if os.path.isfile(master) else None
 
 
-def vouches(master: str, path: str) -> bool:
-    """Whether a master, which is ours, says that a list was written with it as it is now."""
-    return read_written(master).get(os.path.basename(path)) == file_crc(path)
-
-
 def begins_alike(path: str, data: bytes) -> bool:
     """Whether of a list and of what is to take its place one begins as the other: more, or fewer,
     of the hottest pixels of one image."""
@@ -82,10 +78,15 @@ def begins_alike(path: str, data: bytes) -> bool:
 
 def file_crc(path: str) -> int:
     """CRC-32 of a file, which sees the order of what is in it."""
-    total = 0
     with open(path, "rb") as file:
-        while part := file.read(_AT_ONCE):
-            total = zlib.crc32(part, total)
+        return _crc_of(file)
+
+
+def _crc_of(file: IO[bytes]) -> int:
+    total = 0
+    file.seek(0)
+    while part := file.read(_AT_ONCE):
+        total = zlib.crc32(part, total)
     return total
 
 
@@ -239,22 +240,37 @@ def is_ours(path: str, *, changed: bool = False) -> bool:
             return store_is_ours(path, CREATOR, changed=changed)
         if not os.path.isfile(path):
             return False
-        with open(path, "rb") as file:
-            head = file.read(1 << 23)
-        if is_list(path, head):
-            master = master_of(path)
-            return master is not None and is_ours(master) and vouches(master, path)
-        if not _is_created_here(head):
-            return False
-        status = os.stat(path)
-        return changed or _is_as_written(path, status.st_ino, status.st_size, status.st_mtime_ns)
+        with open(path, "rb") as file:  # once: another file may get the name meanwhile
+            head = file.read(_HEAD)
+            if is_list(path, head):
+                master = master_of(path)
+                return master is not None and _vouches(master, os.path.basename(path), file)
+            return _is_created_here(head) and (changed or _is_as_written(file))
     except OSError:
         return False
 
 
-@functools.lru_cache(maxsize=64)
-def _is_as_written(path: str, inode: int, size: int, mtime_ns: int) -> bool:
-    return is_as_written(path)
+def _vouches(master: str, name: str, listed: IO[bytes]) -> bool:
+    """Whether a master is ours and says that a list of that name was written with it as it is."""
+    with open(master, "rb") as file:
+        head = file.read(_HEAD)
+        if not (_is_created_here(head) and _is_as_written(file)):
+            return False
+    return written_by(head).get(name) == _crc_of(listed)
+
+
+_KNOWN: dict[tuple[int, ...], bool] = {}
+
+
+def _is_as_written(file: BinaryIO) -> bool:
+    """`adds_up`; what is known of a file is not found out again."""
+    status = os.fstat(file.fileno())
+    key = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    if key not in _KNOWN:
+        if len(_KNOWN) >= _MOST_KNOWN:
+            _KNOWN.clear()
+        _KNOWN[key] = adds_up(file)
+    return _KNOWN[key]
 
 
 def _is_created_here(head: bytes) -> bool:

@@ -32,6 +32,9 @@ from pulsar_dask.output.chunks import ChunkWriter, write_whole
 from pulsar_dask.output.encoding import OUTPUT_TYPES, encoding_bytes, to_dtype
 from pulsar_dask.output.header import product_header
 
+#: Copies of a tile of its type while a chunk is made: it, the chunk, and that compressed.
+_COPIES = 3
+
 
 @dataclass(frozen=True)
 class MasterChunk:
@@ -200,7 +203,8 @@ class ZarrSink:
         self.dtype = product.dtype
         self._tolerance, self._verify = tolerance, verify
         self.sends = 0
-        self.holds = Holds(pixel={"work": encoding_bytes(self.dtype)})
+        work = max(encoding_bytes(dtype, _COPIES) for dtype in product.dtypes.values())
+        self.holds = Holds(pixel={"work": work})
 
     def begin(self, plan: Plan) -> frozenset[Index]:
         header = product_header(self.product, self._tolerance)

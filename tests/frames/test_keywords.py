@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from astropy.io import fits
 
-from pulsar_dask.formats.hdus import Keywords
+from pulsar_dask.formats.values import Keywords
 from pulsar_dask.frames.keywords import about
 
 pytestmark = pytest.mark.filterwarnings("ignore:Keyword name")

@@ -14,14 +14,16 @@ from geometry import draw, least_of, measured, prepare
 from helpers import image_bytes, write_frame
 from night import XTRANS
 
+from pulsar_dask import combine
 from pulsar_dask.formats import reading
 from pulsar_dask.formats.scan import scan_frames
 from pulsar_dask.frames.colour import colours
 from pulsar_dask.inputs import pixellists
 from pulsar_dask.kernels import correct, highest, median
 from pulsar_dask.kernels.pixels import PixelType, Tile
-from pulsar_dask.masters import flatgroup, levels
+from pulsar_dask.masters import flatgroup, levels, stack
 from pulsar_dask.output import lists
+from pulsar_dask.output.encoding import ENCODED_COPIES, OUTPUT_TYPES, encode, encoding_bytes
 
 DRAWS, SOAK_DRAWS = 25, 1000
 #: Bytes of the stacks of a long run: mostly as large as a draw takes seconds; every third larger,
@@ -220,6 +222,42 @@ def test_a_median_holds_what_is_planned(pixels, frames, compiled):
     assert planned <= 1.7 * used + 100_000
     if not compiled:
         assert scratch <= 4 * used
+
+
+@pytest.mark.parametrize("missing", [False, True])
+@pytest.mark.parametrize("dtype", OUTPUT_TYPES)
+def test_encoding_holds_what_is_planned(dtype, missing):
+    values = np.random.default_rng(0).normal(100, 9, 400_000)
+    values[0] = np.nan if missing else 0
+    used = traced(encode, values, dtype)
+    planned = len(values) * encoding_bytes(dtype, ENCODED_COPIES)
+    assert used <= planned + 100_000
+    if missing or dtype.startswith("float"):
+        assert planned <= 1.1 * used
+
+
+@pytest.mark.parametrize("minus", [0.0, 7.0])
+@pytest.mark.parametrize("dtype", [None, "float32", "float64"])
+@pytest.mark.parametrize("pixels", [PixelType(8), PixelType(16, blank=3), PixelType(-64)], ids=str)
+def test_a_tile_of_a_stack_holds_what_is_planned(tmp_path, pixels, dtype, minus):
+    """The image that is made is a plane, which is not counted again."""
+    image = np.random.default_rng(0).integers(0, 9, (400, 500)).astype(pixels.stored)
+    path = write_frame(tmp_path / "f.fit", image, blank=pixels.blank)
+    method = combine.method("median")
+    layer = stack.stacked("x", scan_frames([str(path)]), method, minus=minus, dtype=dtype)
+
+    def tile() -> dict[str, np.ndarray]:
+        reading.drop_buffers()
+        return layer.function(Tile(0, 0, 0, *image.shape), *layer.inputs)
+
+    used = traced(tile)
+    planned = max(
+        image.size * (sum({**layer.holds.pixel, **phase.pixel}.values()) + 8)
+        + sum(phase.thread.values())
+        for phase in layer.holds.phases
+    )
+    assert used <= planned + 100_000
+    assert planned <= 1.2 * used + 600_000
 
 
 @pytest.mark.parametrize(
