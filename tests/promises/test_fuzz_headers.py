@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.formats.reading import close_files, read_header, read_values
 from pulsar_dask.formats.scan import scan_frames
-from pulsar_dask.frames.groups import by_exposure, by_filter
+from pulsar_dask.frames.groups import bias_groups, dark_groups, flat_groups
 from pulsar_dask.frames.naming import filter_code
 from pulsar_dask.kernels.pixels import Tile
 from pulsar_dask.output.fits import FitsMaster
@@ -159,8 +159,10 @@ def check(path, folder, verify=False):
     frames = scan_frames([str(path)])
     read_header(frames[0])
     header = master_header(frames, kind=frames[0].kind)
-    for group in (by_exposure, by_filter):
-        said(group, frames)
+    for groups in (dark_groups, bias_groups, flat_groups):
+        for group in groups(frames).groups:
+            assert re.fullmatch(r"[A-Za-z0-9._-]+", group.name)
+            assert "".join(group.notes).isprintable()
     assert re.fullmatch(r"[a-z0-9._-]+", filter_code(frames[0].filter or "x"))
     frame = frames[0]
     assert min(frame.shape) > 0
