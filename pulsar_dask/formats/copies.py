@@ -7,14 +7,13 @@ compared, so that hardly one is read twice.
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from pulsar_dask.errors import printable, warn
+from pulsar_dask.errors import warn
 from pulsar_dask.formats.openfiles import guarded
 from pulsar_dask.formats.reading import read_tile, to_values
 from pulsar_dask.frames.frame import Frame
@@ -42,7 +41,7 @@ def without_copies(frames: Sequence[Frame]) -> list[Frame]:
             for close in _groups(some, _first_rows):
                 copies |= _copies(close)
     if copies:
-        named = [f"{_name(copy)} is {_name(first)}" for copy, first in copies.items()]
+        named = [f"{copy.name} is {first.name}" for copy, first in copies.items()]
         more = f" and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
         warn(f"the same pixels under two names count once: {', '.join(named[:_MOST_NAMED])}{more}")
     left = [frame for frame in frames if frame not in copies]
@@ -142,14 +141,10 @@ def _warn_of_types(frames: Sequence[Frame]) -> None:
     for group in _groups(raw, lambda f: (f.shape, f.date, f.about.setting("INSTRUME"))):
         kinds = {str(f.pixels.native): f for f in group}
         if len(kinds) > 1:
-            odd.append(" and ".join(f"{_name(f)} ({kind})" for kind, f in kinds.items()))
+            odd.append(" and ".join(f"{f.name} ({kind})" for kind, f in kinds.items()))
     if odd:
         more = f", and {len(odd) - 1} more such pairs" if len(odd) > 1 else ""
         warn(
             f"{odd[0]} have one DATE-OBS and pixels of several types{more}: is one a converted "
             "copy? Then leave one kind out"
         )
-
-
-def _name(frame: Frame) -> str:
-    return printable(os.path.basename(frame.path))

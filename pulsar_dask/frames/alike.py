@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pulsar_dask.errors import printable
-from pulsar_dask.frames import exposures, settings
+from pulsar_dask.frames import exposures, settings, temperature
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.group import USUAL, Ways
 from pulsar_dask.frames.naming import filter_code
 from pulsar_dask.frames.table import Setting, table
-
-#: °C among darks, and among biases and flats, that are no difference.
-_DARKS, _OTHERS = 1.0, 10.0
 
 
 def differences(
@@ -33,7 +29,7 @@ def differences(
     if not differ:
         return []
     what = ", ".join(f"{keyword} ({some})" for keyword, (some, _) in differ.items())
-    odd = printable(os.path.basename(next(iter(differ.values()))[1].path))
+    odd = next(iter(differ.values()))[1].name
     return [
         f"the frames differ in {what}; the first odd one is {odd}. Do they belong into one {into}?"
     ]
@@ -56,9 +52,9 @@ def _looks(frames: Sequence[Frame], ways: Ways) -> Mapping[str, Callable[[Frame]
     for setting in table().settings:
         if setting.word not in ("size", *ways.mix):
             found[setting.keyword] = _look(frames, setting)
-    known = [f.temperature for f in frames if f.temperature is not None]
-    most = _OTHERS if all(f.kind in ("bias", "flat") for f in frames) else _DARKS
-    if known and max(known) - min(known) > most and "temperature" not in ways.mix:
+    steady = all(f.kind in ("bias", "flat") for f in frames)
+    most = temperature.WIDE if steady else temperature.ONE
+    if "temperature" not in ways.mix and temperature.apart(frames, most):
         found["temperature"] = lambda f: f.temperature
     return found
 

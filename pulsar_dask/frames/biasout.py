@@ -25,8 +25,8 @@ def stated(header: Mapping[str, Any], path: str) -> tuple[bool | None, float, st
         return True, 0.0, files[0]
     if numbers:
         return True, float(numbers[0]), None
-    if isinstance(header.get("BIASSUB"), bool):
-        return bool(header["BIASSUB"]), 0.0, None
+    if (out := flag(header)) is not None:
+        return out, 0.0, None
     if "B" in str(header.get("CALSTAT", "")).upper():
         return True, 0.0, None
     if trace.steps or trace.sources:

@@ -7,13 +7,14 @@ function of it, so it travels to any thread, process or machine.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
-from pulsar_dask.errors import DAMAGED
+from pulsar_dask.errors import DAMAGED, printable
 from pulsar_dask.frames.about import NOTHING, About, Value
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.kernels.pixels import PixelType, Tile
@@ -201,6 +202,11 @@ class Frame:
         return self.stored.place(self.path)
 
     @property
+    def name(self) -> str:
+        """Its file's, fit for a terminal."""
+        return printable(os.path.basename(self.path))
+
+    @property
     def kind(self) -> str | None:
         """ "bias", "dark", "flat", "light", "other"; None for an unlabelled frame."""
         return self.about.kind
@@ -238,3 +244,9 @@ class Frame:
     def nbytes(self) -> int:
         """Bytes of the stored pixels, not compressed."""
         return math.prod(self.shape) * self.pixels.stored.itemsize
+
+
+def named(frames: Sequence[Frame], most: int = 3) -> str:
+    """Some of the files, and how many more."""
+    more = f" and {len(frames) - most} more" if len(frames) > most else ""
+    return ", ".join(frame.name for frame in frames[:most]) + more

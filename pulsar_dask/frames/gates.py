@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from pulsar_dask.errors import PulsarError, printable
-from pulsar_dask.frames import exposures, settings
+from pulsar_dask.errors import PulsarError
+from pulsar_dask.frames import exposures, settings, temperature
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.group import USUAL, Group, Ways
 from pulsar_dask.frames.table import Setting, table
 
-#: °C between a dark and its frames, and a bias or flats and theirs; days; beyond them it is warned.
-WARM, VERY_WARM, OLD = 2.0, 10.0, 365
+#: °C between a dark and its frames, and days, beyond which it is warned.
+WARM, OLD = 2.0, 365
 
 
 def disagreements(
@@ -26,10 +26,7 @@ def disagreements(
     """The settings in which what calibrates differs from frames: "GAIN 100, not 0"."""
     found = []
     for setting in table().settings:
-        if setting.word in ways.mix:
-            continue
-        theirs, ours = _keys(calibrators, setting), _keys(frames, setting)
-        if theirs and ours and not any(settings.same(a, b, setting) for a in theirs for b in ours):
+        if setting.word not in ways.mix and _differ(setting, calibrators, frames):
             values = (_values(calibrators, setting), _values(frames, setting))
             word = "size" if setting.word == "size" else setting.keyword
             found.append(f"{word} {values[0]}, not {values[1]}")
@@ -43,10 +40,9 @@ def cautions(
     ways: Ways = USUAL,
 ) -> list[str]:
     """What is odd about a calibrator ("bias", "dark") that agrees in its settings, in words."""
-    name = printable(calibrators[0].path.replace("\\", "/").rsplit("/", 1)[-1])
     found = []
     warm, cold = _temperature(calibrators), _temperature(frames)
-    most = VERY_WARM if kind == "bias" or frames[0].kind == "flat" else WARM
+    most = temperature.WIDE if kind == "bias" or frames[0].kind == "flat" else WARM
     known = warm is not None and cold is not None and "temperature" not in ways.mix
     if known and abs(warm - cold) > most:  # type: ignore[operator]
         found.append(f"temperature {warm:g} degC, not {cold:g}")
@@ -58,7 +54,7 @@ def cautions(
     pairs = itertools.product(theirs, ours)
     if timed and not any(exposures.same_exposure(a, b, ways.tolerance) for a, b in pairs):
         found.append(f"an exposure of {theirs[0]:g} s, not {ours[0]:g} s")
-    return [f"the {kind} {name} has {'; '.join(found)}"] if found else []
+    return [f"the {kind} {calibrators[0].name} has {'; '.join(found)}"] if found else []
 
 
 def choose_calibrator(
@@ -104,10 +100,11 @@ def replaced(old: Frame, group: Group) -> list[str]:
     differ = disagreements([old], group.frames)
     if group.kind != "dark":
         return differ
-    known = [f.temperature for f in group.frames if f.temperature is not None]
-    was = old.temperature
-    if known and was is not None and max(known) - min(known) <= 1 and abs(median(known) - was) > 3:
-        differ.append(f"temperature {was:g} degC, not {median(known):g}")
+    now, was = _temperature(group.frames), old.temperature
+    if now is None or was is None or temperature.apart(group.frames, temperature.ONE):
+        return differ
+    if abs(now - was) > temperature.HELD:
+        differ.append(f"temperature {was:g} degC, not {now:g}")
     return differ
 
 
@@ -126,16 +123,14 @@ def _words(candidates: Sequence[Sequence[Frame]], frames: Sequence[Frame], ways:
     ways_out = []
     for some in candidates:
         differ = [
-            s.word
-            for s in table().settings
-            if s.word not in ways.mix and disagreements_in(s, some, frames)
+            s.word for s in table().settings if s.word not in ways.mix and _differ(s, some, frames)
         ]
         ways_out.append(list(dict.fromkeys(differ)))
     best = min(ways_out, key=len)
     return "" if "size" in best else f", or let it pass with ⟦mix⟧ {','.join(best)}"
 
 
-def disagreements_in(setting: Setting, some: Sequence[Frame], frames: Sequence[Frame]) -> bool:
+def _differ(setting: Setting, some: Sequence[Frame], frames: Sequence[Frame]) -> bool:
     """Whether a calibrator and frames state different values of one setting."""
     theirs, ours = _keys(some, setting), _keys(frames, setting)
     return bool(theirs and ours) and not any(
@@ -173,7 +168,7 @@ def _preference(some: Sequence[Frame], frames: Sequence[Frame]) -> tuple[Any, ..
 
 
 def _temperature(frames: Sequence[Frame]) -> float | None:
-    known = [f.temperature for f in frames if f.temperature is not None]
+    known = temperature.known(frames)
     return median(known) if known else None
 
 
@@ -194,5 +189,4 @@ def _dates(frames: Sequence[Frame]) -> list[datetime.datetime]:
 
 
 def _name(some: Sequence[Frame]) -> str:
-    name = printable(some[0].path.replace("\\", "/").rsplit("/", 1)[-1])
-    return name + (f" (and {len(some) - 1} more)" if len(some) > 1 else "")
+    return some[0].name + (f" (and {len(some) - 1} more)" if len(some) > 1 else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.naming import list_name
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Group:
     @property
     def list_name(self) -> str:
         """Of its list of hot pixels."""
-        return f"cosme{self.stem}{self.suffix}"
+        return list_name(self.stem + self.suffix).removesuffix(".lst")
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 from pulsar_dask.errors import printable
-from pulsar_dask.frames import exposures
-from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames import exposures, temperature
+from pulsar_dask.frames.frame import Frame, named
 from pulsar_dask.frames.group import USUAL, Group, Grouped, Ways
 from pulsar_dask.frames.naming import filter_code, filter_meaning
 from pulsar_dask.frames.split import ordered, split
@@ -103,9 +102,7 @@ def _with_exposure(group: Group, ways: Ways) -> Group:
 def _inconsistent(group: Group, ways: Ways) -> str:
     lines = []
     for some in exposures.by_exposure(group.frames, ways.tolerance):
-        files = [printable(os.path.basename(f.path)) for f in some]
-        more = f" and {len(files) - 5} more" if len(files) > 5 else ""
-        lines.append(f"{exposures.commonest(some):g} s: {', '.join(files[:5])}{more}")
+        lines.append(f"{exposures.commonest(some):g} s: {named(some, 5)}")
     more = f" and {len(lines) - 5} more exposures" if len(lines) > 5 else ""
     near = exposures.hint(_times(group))
     return (
@@ -154,17 +151,11 @@ def _clash(one: Frame, other: Frame, code: str) -> str:
     )
 
 
-#: °C over which biases and flats of one group are warned about.
-_WIDE = 10.0
-
-
 def _spread(group: Group, ways: Ways) -> Group:
     """With a warning where biases or flats are of very different temperatures."""
-    known = [f.temperature for f in group.frames if f.temperature is not None]
-    if not known or max(known) - min(known) <= _WIDE or "temperature" in ways.mix:
+    if "temperature" in ways.mix or not temperature.apart(group.frames, temperature.WIDE):
         return group
-    text = f"the temperature goes from {min(known):g} to {max(known):g} degC"
-    return replace(group, notes=(*group.notes, text))
+    return replace(group, notes=(*group.notes, temperature.range_of(group.frames)))
 
 
 def _unique(groups: Sequence[Group]) -> tuple[Group, ...]:

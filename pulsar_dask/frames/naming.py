@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 from pulsar_dask.frames.table import table, word
 from pulsar_dask.frames.written import safe_name
+from pulsar_dask.inputs.words import FITS_NAME
 
 UNITS = {1: "s", 1000: "ms", 1_000_000: "us"}
 
@@ -45,3 +47,22 @@ def filter_meaning(name: str) -> str:
     """What spellings of a filter share: its code, else the name without case, blanks, '-', '_'."""
     plain = word(name)
     return table().filters.get(plain, plain)
+
+
+def dark_stem(master: str) -> str | None:
+    """What stands behind "dark" in the name of a master without an ending; None if it has no other.
+
+    >>> dark_stem("dark120s_gain100"), dark_stem("dark"), dark_stem("bias")
+    ('120s_gain100', None, None)
+    """
+    return master[4:] or None if master.lower().startswith("dark") else None
+
+
+def master_name(path: str) -> str:
+    """The name of a master without its ending."""
+    return FITS_NAME.sub("", os.path.basename(path))
+
+
+def list_name(stem: str) -> str:
+    """The list of hot pixels of the dark whose name ends so."""
+    return f"cosme{stem}.lst"

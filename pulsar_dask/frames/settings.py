@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from pulsar_dask.errors import printable
 from pulsar_dask.frames.about import Value
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.frames.table import Setting, table
+from pulsar_dask.frames.table import Setting
 from pulsar_dask.frames.written import safe_name
 
 Key = float | str
@@ -90,14 +90,3 @@ def shown(value: Value) -> str:
     ('100', 'Low Gain')
     """
     return f"{value:.10g}" if isinstance(value, float) else printable(value)
-
-
-def stated(frames: Sequence[Frame]) -> dict[str, Value]:
-    """What frames state of each setting in which they agree, by keyword: as the first of them
-    writes it."""
-    found: dict[str, Value] = {}
-    for setting in table().settings:
-        values = [v for f in frames if (v := value_of(f, setting)) is not None]
-        if values and len(set(clusters([key(v, setting) for v in values], setting).values())) == 1:
-            found[setting.keyword] = values[0]
-    return found

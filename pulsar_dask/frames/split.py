@@ -23,7 +23,6 @@ def split(
 ) -> tuple[list[Group], list[tuple[Frame, str]]]:
     """Groups of frames that agree in the settings, one after the other in the table's order."""
     parts: list[_Part] = [(ordered(frames), {})]
-    notes: dict[int, list[str]] = {}
     for setting in table().settings:
         if setting.word in ways.mix:
             continue
@@ -36,13 +35,12 @@ def split(
         if warm and "temperature" not in ways.mix:
             warmths, left = temperature.split(some)
             out += left
-        if len(warmths) > 1 and not warmths[-1].name and len(warmths) == 2:
+        if len(warmths) == 2 and not warmths[-1].name:
             together = (*warmths[0].frames, *warmths[1].frames)
             warmths = [replace(warmths[0], frames=tuple(ordered(together)))]
         for warmth in warmths:
             said = [*_missing_notes(names, warmth.frames, differing), *warmth.notes]
             groups.append((warmth, names, said, len(warmths) > 1))
-    notes.clear()
     warm_names = any(several for *_, several in groups)
     made = []
     for warmth, names, said, several in groups:
@@ -130,9 +128,9 @@ def _mixed(group: Group, ways: Ways) -> Group:
             if len(set(settings.clusters(keys, setting).values())) > 1:
                 values = [settings.value_of(keys[k], setting) for k in sorted(keys, key=_key_order)]
                 texts.append(f"{setting.keyword} {' and '.join(map(_shown, values))}")
-    known = [f.temperature for f in group.frames if f.temperature is not None]
-    if "temperature" in ways.mix and known and max(known) - min(known) > temperature.ONE:
-        texts.append(f"temperatures from {min(known):g} to {max(known):g} degC")
+    if "temperature" in ways.mix and temperature.apart(group.frames, temperature.ONE):
+        known = temperature.known(group.frames)
+        texts.append(f"temperatures from {known[0]:g} to {known[-1]:g} degC")
     notes = tuple(f"{text} are mixed" for text in texts)
     return replace(group, mixed=(*group.mixed, *texts), notes=(*group.notes, *notes))
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from pulsar_dask.errors import printable
 from pulsar_dask.frames.frame import Frame
 
 #: °C: set points within are one; a measured value so far from a set point does not hold it; a gap
 #: of so much splits what no set point tells apart.
 ONE, HELD, GAP = 1.0, 3.0, 3.0
+#: °C over which biases and flats of one master, and what calibrates with them, are warned about.
+WIDE = 10.0
 #: Frames that a gap needs on each side, or this share of them where that is less.
 SIDE, SHARE = 5, 0.25
 
@@ -25,6 +26,23 @@ class Warmth:
     """As it stands in the name of a master: "-10C"."""
     frames: tuple[Frame, ...]
     notes: tuple[str, ...] = ()
+
+
+def known(frames: Iterable[Frame]) -> list[float]:
+    """The temperatures that frames state, in order."""
+    return sorted(f.temperature for f in frames if f.temperature is not None)
+
+
+def apart(frames: Iterable[Frame], most: float) -> bool:
+    """Whether frames are of temperatures further apart."""
+    values = known(frames)
+    return bool(values) and values[-1] - values[0] > most
+
+
+def range_of(frames: Iterable[Frame]) -> str:
+    """From which temperature to which they go, in words."""
+    values = known(frames)
+    return f"the temperature goes from {values[0]:g} to {values[-1]:g} degC"
 
 
 def holds(frame: Frame) -> bool:
@@ -64,7 +82,7 @@ def split(frames: Sequence[Frame]) -> tuple[list[Warmth], list[tuple[Frame, str]
         else:
             rest.append(frame)
     found = [
-        Warmth(f"{point:.6g}C", tuple(group), _held_notes(group))
+        Warmth(f"{point:.6g}C", tuple(group), _drift(group))
         for point, group in zip(points, groups, strict=True)
     ]
     found += [_drifting(group) for group in _at_gaps(sorted(rest, key=_measured))]
@@ -108,18 +126,11 @@ def _at_gaps(frames: list[Frame]) -> list[list[Frame]]:
 
 
 def _drifting(frames: Sequence[Frame]) -> Warmth:
-    values = [_measured(f) for f in frames]
-    middle = median(values)
-    name = f"{math.floor(middle + 0.5):d}C"
-    notes = []
-    if values[-1] - values[0] > ONE:
-        notes.append(
-            f"the temperature goes from {values[0]:g} to {values[-1]:g} degC; the dark current "
-            "differs among the frames"
-        )
+    name = f"{math.floor(median(known(frames)) + 0.5):d}C"
+    notes = list(_drift(frames))
     far = _beyond_gaps(frames)
     if far:
-        names = ", ".join(f"{printable(_file(f))} ({_measured(f):g})" for f in far[:3])
+        names = ", ".join(f"{f.name} ({_measured(f):g})" for f in far[:3])
         more = f" and {len(far) - 3} more" if len(far) > 3 else ""
         notes.append(f"far from the temperature of the others: {names}{more}")
     points = {f.about.set_point for f in frames} - {None}
@@ -139,15 +150,7 @@ def _beyond_gaps(frames: Sequence[Frame]) -> list[Frame]:
     return list(far.values())
 
 
-def _held_notes(frames: Sequence[Frame]) -> tuple[str, ...]:
-    values = [f.temperature for f in frames if f.temperature is not None]
-    if max(values) - min(values) <= ONE:
+def _drift(frames: Sequence[Frame]) -> tuple[str, ...]:
+    if not apart(frames, ONE):
         return ()
-    return (
-        f"the temperature goes from {min(values):g} to {max(values):g} degC; the dark current "
-        "differs among the frames",
-    )
-
-
-def _file(frame: Frame) -> str:
-    return frame.path.replace("\\", "/").rsplit("/", 1)[-1]
+    return (f"{range_of(frames)}; the dark current differs among the frames",)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,9 +10,11 @@ from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.gates import choose_calibrator, disagreements
 from pulsar_dask.frames.group import Group, Ways
 from pulsar_dask.frames.groups import bias_groups
+from pulsar_dask.inputs.numbers import as_number, finite
+from pulsar_dask.inputs.words import as_texts
 from pulsar_dask.masters.darkgroup import Bias
 from pulsar_dask.masters.groups import usable
-from pulsar_dask.masters.search import Search, none_found
+from pulsar_dask.masters.search import Search, Spec, is_number, none_found
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,30 @@ class Biases:
         candidates = candidates or [one.frames for one in self.raw]
         at = choose_calibrator(candidates, group.frames, ways)
         if len(self.masters) > 1:
-            name = printable(os.path.basename(self.masters[at].path))
+            name = self.masters[at].name
             warn(f"{group.name}.fit: of {len(self.masters)} master biases {name} is taken")
         return Bias((self.masters[at],))
+
+
+def read_bias(bias: Spec | float) -> float | list[str]:
+    """What is given as a bias: a number, or the words of a spec.
+
+    Raises
+    ------
+    PulsarError
+        It is neither, or both.
+    """
+    if is_number(bias):
+        return finite(bias)
+    words = as_texts(bias, "bias", "a number, a path, or several")  # type: ignore[arg-type]
+    numbers = [number for word in words if (number := as_number(word)) is not None]
+    if len(words) == 1 and numbers:
+        return numbers[0]
+    if numbers:
+        raise PulsarError(
+            "the bias is either a number or files; say which with ⟦bias⟧ NUMBER or ⟦bias⟧ FILE"
+        )
+    return words
 
 
 def find_biases(args: Sequence[str], search: Search) -> tuple[Biases, list[Frame]]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
 
-from pulsar_dask.errors import printable, warn
+from pulsar_dask.errors import warn
 from pulsar_dask.formats.reading import read_header, read_values
 from pulsar_dask.frames.frame import Array, Frame
 from pulsar_dask.kernels.pixels import Tile
@@ -36,7 +35,7 @@ def seems_without(name: str, dark: Frame, bias: Frame | None) -> bool:
         return False
     if np.count_nonzero(known <= 0) > _BELOW_ZERO * known.size:
         return True
-    level, file = float(np.median(known)), printable(os.path.basename(dark.path))
+    level, file = float(np.median(known)), dark.name
     if bias is None:
         warn(
             f"{name}: {file} does not say whether its bias was subtracted, and no bias is there to "
@@ -53,7 +52,7 @@ def seems_without(name: str, dark: Frame, bias: Frame | None) -> bool:
     if level > _ABOVE_BIAS * zero:
         warn(
             f"{name}: {file} does not say whether its bias was subtracted; with a median of "
-            f"{level:g} ADU, the bias {printable(os.path.basename(bias.path))} of {zero:g}, it is "
+            f"{level:g} ADU, the bias {bias.name} of {zero:g}, it is "
             "taken to hold it. If it does not, give the bias with ⟦bias⟧"
         )
     return False

@@ -13,12 +13,12 @@ from pulsar_dask.frames.gates import cautions
 from pulsar_dask.frames.group import Group, Grouped, Ways
 from pulsar_dask.frames.groups import dark_groups
 from pulsar_dask.frames.passed import raw_frames, why_passed
-from pulsar_dask.inputs.numbers import as_number, finite
+from pulsar_dask.inputs.numbers import as_number
 from pulsar_dask.inputs.words import as_texts, has_mask, is_list
-from pulsar_dask.masters.biases import Biases, find_biases
+from pulsar_dask.masters.biases import Biases, find_biases, read_bias
 from pulsar_dask.masters.darkgroup import Dark
 from pulsar_dask.masters.groups import Failures, check_group, usable
-from pulsar_dask.masters.search import Search, Spec, is_number, none_found
+from pulsar_dask.masters.search import Search, Spec, none_found
 
 
 @dataclass(frozen=True)
@@ -72,36 +72,23 @@ def gather_darks(
         bias.
     """
     args = as_texts(spec)
-    bias_args: list[str] = []
-    constant = 0.0
-    if is_number(bias):
-        constant = finite(bias)
-    elif bias is not None:
-        bias_args = as_texts(bias, "bias", "a number, a path, or several")  # type: ignore[arg-type]
-    elif len(args) > 1 and (os.path.isdir(args[0]) or is_list(args[0]) or has_mask(args[0])):
-        args, bias_args = args[:1], args[1:]
-    elif len(args) > 1 and as_number(args[-1]) is not None:
-        args, bias_args = args[:-1], args[-1:]
-    elif len(args) > 1 and not search.force_type:
-        args, bias_args = _split_by_type(args, search)
-    if len(bias_args) == 1 and (number := as_number(bias_args[0])) is not None:
-        constant, bias_args = number, []
-    elif any(as_number(text) is not None for text in bias_args):
-        raise PulsarError(
-            "the bias is either a number or files; say which with ⟦bias⟧ NUMBER or ⟦bias⟧ FILE"
-        )
+    given: Spec | float = 0.0 if bias is None else bias
+    if bias is None and len(args) > 1:
+        args, given = _apart(args, search)
+    words = read_bias(given)
 
     found = search.frames(args, "dark")
     raw = raw_frames(found.frames, "dark")
     if not raw:
-        swapped = bias is None and _holds_darks(bias_args, search)
+        swapped = bias is None and _holds_darks(words, search)
         hint = "; is the order right? The input comes first, the bias last" if swapped else ""
         raise PulsarError(none_found("dark", "Dark Frame", args, found.frames) + hint)
-    calibrators = Biases(constant=constant)
     among: list[Frame] = []
-    if bias_args:
+    if isinstance(words, float):
+        calibrators = Biases(constant=words)
+    else:
         try:
-            calibrators, among = find_biases(bias_args, search)
+            calibrators, among = find_biases(words, search)
         except PulsarError as error:
             if bias is not None:
                 raise
@@ -141,10 +128,24 @@ def darks_of(grouped: Grouped, biases: Biases, ways: Ways) -> Darks:
     return Darks(tuple(darks), (*made.values(), *groups), failures)
 
 
-def _holds_darks(args: Sequence[str], search: Search) -> bool:
+def _holds_darks(words: float | Sequence[str], search: Search) -> bool:
+    if isinstance(words, float):
+        return False
     with contextlib.suppress(PulsarError):
-        return bool(args and raw_frames(search.frames(args).frames, "dark"))
+        return bool(raw_frames(search.frames(words).frames, "dark"))
     return False
+
+
+def _apart(args: list[str], search: Search) -> tuple[list[str], list[str] | float]:
+    """Darks and bias in one row of words."""
+    if os.path.isdir(args[0]) or is_list(args[0]) or has_mask(args[0]):
+        return args[:1], args[1:]
+    if as_number(args[-1]) is not None:
+        return args[:-1], args[-1:]
+    if search.force_type:
+        return args, 0.0
+    darks, biases = _split_by_type(args, search)
+    return darks, biases or 0.0
 
 
 def _split_by_type(args: Sequence[str], search: Search) -> tuple[list[str], list[str]]:

@@ -124,7 +124,7 @@ class Looking:
         if not fits or not self.among:
             return None
         if self.make_darks is None:
-            first = printable(os.path.basename(fits[0].frames[0].path))
+            first = fits[0].frames[0].name
             raise PulsarError(
                 f"Dark not found for exposure {exposure:g} s ({group.name}.fit), but dark frames "
                 f"of it ({first}, …) lie among the flats; make their master with makedark first"
@@ -152,7 +152,7 @@ class Looking:
             without = seems_without(name, dark, bias)
         if not without:
             return minus
-        file = printable(os.path.basename(dark.path))
+        file = dark.name
         if bias is None:
             named = f" ({printable(path)})" if path else ""
             raise PulsarError(
@@ -162,7 +162,7 @@ class Looking:
             )
         warn(
             f"{name}: the bias was subtracted from {file}, so "
-            f"{printable(os.path.basename(bias.path))} is subtracted from the flats, too"
+            f"{bias.name} is subtracted from the flats, too"
         )
         return Minus((dark, bias))
 

@@ -15,8 +15,8 @@ from pulsar_dask.frames import exposures
 from pulsar_dask.frames.colour import QUAD, Cells, Colours, colours_among
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.group import Group
+from pulsar_dask.frames.naming import dark_stem, list_name, master_name
 from pulsar_dask.inputs.pixellists import SOME_PIXELS, TooMany, read_list
-from pulsar_dask.inputs.words import FITS_NAME
 from pulsar_dask.kernels.checksum import Summing
 from pulsar_dask.kernels.correct import LIST_BYTES
 from pulsar_dask.kernels.ordersum import Sums
@@ -43,15 +43,19 @@ class Lists:
             return self.given
         darks = [m.images[0] for m in minus if m.images]
         darks.sort(key=lambda f: (-(exposure_of(f) or 0.0), f.path))
-        wanted = [(os.path.dirname(f.path), stem) for f in darks if (stem := dark_stem(f.path))]
+        wanted = [
+            (os.path.dirname(f.path), stem)
+            for f in darks
+            if (stem := dark_stem(master_name(f.path)))
+        ]
         if not wanted and group.exposure is not None:
             wanted = [("", exposures.name(group.exposure))]
         for folder, stem in wanted:
             for place in dict.fromkeys((*([folder] if folder else ()), *self.folders)):
-                path = os.path.join(place, f"cosme{stem}.lst")
+                path = os.path.join(place, list_name(stem))
                 if os.path.isfile(path):
                     return path
-        what = f"cosme{wanted[0][1]}.lst" if wanted else "list of hot pixels"
+        what = list_name(wanted[0][1]) if wanted else "list of hot pixels"
         warn(f"{group.name}.fit: no {what}, so hot pixels stay in the flats")
         return None
 
@@ -66,12 +70,6 @@ class Lists:
             )
             self.known[key] = places, summing.sums
         return self.known[key]
-
-
-def dark_stem(path: str) -> str | None:
-    """What stands behind "dark" in the name of a master dark: "120s_gain100"."""
-    stem = FITS_NAME.sub("", os.path.basename(path))
-    return stem[4:] if stem.lower().startswith("dark") and len(stem) > 4 else None
 
 
 def colours_for(name: str, frames: Sequence[Frame]) -> Colours | None:

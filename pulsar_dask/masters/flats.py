@@ -13,10 +13,9 @@ from pulsar_dask.frames.groups import flat_groups
 from pulsar_dask.frames.passed import raw_frames, why_passed
 from pulsar_dask.frames.provenance import Source, Trace
 from pulsar_dask.frames.step import Step
-from pulsar_dask.inputs.numbers import as_number, finite
 from pulsar_dask.inputs.words import as_text, as_texts
 from pulsar_dask.kernels.correct import find_rings
-from pulsar_dask.masters.biases import find_biases
+from pulsar_dask.masters.biases import find_biases, read_bias
 from pulsar_dask.masters.flatdark import Looking, MakeDarks
 from pulsar_dask.masters.flatgroup import FlatGroup, Minus
 from pulsar_dask.masters.flatlists import Lists, cells_of, colours_for, old_cells
@@ -150,13 +149,10 @@ def bias_of(bias: Spec | float | None, search: Search) -> Callable[[Group], Minu
     """What is given as the bias of darks that have none, for some flats."""
     if bias is None:
         return None
-    if is_number(bias):
-        return lambda group: Minus(constant=finite(bias))
-    args = as_texts(bias, "bias", "a number, a path, or several")  # type: ignore[arg-type]
-    number = as_number(args[0]) if len(args) == 1 else None
-    if number is not None:
-        return lambda group: Minus(constant=number)
-    biases, _ = find_biases(args, search)
+    words = read_bias(bias)
+    if isinstance(words, float):
+        return lambda group: Minus(constant=words)
+    biases, _ = find_biases(words, search)
 
     def given(group: Group) -> Minus:
         taken = biases.of(group, search.ways)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pulsar_dask.errors import PulsarError, printable, warn
-from pulsar_dask.frames.frame import Frame
+from pulsar_dask.errors import PulsarError, warn
+from pulsar_dask.frames.frame import Frame, named
 from pulsar_dask.frames.group import Group, Grouped
 
 FEW_FRAMES = 15
@@ -53,10 +52,10 @@ def usable(grouped: Grouped, method: str | None = None) -> Grouped:
         by_reason.setdefault(reason, []).append(frame)
     if by_reason and not grouped.groups and not grouped.failed:
         raise PulsarError(
-            "; ".join(f"{names(frames)}: {reason}" for reason, frames in by_reason.items())
+            "; ".join(f"{named(frames)}: {reason}" for reason, frames in by_reason.items())
         )
     for reason, frames in by_reason.items():
-        warn(f"left out: {names(frames)} ({reason})")
+        warn(f"left out: {named(frames)} ({reason})")
     for group in grouped.groups:
         for text in group.notes:
             warn(f"{group.name}.fit: {text}")
@@ -72,12 +71,6 @@ def check_group(group: Group, method: str = "median") -> None:
         warn(f"{name}: one frame is its own {method}, no cleaner than that frame")
     elif len(frames) < FEW_FRAMES:
         warn(f"{name}: {len(frames)} frames; with fewer than {FEW_FRAMES} a master is noisy")
-
-
-def names(frames: Sequence[Frame], most: int = 3) -> str:
-    """Some of the files, and how many more."""
-    some = ", ".join(printable(os.path.basename(f.path)) for f in frames[:most])
-    return some + (f" and {len(frames) - most} more" if len(frames) > most else "")
 
 
 def by_size(

@@ -14,7 +14,7 @@ from pulsar_dask.engine.recipe import Product
 from pulsar_dask.engine.sink import Run
 from pulsar_dask.errors import printable
 from pulsar_dask.formats.reading import read_header, to_values
-from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.frame import Frame, named
 from pulsar_dask.inputs.numbers import MOST_ADU
 from pulsar_dask.kernels.survey import Seen
 from pulsar_dask.masters.judge import Found, judge
@@ -104,9 +104,8 @@ def _said(found: Found, frames: Sequence[Frame]) -> Said:
 
 def _names(odd: Sequence[Frame], n: int) -> str:
     """Frames in words: how many of how many, and the first few."""
-    names = ", ".join(printable(os.path.basename(f.path)) for f in odd[:NAMED])
-    more = f" and {len(odd) - NAMED} more" if len(odd) > NAMED else ""
-    return f"{names}{more}" if len(odd) == 1 else f"{len(odd)} of {n} frames ({names}{more})"
+    names = named(odd, NAMED)
+    return names if len(odd) == 1 else f"{len(odd)} of {n} frames ({names})"
 
 
 def _in_time(frames: Sequence[Frame]) -> list[int]:

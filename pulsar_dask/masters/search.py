@@ -163,7 +163,7 @@ def remarks(frames: Sequence[Frame]) -> Iterator[str]:
 
 def counted(frames: Sequence[Frame]) -> str:
     """Frames by the first of them and their number."""
-    first = printable(os.path.basename(frames[0].path))
+    first = frames[0].name
     more = len(frames) - 1
     return first + (f" and {count(more, 'more frame')}" if more else "")
 

@@ -25,7 +25,7 @@ from pulsar_dask.formats.cards import (
     tidy,
 )
 from pulsar_dask.formats.reading import read_header
-from pulsar_dask.frames import exposures
+from pulsar_dask.frames import exposures, temperature
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.step import Step
 from pulsar_dask.frames.table import own_table
@@ -166,7 +166,7 @@ def _set_times(header: fits.Header, times: Times) -> None:
 
 
 def _set_temperature(header: fits.Header, frames: Sequence[Frame]) -> None:
-    known = [f.temperature for f in frames if f.temperature is not None]
+    known = temperature.known(frames)
     sisters = {k for f in frames if (k := f.about.origin("temperature"))}
     sisters |= {*own_table().keywords("temperature")}
     if known:

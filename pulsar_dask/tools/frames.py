@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -69,7 +68,7 @@ def _row(frame: Frame, becomes: str) -> tuple[str, ...]:
     if about.set_point is not None and about.temperature is not None:
         warmth += f" of {about.set_point:g}"
     return (
-        printable(os.path.basename(frame.path)),
+        frame.name,
         kind,
         "" if frame.exposure is None else f"{frame.exposure:.10g} s",
         printable(frame.filter or ""),

@@ -15,13 +15,15 @@ def makedark(
     spec: Sequence[str], *, bias: str | None, hot_pixels: int | None, options: Options
 ) -> None:
     """Make master darks and their lists."""
+    report = options.report()
     darks = gather_darks(spec, bias, options.search, options.combine)
-    options.report().passed_over(darks.passed, darks.unused)
+    report.passed_over(darks.passed, darks.unused)
     with options.executor() as executor:
         make_darks(
             darks,
             executor,
             options,
+            report,
             inputs=lists_in([*as_texts(spec), bias or ""]),
             hot_pixels=hot_pixels,
         )

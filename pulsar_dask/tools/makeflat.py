@@ -47,7 +47,7 @@ def makeflat(
         def dark_flats(groups: Sequence[Group]) -> None:
             darks = tuple(Dark(group.name, group.frames) for group in groups)
             plain = replace(options, planes=())
-            make_darks(Darks(darks, tuple(groups), Failures()), executor, plain)
+            make_darks(Darks(darks, tuple(groups), Failures()), executor, plain, report)
 
         flats = gather_flats(
             spec,

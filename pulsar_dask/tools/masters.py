@@ -15,6 +15,7 @@ from pulsar_dask.formats.reading import read_header
 from pulsar_dask.formats.scan import scan_frame
 from pulsar_dask.frames.gates import replaced
 from pulsar_dask.frames.group import Group
+from pulsar_dask.frames.naming import dark_stem, list_name
 from pulsar_dask.frames.provenance import read_trace
 from pulsar_dask.kernels.highest import HOT_PIXELS
 from pulsar_dask.masters.dark import dark_recipe
@@ -33,6 +34,7 @@ def make_darks(
     darks: Darks,
     executor: Executor,
     options: Options,
+    report: Report,
     *,
     inputs: Sequence[str] = (),
     hot_pixels: int | None = None,
@@ -51,7 +53,7 @@ def make_darks(
         recipe,
         executor,
         options,
-        options.report(),
+        report,
         failures=darks.failures,
         inputs=[*(f.path for f in darks.frames), *inputs],
         lists={dark.name: wanted for dark in darks.darks},
@@ -226,7 +228,7 @@ def make_masters(
 
 
 def _list_of(product: Product, options: Options) -> str:
-    return options.place(f"cosme{product.name[4:]}.lst")
+    return options.place(list_name(dark_stem(product.name) or ""))
 
 
 def hottest(sink: ListSink) -> str:
