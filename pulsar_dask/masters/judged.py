@@ -13,7 +13,7 @@ import numpy as np
 from pulsar_dask.engine.recipe import Product
 from pulsar_dask.engine.sink import Run
 from pulsar_dask.errors import printable
-from pulsar_dask.formats.reading import read_header, to_values
+from pulsar_dask.formats.reading import to_values
 from pulsar_dask.frames.frame import Frame, named
 from pulsar_dask.inputs.numbers import MOST_ADU
 from pulsar_dask.kernels.survey import Seen
@@ -37,9 +37,9 @@ NAMED = 3
 def surveyed(frames: Sequence[Frame], saturation: float | None = None) -> Survey:
     """How the frames of a product are looked at, with the value at which they are saturated."""
     if saturation is None:
-        value = read_header(frames[0]).get("SATURATE")
-        if isinstance(value, (int, float)) and 1 < value < MOST_ADU:
-            saturation = float(value)
+        stated = frames[0].about.saturation
+        if stated is not None and 1 < stated < MOST_ADU:
+            saturation = stated
     return Survey.of(frames, limit=saturation)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pulsar_dask.formats.reading import read_header
-from pulsar_dask.frames import biasout, settings
+from pulsar_dask.frames import biasout, settings, temperature
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.naming import filter_code
 from pulsar_dask.frames.step import Step
@@ -75,7 +75,7 @@ def filter_of(frames: Sequence[Frame]) -> str | None:
 def set_points_agree(frames: Sequence[Frame]) -> bool:
     """Whether set points are one, as they are in a group."""
     known = [f.about.set_point for f in frames if f.about.set_point is not None]
-    return not known or max(known) - min(known) <= 1.0 + 1e-9
+    return not known or max(known) - min(known) <= temperature.ONE + 1e-9
 
 
 def bias_out(kind: str | None, frames: Sequence[Frame], steps: Sequence[Step | str]) -> bool | None:

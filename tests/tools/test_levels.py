@@ -143,9 +143,14 @@ def test_saturation_as_it_is_given(here):
     write_stack(here / "f", "f", flats, "Flat", 2.0, "L")
     _, err = tool("makeflat", "f", "--dark", "0", "--saturation", 20000, cwd=here)
     share = float((flats >= 20000).mean(axis=(1, 2)).max())
-    assert about(err, f"up to {share:.2%} of the pixels saturated (at 20000 ADU)")
+    said = f"up to {share:.2%} of the pixels saturated (at 20000 ADU)"
+    assert about(err, said)
     _, err = tool("makeflat", "f", "--dark", "0", "--overwrite", cwd=here)
     assert "saturated" not in err
+    for keyword in ("SATURATE", "SATLEVEL"):
+        write_stack(here / keyword, "f", flats, "Flat", 2.0, "L", **{keyword: 20000})
+        _, err = tool("makeflat", keyword, "--dark", "0", "--overwrite", cwd=here)
+        assert about(err, said)
 
 
 @pytest.mark.parametrize(
