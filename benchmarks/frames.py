@@ -6,7 +6,6 @@ The same arguments and seed give the same pixels. The folder appears when it is 
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ def main() -> None:
     parser.add_argument("kind", choices=["darks", "flats", "packed"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--count", type=int, default=50)
-    parser.add_argument("--distinct", type=int, help="frames that differ; the others are links")
+    parser.add_argument("--distinct", type=int, help="frames that differ; the others are clones")
     parser.add_argument("--width", type=int, default=6248)
     parser.add_argument("--height", type=int, default=4176)
     parser.add_argument("--seed", type=int, default=1)
@@ -53,7 +52,7 @@ def make_darks(folder: Path, args: argparse.Namespace) -> None:
         image.ravel()[hot[0]] += hot[1] * np.float32(exposure / EXPOSURES[0])
         write(folder / f"dark_{i + 1:04d}.fit", image, i, IMAGETYP="Dark Frame", EXPTIME=exposure)
     for i in range(distinct, args.count):
-        os.link(folder / f"dark_{i % distinct + 1:04d}.fit", folder / f"dark_{i + 1:04d}.fit")
+        clone(folder / f"dark_{i % distinct + 1:04d}.fit", folder / f"dark_{i + 1:04d}.fit", i)
 
 
 def make_flats(folder: Path, args: argparse.Namespace) -> None:
@@ -87,15 +86,11 @@ def make_flats(folder: Path, args: argparse.Namespace) -> None:
 
 def make_packed(folder: Path, args: argparse.Namespace) -> None:
     """The darks of another folder, tile-compressed (Rice, a row a tile: what fpack does)."""
-    done: dict[int, Path] = {}
     for path in sorted(args.source.glob("*.fit")):
-        target = folder / f"{path.name}.fz"
-        first = done.setdefault(path.stat().st_ino, target)
-        if first != target:
-            os.link(first, target)
-            continue
         image, header = fits.getdata(path, header=True)
-        fits.CompImageHDU(image, header, compression_type="RICE_1").writeto(target)
+        fits.CompImageHDU(image, header, compression_type="RICE_1").writeto(
+            folder / f"{path.name}.fz"
+        )
 
 
 def dark_pattern(
@@ -118,9 +113,24 @@ def write(path: Path, image: np.ndarray[Any, Any], number: int, **keywords: Any)
     header["OFFSET"] = 50
     header["XBINNING"] = header["YBINNING"] = 1
     header["INSTRUME"] = "Camera 26"
-    header["DATE-OBS"] = f"2024-05-20T{20 + number // 60 % 4:02d}:{number % 60:02d}:00"
+    header["DATE-OBS"] = date(number)
     np.clip(np.rint(image, out=image), 0, 65535, out=image)
     fits.PrimaryHDU(image.astype(np.uint16), header).writeto(path)
+
+
+def date(number: int) -> str:
+    """When a frame was taken."""
+    return f"2024-05-{20 + number // 240:02d}T{20 + number // 60 % 4:02d}:{number % 60:02d}:00"
+
+
+def clone(first: Path, path: Path, number: int) -> None:
+    """A file of its own with the pixels of another frame, taken at another time: what is the same
+    frame under two names counts once."""
+    shutil.copyfile(first, path)
+    with open(path, "r+b") as file:
+        head = file.read(2880)
+        file.seek(head.index(b"DATE-OBS= '") + 11)
+        file.write(date(number).encode())
 
 
 if __name__ == "__main__":

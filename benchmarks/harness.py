@@ -15,6 +15,7 @@ from pathlib import Path
 
 import measure
 import peers
+from frames import clone
 from measure import MB, Failed, Runs
 from peers import HERE, Job, Missing, Stack
 from report import Table, ratio, seconds
@@ -72,11 +73,20 @@ class Bench:
         return stack
 
     def linked(self, source: Stack, count: int) -> Stack:
-        """As many frames as wanted: other names (hard links) for those that there are."""
-        stack = Stack(self.folder("linked"), count, source.width, source.height)
-        originals = source.paths
+        """As many frames as wanted: other names (hard links) for those that there are, which a
+        command would count once."""
+        return self._repeated(source, count, lambda first, path, i: os.link(first, path))
+
+    def cloned(self, source: Stack, count: int) -> Stack:
+        """The same as files of their own, as a command wants them."""
+        return self._repeated(source, count, clone)
+
+    def _repeated(
+        self, source: Stack, count: int, make: Callable[[Path, Path, int], None]
+    ) -> Stack:
+        stack = Stack(self.folder("repeated"), count, source.width, source.height)
         for i in range(count):
-            os.link(originals[i % len(originals)], stack.folder / f"dark_{i + 1:04d}.fit")
+            make(source.paths[i % len(source.paths)], stack.folder / f"dark_{i + 1:04d}.fit", i)
         return stack
 
     def folder(self, name: str) -> Path:
@@ -214,6 +224,6 @@ def warm(*jobs: Job) -> None:
 
 
 def drop(frames: Stack, scratch: Path) -> None:
-    """Remove links that only one point has needed."""
+    """Remove frames that only one point has needed."""
     if frames.folder.is_relative_to(scratch):
         shutil.rmtree(frames.folder)

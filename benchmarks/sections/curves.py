@@ -54,13 +54,13 @@ def curve_points(bench: Bench) -> Iterator[tuple[str, str, Iterator[Point]]]:
 
     def by_frames() -> Iterator[Point]:
         for count in args.curve_frames:
-            yield Point(count, bench.linked(bench.stack, count))
+            yield Point(count, bench.cloned(bench.stack, count))
 
     def by_pixels() -> Iterator[Point]:
         for w, h in SIZES:
             if w * h <= args.max_mpx * MB:
                 source = bench.darks(min(5, depth), w, h)
-                yield Point(round(w * h / MB, 1), bench.linked(source, depth))
+                yield Point(round(w * h / MB, 1), bench.cloned(source, depth))
 
     def by_memory() -> Iterator[Point]:
         for budget in args.curve_memory:
