@@ -59,7 +59,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--frames", type=int, metavar="N", help="darks in the stack")
     add("--size", type=size, metavar="WxH", help="pixels of a frame")
     add("--flats", type=int, metavar="N")
-    add("--distinct", type=int, metavar="N", help="make N different darks; others are links")
+    add("--distinct", type=int, metavar="N", help="make N different darks; others are clones")
     add("--seed", type=int, default=1)
     add("--repeat", type=int, default=3, metavar="N", help="rounds (default: 3)")
     add("--once-over", type=float, default=15, metavar="S", help="do not repeat what takes longer")
