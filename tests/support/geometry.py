@@ -164,7 +164,7 @@ def prepare(folder: Path, d: Draw) -> list[str]:
     write_stack(folder / "in", d, label, 20000 if flats else 500, d.frames, **colours)
     spec, words = "in", []
     if flats:
-        write_stack(folder / "dark", d, "Dark", 300, 1)
+        write_stack(folder / "dark", d, "Dark", 300, 1, BIASSUB=False)
         (dark,) = (folder / "dark").iterdir()
         write_list(folder / "c.lst", d)
         words = ["--dark", f"dark/{dark.name}", "--cosme", "c.lst"]
