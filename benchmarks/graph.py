@@ -19,7 +19,7 @@ import dask.array as da
 from distributed import Client
 
 from pulsar_dask.combine import method
-from pulsar_dask.engine.cluster import WINDOW, Cluster
+from pulsar_dask.engine.cluster import PATIENCE, WINDOW, Cluster
 from pulsar_dask.engine.cut import Plan
 from pulsar_dask.engine.graph import Graph
 from pulsar_dask.engine.memory import resident
@@ -57,7 +57,7 @@ def main() -> None:
     grid = cut(recipe.shape, tiles)
     graph = Graph(recipe.layers, grid, [(product.layer.name, Encode(product.dtypes))])
     with Client(address, set_as_default=False) as client:
-        cluster = Cluster(client)
+        cluster = Cluster(client, PATIENCE)
         cluster.check_workers()
         clocked(found, "prepare", lambda: cluster.resources(recipe, (), None))
         clocked(found, "first", lambda: until_first(cluster, graph))

@@ -26,6 +26,7 @@ from operator import methodcaller
 from typing import Any
 from uuid import uuid4
 
+import dask
 from distributed import Client, KilledWorker
 from distributed.comm import CommClosedError
 
@@ -53,10 +54,15 @@ TASK_BYTES, TASK_BYTES_A_THREAD = 64 * MB, 2 * MB
 _LOOK = 1.0
 
 
+def patience() -> float:
+    """Seconds without a worker, or without an answer of the scheduler, after which to give up."""
+    return float(dask.config.get("pulsar-dask.patience", PATIENCE))
+
+
 class Cluster:
     """A `make.Executor` on the workers of a dask client."""
 
-    def __init__(self, client: Client, patience: float = PATIENCE) -> None:
+    def __init__(self, client: Client, patience: float) -> None:
         self.client = client
         self.patience = patience
         self.workers: list[Worker] = []

@@ -20,7 +20,6 @@ from distributed import Client, LocalCluster, Security
 from distributed.comm import parse_address, parse_host_port
 from distributed.comm.registry import backends
 
-from pulsar_dask.engine.cluster import PATIENCE, Cluster
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.files.atomicfolder import AtomicFolder
 from pulsar_dask.files.interrupts import uninterrupted
@@ -36,9 +35,9 @@ _LOCAL = re.compile(r"local:([1-9]\d*)")
 
 
 @contextlib.contextmanager
-def open_cluster(
-    scheduler: str, *, threads: int, logs: bool = False, patience: float | None = None
-) -> Iterator[Cluster]:
+def connected(
+    scheduler: str, *, threads: int, patience: float, logs: bool = False
+) -> Iterator[Client]:
     """Connect to a cluster, or start one here.
 
     Parameters
@@ -50,17 +49,16 @@ def open_cluster(
         Threads of all processes of ``local:N``.
     logs : bool
         Whether dask may say on stderr what it thinks of things.
-    patience : float, optional
-        Seconds without any worker, or an answer of the scheduler, after which to give up.
+    patience : float
+        Seconds without an answer of the scheduler, after which to give up.
 
     Raises
     ------
     PulsarError
-        No scheduler answers, no worker comes, or one has another version of this package.
+        No scheduler answers.
     """
     if not logs:
         _silence()
-    wait = float(patience or dask.config.get("pulsar-dask.patience", PATIENCE))
     with contextlib.ExitStack() as stack:
         if local := _LOCAL.fullmatch(scheduler):
             address: Any = stack.enter_context(_local_cluster(int(local[1]), threads))
@@ -71,16 +69,14 @@ def open_cluster(
         if isinstance(address, str):
             _check_address(scheduler, address)
         try:
-            client = Client(address, timeout=min(10.0, wait), set_as_default=False)
+            client = Client(address, timeout=min(10.0, patience), set_as_default=False)
         except (OSError, ValueError, TypeError, ImportError) as error:
             raise PulsarError(
                 f"⟦scheduler⟧ {printable(scheduler)}: no dask scheduler answers there; "
                 "start one with `dask scheduler` and workers with `dask worker`"
             ) from error
         stack.callback(_close, client)
-        cluster = Cluster(client, wait)
-        cluster.check_workers()
-        yield cluster
+        yield client
 
 
 def _close(client: Client) -> None:

@@ -28,6 +28,7 @@ class Threads:
     def resources(
         self, recipe: Recipe, load: Sequence[str], gigabytes: float | None
     ) -> list[Resources]:
+        memory.keep_freed()
         for module in load:
             importlib.import_module(module)
         if recipe.kernels:

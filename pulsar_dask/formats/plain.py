@@ -23,7 +23,7 @@ from pulsar_dask.formats.openfiles import (
     open_plain,
     read_window,
 )
-from pulsar_dask.frames.frame import Frame, Stored
+from pulsar_dask.frames.frame import Frame, Looking, Stored
 from pulsar_dask.kernels.loaded import if_loaded
 from pulsar_dask.kernels.ordersum import WEIGHTS
 from pulsar_dask.kernels.pixels import Tile
@@ -104,9 +104,20 @@ class Plain(FitsImage):
             guarded(_read_one)(frame, tile, image)
         return None
 
+    def read_and_look(
+        self, frames: Sequence[Frame], tile: Tile, out: Array, *, sums: bool, looking: Looking
+    ) -> Array | None:
+        code, arguments = _read_rows("read_and_look", "survey_compiled"), looking.arguments(out)
+        if code and arguments is not None:
+            found = np.empty((len(frames) if sums else 0, 2), np.uint64)
+            if _read_at_once(code, frames, tile, out, found, arguments) == len(frames):
+                return found if sums else None
+            looking.seen[:] = 0  # those before the one that fails, and it fails again
+        return FitsImage.read_and_look(self, frames, tile, out, sums=sums, looking=looking)
 
-def _read_rows() -> Any:
-    return if_loaded("read_rows", "sumcode") if hasattr(os, "pread") else None
+
+def _read_rows(function: str = "read_rows", module: str = "sumcode") -> Any:
+    return if_loaded(function, module) if hasattr(os, "pread") else None
 
 
 def _offset(frame: Frame) -> int:
@@ -118,7 +129,12 @@ def _read_one(frame: Frame, tile: Tile, image: Array) -> None:
 
 
 def _read_at_once(
-    read_rows: Any, frames: Sequence[Frame], tile: Tile, out: Array, sums: Array
+    read_rows: Any,
+    frames: Sequence[Frame],
+    tile: Tile,
+    out: Array,
+    sums: Array,
+    looking: tuple[Any, ...] = (),
 ) -> int:
     """How many of the frames were read whole, from the first on."""
     rows, columns = frames[0].shape[-2:]
@@ -134,5 +150,6 @@ def _read_at_once(
         first,
         WEIGHTS,
         sums,
+        *looking,
     )
     return count

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from pulsar_dask.formats import openfiles
 from pulsar_dask.formats.holding import reading_holds
 from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.formats.openfiles import guarded
-from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.frame import Frame, Looking
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.stack import stack_type, stored_alike
 from pulsar_dask.kernels.checksum import both_sums
@@ -29,19 +29,13 @@ Array = np.ndarray[Any, Any]
 WHOLE = Tile(0, 0, 0, 0, 0)
 
 
-#: Bytes that are read before they are shown: they are still in the L2 cache then.
-SHOWN = 5 << 18
-Shown = Callable[[int, Array], None]
-"""Is shown pixels as soon as they are read: the first frame's number, and some images."""
-
-
 def read_tile(
     frames: Sequence[Frame],
     tile: Tile,
     out: Array,
     *,
     counted: Tile | None = WHOLE,
-    shown: Shown | None = None,
+    looking: Looking | None = None,
 ) -> Array:
     """Read one tile of all frames, as the pixels are stored.
 
@@ -55,6 +49,8 @@ def read_tile(
     counted : Tile, optional
         The part of the tile that this thread's ledger counts (see `counting`), by default all
         of it; None for what is read more than once.
+    looking : Looking, optional
+        At what is read, while it is in the cache.
 
     Raises
     ------
@@ -66,18 +62,15 @@ def read_tile(
     done = 0
     while done < len(frames):
         run = _run(frames, done, whole=part == tile)
-        if shown is not None:
-            run = run[: max(1, SHOWN // out[0].nbytes)]
-        images = out[done : done + len(run)]
-        found = guarded(_read)(run[0], run, tile, images, ledger is not None and part == tile)
+        images, summed = out[done : done + len(run)], ledger is not None and part == tile
+        at = looking and looking.of(slice(done, done + len(run)))
+        found = guarded(_read)(run[0], run, tile, images, summed, at)
         if ledger is not None and found is not None:
             ledger.add_all([frame.path for frame in run], found.tolist(), images[0].nbytes)
         elif ledger is not None:
             for frame, image in zip(run, images, strict=True):
                 sums, count = sum_part(frame, tile, part, image)
                 ledger.add(frame.path, sums.words, count, sums.order)
-        if shown is not None:
-            shown(done, images)
         done += len(run)
     return out
 
@@ -92,8 +85,17 @@ def _run(frames: Sequence[Frame], start: int, *, whole: bool) -> Sequence[Frame]
     return frames[start:end]
 
 
-def _read(first: Frame, frames: Sequence[Frame], tile: Tile, out: Array, sums: bool) -> Any:
-    return first.stored.read(frames, tile, out, sums=sums)
+def _read(
+    first: Frame,
+    frames: Sequence[Frame],
+    tile: Tile,
+    out: Array,
+    sums: bool,
+    looking: Looking | None,
+) -> Any:
+    if looking is None:
+        return first.stored.read(frames, tile, out, sums=sums)
+    return first.stored.read_and_look(frames, tile, out, sums=sums, looking=looking)
 
 
 def sum_part(frame: Frame, tile: Tile, part: Tile, image: Array) -> tuple[Sums, int]:
@@ -217,7 +219,7 @@ def drop_buffers() -> None:
 
 
 def read_stack(
-    tile: Tile, frames: Sequence[Frame], shown: Shown | None = None
+    tile: Tile, frames: Sequence[Frame], looking: Looking | None = None
 ) -> tuple[Array, PixelType]:
     """One tile of a stack, and how its pixels are held; see `stack_type`.
 
@@ -230,11 +232,11 @@ def read_stack(
     pixels, shape = stack_type(frames), (len(frames), *tile.shape)
     if stored_alike(frames):
         out = thread_buffer("stack", shape, pixels.stored)
-        return read_tile(frames, tile, out, shown=shown), pixels
+        return read_tile(frames, tile, out, looking=looking), pixels
     out = thread_buffer("stack", shape, np.dtype("f8"))
     read_values(frames, tile, np.dtype("f8"), out=out)
-    if shown is not None:
-        shown(0, out)
+    if looking is not None:
+        looking.at(out)
     return out, pixels
 
 

@@ -25,6 +25,19 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 
+class Looking(Protocol):
+    """A look at the pixels of some frames while they are read; see `kernels.survey.Looking`."""
+
+    @property
+    def seen(self) -> Array: ...
+
+    def of(self, part: slice) -> Looking: ...
+
+    def at(self, images: Array) -> None: ...
+
+    def arguments(self, images: Array) -> tuple[Any, ...] | None: ...
+
+
 class Stored(Protocol):
     """How the pixels of a frame are stored: the value of its format, small and frozen.
 
@@ -115,6 +128,14 @@ class Stored(Protocol):
             Both sums (see `checksum.Sums`), if they are wanted and are known here.
         """
         raise NotImplementedError
+
+    def read_and_look(
+        self, frames: Sequence[Frame], tile: Tile, out: Array, *, sums: bool, looking: Looking
+    ) -> Array | None:
+        """`read`, and look at what was read while it is in the cache."""
+        found = self.read(frames, tile, out, sums=sums)
+        looking.at(out)
+        return found
 
     def parts(self, frame: Frame) -> Iterator[bytes | memoryview]:
         """All pixels of a frame that is `expanded`, in order."""

@@ -22,10 +22,12 @@ def warm_up(kernels: Iterable[Kernel]) -> None:
             stack = np.zeros((kernel.frames, 1), kernel.pixels.stored)
             kernel.method.block(stack, kernel.pixels, ("image",), compiled=True)
         if kernel.survey is not None:
-            from pulsar_dask.kernels import survey_compiled  # noqa: F401
-            from pulsar_dask.kernels.survey import look, nothing_seen
+            from pulsar_dask.kernels import survey_compiled
+            from pulsar_dask.kernels.survey import Looking, nothing_seen
 
-            look(np.zeros((1, 1), kernel.survey.stored), kernel.survey, nothing_seen(1))
+            looking = Looking(nothing_seen(1), kernel.survey, None, compiled=True)
+            one = np.zeros((1, 1), kernel.survey.stored)
+            survey_compiled.warm_up(looking.arguments(one) or ())
         if kernel.rice:
             from pulsar_dask.kernels import rice
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,33 @@ _BLOCK = 65_536
 def nothing_seen(frames: int) -> Array:
     """What has been seen before the first pixel."""
     return np.zeros((frames, 8), np.int64)
+
+
+@dataclass(frozen=True)
+class Looking:
+    """A look at some frames: how, and what was seen of them so far."""
+
+    seen: Array
+    """Shape (frames, 8); goes on being filled."""
+    pixels: PixelType
+    limit: float | None
+    compiled: bool
+
+    def of(self, part: slice) -> Looking:
+        """At some of them."""
+        return replace(self, seen=self.seen[part])
+
+    def at(self, images: Array, part: slice = slice(None)) -> None:
+        """Look at an image of each, or at some columns of them as rows."""
+        stack = images.reshape(len(self.seen), -1)
+        look(stack, self.pixels, self.seen, part=part, limit=self.limit, compiled=self.compiled)
+
+    def arguments(self, images: Array) -> tuple[Any, ...] | None:
+        """What compiled code takes to look at them, where that is loaded."""
+        if not self.compiled or if_loaded("look", "survey_compiled") is None:
+            return None
+        stack = images.reshape(len(self.seen), -1)
+        return _arguments(stack, self.pixels, self.seen, slice(None), self.limit)
 
 
 def look(
@@ -57,19 +84,27 @@ def look(
     compiled : bool
         Whether to use compiled code, where that is loaded (`loading.warm_up`).
     """
-    bits_type, swap, mode, special, top, bound = _constants(stack.dtype, pixels, limit)
-    bits = stack.view(bits_type)
-    start, stop, _ = part.indices(stack.shape[1])
+    arguments = _arguments(stack, pixels, seen, part, limit)
     code = if_loaded("look", "survey_compiled") if compiled else None
     if code is not None:
-        spare = np.empty((4, 64 // special.itemsize), special.dtype)
-        code(bits, start, stop, swap, mode, special, top, bound, spare, seen)
+        code(*arguments)
         return
+    bits, start, stop, swap, mode, special, _, bound, _, _ = arguments
     key = special.dtype
     for first in range(start, stop, _BLOCK):
         block = bits[:, first : min(stop, first + _BLOCK)]
         for row, values in zip(seen, block.byteswap() if swap else block, strict=True):
             _look_at(row, values.astype(key), mode, special, bound)
+
+
+def _arguments(
+    stack: Array, pixels: PixelType, seen: Array, part: slice, limit: float | None
+) -> tuple[Any, ...]:
+    """See `survey_compiled.look`."""
+    bits, swap, mode, special, top, bound = _constants(stack.dtype, pixels, limit)
+    start, stop, _ = part.indices(stack.shape[1])
+    spare = np.empty((4, 64 // special.itemsize), special.dtype)
+    return stack.view(bits), start, stop, swap, mode, special, top, bound, spare, seen
 
 
 @functools.lru_cache(maxsize=64)
@@ -112,14 +147,15 @@ def _look_at(row: Array, values: Array, mode: int, special: Any, bound: int) -> 
         _merge(row, int(below.max()), int(np.count_nonzero(below == below.max())))
 
 
-def merge(seen: Array, more: Array) -> None:
+def merge(seen: Array, *more: Array) -> None:
     """Add what was seen elsewhere, of the same frames."""
-    seen[:, NUMBER] += more[:, NUMBER]
-    seen[:, TOTAL] += more[:, TOTAL]
-    seen[:, OVER] += more[:, OVER]
-    seen[:, BITS] |= more[:, BITS]
-    values = np.hstack([seen[:, TOP:OVER:2], more[:, TOP:OVER:2]])
-    counts = np.hstack([seen[:, TOP_COUNT:OVER:2], more[:, TOP_COUNT:OVER:2]])
+    for each in more:
+        seen[:, NUMBER] += each[:, NUMBER]
+        seen[:, TOTAL] += each[:, TOTAL]
+        seen[:, OVER] += each[:, OVER]
+        seen[:, BITS] |= each[:, BITS]
+    values = np.hstack([each[:, TOP:OVER:2] for each in (seen, *more)])
+    counts = np.hstack([each[:, TOP_COUNT:OVER:2] for each in (seen, *more)])
     for first in (TOP, NEXT):
         best = np.where(counts > 0, values, np.iinfo(np.int64).min).max(axis=1)
         same = (values == best[:, None]) & (counts > 0)

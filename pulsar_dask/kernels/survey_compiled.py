@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from typing import Any
+
 import numpy as np
 
 from pulsar_dask.kernels.codecache import jit, part
+from pulsar_dask.kernels.ordersum import WEIGHTS
+from pulsar_dask.kernels.sumcode import read_rows
 from pulsar_dask.kernels.vectors import (
     at_most,
     bits_of_lanes,
@@ -56,13 +61,9 @@ def look(bits, start, stop, swap, mode, special, top, limit, spare, out):  # typ
                         v = v ^ (shift_right(v, spare.itemsize * 8 - 1) & fill(spare, top))
                     high = maximum(high, choose(gone, lowest, v))
             elif swap:
-                high, found, lower, upper = _run(
-                    bits, i, j, whole, True, low, half, high, zero, spare
-                )
+                high, found, lower, upper = _run(bits, i, j, whole, True, half, high, zero, spare)
             else:
-                high, found, lower, upper = _run(
-                    bits, i, j, whole, False, low, half, high, zero, spare
-                )
+                high, found, lower, upper = _run(bits, i, j, whole, False, half, high, zero, spare)
             most, either = highest_lane(high), bits_of_lanes(found)
             total = sum_of_lanes(lower) + (sum_of_lanes(upper) << half)
             missing = -sum_of_lanes(bad) if mode else np.int64(0)
@@ -84,17 +85,33 @@ def look(bits, start, stop, swap, mode, special, top, limit, spare, out):  # typ
             j = end
 
 
+@jit
+def read_and_look(files, offsets, pitch, out, first, weights, sums, *looking):  # type: ignore[no-untyped-def]
+    """`sumcode.read_rows`, and a look at each frame while it is in the cache; `looking` are all
+    but the first columns of what `look` takes."""
+    bits, start, stop, swap, mode, special, top, limit, spare, seen = looking
+    for i in range(out.shape[0]):
+        one = slice(i, i + 1)
+        if not read_rows(files[one], offsets[one], pitch, out[one], first, weights, sums[one]):
+            return i
+        look(bits[one], start, stop, swap, mode, special, top, limit, spare, seen[one])
+    return out.shape[0]
+
+
 @part
-def _run(bits, i, j, whole, swap, low, half, high, zero, spare):  # type: ignore[no-untyped-def]
+def _run(bits, i, j, whole, swap, half, high, zero, spare):  # type: ignore[no-untyped-def]
     """Highest value, bits and both halves of the sum of vectors of which none is missing."""
-    found, lower, upper = zero, zero, zero
+    found, plain, upper = zero, zero, zero
     for k in range(j, whole, lanes(spare)):
         v = load_as(bits, i, k, spare, swap)
         high = maximum(high, v)
         found = found | v
-        lower = lower + (v & low)
+        plain = plain + v  # goes around; what is left of it without the upper halves does not
         upper = upper + shift_right(v, half)
-    return high, found, lower, upper
+    raised = upper
+    for _ in range(half):
+        raised = raised + raised
+    return high, found, plain - raised, upper
 
 
 @part
@@ -196,3 +213,11 @@ def _merge(out, i, value, n):  # type: ignore[no-untyped-def]
         out[i, 5] += n
     elif out[i, 5] == 0 or value > out[i, 4]:
         out[i, 4], out[i, 5] = value, n
+
+
+def warm_up(arguments: tuple[Any, ...]) -> None:
+    """Load (or, the first time, compile) what looking takes, with arguments of `look`."""
+    look(*arguments)
+    if hasattr(os, "pread"):
+        none, out = np.empty(0, np.int64), np.empty((0, 0, 0), np.uint8)
+        read_and_look(none, none, 0, out, 0, WEIGHTS, np.empty((0, 2), np.uint64), *arguments)

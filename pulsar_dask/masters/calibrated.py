@@ -31,7 +31,6 @@ from pulsar_dask.kernels.correct import (
 )
 from pulsar_dask.kernels.medianfinder import most_kept
 from pulsar_dask.kernels.pixels import PixelType, Tile
-from pulsar_dask.kernels.survey import nothing_seen
 from pulsar_dask.masters.combined import planes_made
 from pulsar_dask.masters.flatgroup import FlatGroup, Minus
 from pulsar_dask.masters.survey import SURVEY, Glimpse, Survey, extremes
@@ -107,9 +106,7 @@ def flat_tile(
         if survey is not None:
             part = tile.y - window.y, tile.x - window.x, *tile.shape
             compiled = loaded.worth_compiling(group.frames)
-            seen = nothing_seen(len(stack))
-            survey.add(seen, stack, part, compiled=compiled)
-            shown.append((seen, extremes(dark)))
+            shown.append((survey.seen(stack, part, compiled=compiled), extremes(dark)))
 
     values, _ = calibrated(tile, group, group.frames, counted=tile, look=look)
     scaled = thread_buffer("scaled", values.shape, np.dtype("f8"))

@@ -24,7 +24,7 @@ from pulsar_dask.kernels import loaded
 from pulsar_dask.kernels.loaded import Kernel, worth_compiling
 from pulsar_dask.kernels.pixels import PixelType, Tile
 from pulsar_dask.masters.combined import planes_made
-from pulsar_dask.masters.survey import SURVEY, Look, Survey, with_master
+from pulsar_dask.masters.survey import SURVEY, Glimpse, Survey, extremes
 
 Array = np.ndarray[Any, Any]
 
@@ -105,20 +105,22 @@ def combined(
     survey: Survey | None = None,
 ) -> dict[str, Any]:
     """Planes of one tile, each of shape (tile height, tile width); and "survey", if asked for."""
-    look = None
+    looking = None
     if survey is not None:
-        look = Look(survey, tile, compiled=loaded.worth_compiling(frames))
-    stack, pixels = reading.read_stack(tile, frames, look.shown if look else None)
-    glimpse = look.glimpse(stack) if look else None
+        looking = survey.looking(compiled=loaded.worth_compiling(frames))
+    stack, pixels = reading.read_stack(tile, frames, looking)
+    # combining may overwrite the stack
+    sample = survey.sampled(tile, stack) if survey is not None else stack
     found: dict[str, Any] = planes_made(tile, frames, stack, pixels, method=method, planes=planes)
-    own = survey.sampled(tile, found["image"]) if survey is not None else None
+    own = survey.sampled(tile, found["image"]) if survey is not None else stack
     level = minus if isinstance(minus, (int, float)) else minus["image"]
     if not isinstance(level, (int, float)) or level:
         found["image"] = found["image"] - level
     if dtype is not None:
         found["image"] = rounded(found["image"], dtype)
-    if survey is not None and glimpse is not None and own is not None:
-        found[SURVEY] = with_master(glimpse, survey, tile, own, found["image"], level)
+    if survey is not None and looking is not None:
+        net = survey.sampled(tile, found["image"])
+        found[SURVEY] = Glimpse(looking.seen, sample, own, net, extremes(level))
     return found
 
 

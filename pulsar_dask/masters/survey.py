@@ -7,9 +7,10 @@ the tiles together, `masters.judged` says what it means.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.stack import stack_type
 from pulsar_dask.kernels import survey
 from pulsar_dask.kernels.pixels import PixelType, Tile
-from pulsar_dask.kernels.survey import Seen
+from pulsar_dask.kernels.survey import Looking, Seen
 
 Array = np.ndarray[Any, Any]
 #: What a layer calls it among its planes.
@@ -28,6 +29,10 @@ SURVEY = "survey"
 ROWS = 64
 #: Values of a sample over all frames, and the least of one frame.
 VALUES, LEAST = 1 << 19, 4096
+
+
+#: Tiles whose looks are added together.
+TOGETHER = 32
 
 
 @dataclass(frozen=True)
@@ -65,12 +70,11 @@ class Survey:
     @property
     def rows(self) -> Array:
         """The rows that are sampled of each plane."""
-        count = min(self.shape[-2], ROWS)
-        return ((np.arange(count) + 0.5) * self.shape[-2] / count).astype(int)
+        return _rows(self.shape[-2])
 
     @property
     def columns(self) -> Array:
-        return np.arange(0, self.shape[-1], self.step)
+        return _columns(self.shape[-1], self.step)
 
     @property
     def size(self) -> int:
@@ -90,15 +94,15 @@ class Survey:
 
     @property
     def bytes(self) -> int:
-        return self.size * (self.frames * self.pixels.stored.itemsize + 16) + 64 * self.frames
+        seen = (1 + TOGETHER) * 64 * self.frames
+        return self.size * (self.frames * self.pixels.stored.itemsize + 16) + seen
 
     def places(self, tile: Tile) -> tuple[slice, slice]:
         """The sampled rows (of all planes) and columns that lie in a tile."""
         rows, columns = self.rows, self.columns
         first = tile.plane * len(rows)
-        y = np.searchsorted(rows, [tile.y, tile.y + tile.height]) + first
-        x = np.searchsorted(columns, [tile.x, tile.x + tile.width])
-        return slice(*y.tolist()), slice(*x.tolist())
+        y = [first + int(n) for n in rows.searchsorted([tile.y, tile.y + tile.height])]
+        return slice(*y), slice(*columns.searchsorted([tile.x, tile.x + tile.width]).tolist())
 
     def sampled(self, tile: Tile, values: Array) -> Array:
         """A copy of the sampled places of a tile, whose rows and columns are the last axes."""
@@ -111,18 +115,33 @@ class Survey:
         taken: Array = values[..., rows, columns[0] - tile.x :: self.step]
         return np.ascontiguousarray(taken)
 
-    def add(
-        self, seen: Array, stack: Array, part: tuple[int, int, int, int], *, compiled: bool
-    ) -> None:
-        """Add what is seen of all pixels of a part (y, x, height, width) of some windows."""
+    def looking(self, *, compiled: bool) -> Looking:
+        """At all pixels, of which nothing was seen yet."""
+        nothing = survey.nothing_seen(self.frames)
+        return Looking(nothing, self.stored, self.limit, compiled)
+
+    def seen(self, stack: Array, part: tuple[int, int, int, int], *, compiled: bool) -> Array:
+        """What is seen of all pixels of a part (y, x, height, width) of some windows."""
         y, x, height, width = part
         wide = stack.shape[-1]
-        flat = stack.reshape(len(stack), -1)
+        looking = self.looking(compiled=compiled)
         runs = [slice(y * wide, (y + height) * wide)]
         if width < wide:
             runs = [slice((y + i) * wide + x, (y + i) * wide + x + width) for i in range(height)]
         for run in runs:
-            survey.look(flat, self.stored, seen, part=run, limit=self.limit, compiled=compiled)
+            looking.at(stack, run)
+        return looking.seen
+
+
+@functools.lru_cache(maxsize=8)
+def _rows(height: int) -> Array:
+    count = min(height, ROWS)
+    return ((np.arange(count) + 0.5) * height / count).astype(int)
+
+
+@functools.lru_cache(maxsize=8)
+def _columns(width: int, step: int) -> Array:
+    return np.arange(0, width, step)
 
 
 Surveying = Callable[[Sequence[Frame]], Survey]
@@ -147,32 +166,6 @@ class Glimpse:
 NONE = (math.nan, math.nan)
 
 
-class Look:
-    """A look at a tile of frames as they are read, and before they are combined, which may
-    overwrite them."""
-
-    def __init__(self, look: Survey, tile: Tile, *, compiled: bool) -> None:
-        self._survey, self._tile, self._compiled = look, tile, compiled
-        self._seen = survey.nothing_seen(look.frames)
-
-    def shown(self, first: int, images: Array) -> None:
-        """See `reading.Shown`."""
-        seen = self._seen[first : first + len(images)]
-        self._survey.add(seen, images, (0, 0, *self._tile.shape), compiled=self._compiled)
-
-    def glimpse(self, stack: Array) -> Glimpse:
-        none = np.empty(0)
-        sample = self._survey.sampled(self._tile, stack)
-        return Glimpse(self._seen, sample, none, none, NONE)
-
-
-def with_master(
-    glimpse: Glimpse, look_: Survey, tile: Tile, combined: Array, net: Array, minus: Any
-) -> Glimpse:
-    """What was made of it; `combined` is sampled already."""
-    return replace(glimpse, master=combined, net=look_.sampled(tile, net), minus=extremes(minus))
-
-
 def extremes(values: Any) -> tuple[float, float]:
     """Lowest and highest of values that are there."""
     if not isinstance(values, np.ndarray):
@@ -192,6 +185,8 @@ class Surveyed:
     net: Array
     low: float = math.nan
     high: float = math.nan
+    waiting: list[Array] = field(default_factory=list)
+    """What was seen of tiles, to be added together: each time costs as much as many."""
 
     @staticmethod
     def begin(look_: Survey) -> Surveyed:
@@ -202,7 +197,9 @@ class Surveyed:
 
     def add(self, tile: Tile, glimpse: Glimpse) -> None:
         """A tile; not from two threads at once."""
-        survey.merge(self.seen, glimpse.seen)
+        self.waiting.append(glimpse.seen)
+        if len(self.waiting) == TOGETHER:
+            self._merge()
         y, x = self.survey.places(tile)
         if glimpse.master.size:
             self.sample[:, y, x] = glimpse.sample
@@ -210,8 +207,13 @@ class Surveyed:
         low, high = glimpse.minus
         self.low, self.high = float(np.fmin(self.low, low)), float(np.fmax(self.high, high))
 
+    def _merge(self) -> None:
+        survey.merge(self.seen, *self.waiting)
+        self.waiting.clear()
+
     def frames(self) -> list[Seen]:
         """What was seen of each frame."""
+        self._merge()
         limit = self.survey.limit is not None
         return [Seen.of(row, self.survey.stored, limit=limit) for row in self.seen]
 

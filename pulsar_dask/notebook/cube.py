@@ -127,10 +127,10 @@ def _active_executor(threads: int) -> Executor:
     if "distributed" in sys.modules:
         from distributed import default_client
 
-        from pulsar_dask.engine.cluster import Cluster
+        from pulsar_dask.engine.cluster import PATIENCE, Cluster
 
         with contextlib.suppress(ValueError):
-            cluster = Cluster(default_client())
+            cluster = Cluster(default_client(), PATIENCE)
             cluster.check_workers()
             return cluster
     return Threads(threads)

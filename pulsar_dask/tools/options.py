@@ -70,9 +70,13 @@ class Options:
                 f"--scheduler {printable(self.scheduler)}: no such file; "
                 "`dask scheduler --scheduler-file NAME` writes it"
             )
-        from pulsar_dask.engine.scheduler import open_cluster
+        from pulsar_dask.engine.cluster import Cluster, patience
+        from pulsar_dask.engine.scheduler import connected
 
-        with open_cluster(self.scheduler, threads=self.used, logs=self.debug) as cluster:
+        wait = patience()
+        with connected(self.scheduler, threads=self.used, patience=wait, logs=self.debug) as client:
+            cluster = Cluster(client, wait)
+            cluster.check_workers()
             yield cluster
 
     @property

@@ -214,13 +214,13 @@ def test_the_list_that_a_master_vouches_for(masters):
 
 
 def test_one_cluster_for_all_files(masters, monkeypatch, capsys):
-    opened, real = [], scheduler.open_cluster
+    opened, real = [], scheduler.connected
 
-    def open_cluster(*args, **more):
+    def connected(*args, **more):
         opened.append(args)
         return real(*args, **more)
 
-    monkeypatch.setattr(scheduler, "open_cluster", open_cluster)
+    monkeypatch.setattr(scheduler, "connected", connected)
     options = Options(scheduler="local:1", threads=1)
     both = [str(masters / name) for name in ("bias.fit", "dark120s.fit")]
     assert verify(both, tiles=0, options=options) == 0
