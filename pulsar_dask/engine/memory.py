@@ -91,8 +91,8 @@ def _number(path: str) -> int | None:
 
 DEFAULT_GB = 16.0
 #: What libraries still take after the plan is made: the scheduler's threads, its graph,
-#: file buffers (measured at 10 to 30 MB).
-SLACK = 40 * MB
+#: file buffers (measured at 0 to 18 MB, by drawn geometries).
+SLACK = 30 * MB
 #: Addresses that the libraries and a small plan take, mapped but not used for the most part
 #: (measured at 0.45 to 0.6 GB).
 LEAST_ADDRESSES = 700 * MB

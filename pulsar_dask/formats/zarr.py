@@ -40,7 +40,7 @@ DAMAGED_STORE = "write this store again, with ⟦overwrite⟧"
 #: what they are made of.
 _CHUNK_COPIES = 3
 #: Bytes of the threads and codecs that read a store.
-_PROCESS_BYTES = 30 * MB
+_PROCESS_BYTES = 15 * MB
 
 
 @dataclass(frozen=True, slots=True)

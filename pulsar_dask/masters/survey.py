@@ -89,13 +89,21 @@ class Survey:
         return np.tile((low[:, None] + right).ravel(), self.planes)
 
     def holds(self) -> Holds:
-        """What a look at a tile holds: a part of the sample, at most all of it."""
-        return Holds(thread={"sample of the frames": self.bytes})
+        """What a look at a tile holds: its share of the sample, and up to a row more."""
+        name = "sample of the frames"
+        share = self.size * self._each / math.prod(self.shape)
+        row = len(self.columns) * self._each + 64 * self.frames
+        return Holds({name: math.ceil(share)}, {name: row})
 
     @property
     def bytes(self) -> int:
-        seen = (1 + TOGETHER) * 64 * self.frames
-        return self.size * (self.frames * self.pixels.stored.itemsize + 16) + seen
+        """Of the whole sample."""
+        return self.size * self._each + (1 + TOGETHER) * 64 * self.frames
+
+    @property
+    def _each(self) -> int:
+        """Bytes of a sampled pixel: its values in all frames, and in two masters."""
+        return self.frames * self.pixels.stored.itemsize + 16
 
     def places(self, tile: Tile) -> tuple[slice, slice]:
         """The sampled rows (of all planes) and columns that lie in a tile."""

@@ -43,7 +43,7 @@ from pulsar_dask.formats.storeseal import Piece, sealed_text
 from pulsar_dask.frames import stack
 from pulsar_dask.frames.alike import differences
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.frames.holds import Holds
+from pulsar_dask.frames.holds import MB, Holds
 from pulsar_dask.kernels.pixels import Grid, Tile
 from pulsar_dask.masters.stack import cube_layer
 from pulsar_dask.output import cuberesume
@@ -117,7 +117,8 @@ class CubeStore:
 
     @property
     def holds(self) -> Holds:
-        return Holds(pixel={"compression": 2 * len(self.frames) * self.dtype.itemsize})
+        values = len(self.frames) * self.dtype.itemsize
+        return Holds({"compression": 2 * values}, process={"writing a cube": 10 * MB})
 
     def begin(self, plan: Plan) -> frozenset[Index]:
         """Make the store, or take up the one that there is."""

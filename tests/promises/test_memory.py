@@ -15,6 +15,7 @@ from helpers import image_bytes, write_frame
 from night import XTRANS
 
 from pulsar_dask import combine
+from pulsar_dask.engine.memory import SLACK
 from pulsar_dask.formats import reading
 from pulsar_dask.formats.scan import scan_frames
 from pulsar_dask.frames.colour import colours
@@ -56,7 +57,7 @@ def try_draw(number: int, most: int, folder: Path, record, *, tight: bool, easy:
         assert took.peak <= give, (d, give, took.plans)
         memory = give / 1e9
         total = max(plan["total"] for plan in took.plans)
-        libraries = max(plan["process"] for plan in took.plans) - 40_000_000
+        libraries = max(plan["process"] for plan in took.plans) - SLACK
         if took.peak > libraries + FROM:
             assert total <= LOOSE * took.peak, (d, give, took.peak, took.plans)
         record("memory", (str(d), give, took.peak, total))
