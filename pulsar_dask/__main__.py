@@ -56,7 +56,8 @@ def _run(command: str, name: str) -> None:
     sys.setswitchinterval(0.0005)
     from pulsar_dask.tools import commands as cli
 
-    getattr(cli, command).run(name)
+    known: dict[str, Any] = {**cli.tools.commands, **vars(cli)}
+    known[command].run(name)
 
 
 def tools() -> None:
@@ -81,6 +82,10 @@ def make_cosme() -> None:
 
 def find_hot() -> None:
     _run("make_cosme", "find_hot")
+
+
+def calibrate() -> None:
+    _run("calibrate", "calibrate")
 
 
 if __name__ == "__main__":

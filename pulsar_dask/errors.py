@@ -117,6 +117,12 @@ def warn(text: str) -> None:
     warnings.warn(warning, stacklevel=3)
 
 
+def note(text: str) -> None:
+    """Keep what was warned of already, for what it is true of, too."""
+    for texts, _ in _TOLD:
+        texts.append(text)
+
+
 @contextlib.contextmanager
 def told(*, strict: bool = False) -> Iterator[list[str]]:
     """A list of what is warned of meanwhile, for those who keep it: a warning that scrolled away

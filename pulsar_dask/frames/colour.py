@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pulsar_dask.errors import printable
+from pulsar_dask.kernels.pixels import Tile
 
 Cells = tuple[tuple[int, ...], ...]
 """Of each pixel of a pattern that repeats, a square, which colour it has."""
@@ -129,3 +130,15 @@ def colours_among(frames: Iterable[Frame]) -> Colours | None:
     """Those of frames that are combined: of the first that tells of them."""
     found = [known for frame in frames if (known := colours_of(frame)) is not None]
     return min(found, key=lambda known: bool(known.unknown), default=None)
+
+
+def patterns(tile: Tile, cells: Cells) -> Iterator[tuple[slice, slice, int]]:
+    """Rows and columns of a tile that have one colour, for each pixel of the pattern."""
+    period = len(cells)
+    for y, row in enumerate(cells):
+        for x, colour in enumerate(row):
+            yield (
+                slice((y - tile.y) % period, None, period),
+                slice((x - tile.x) % period, None, period),
+                colour,
+            )

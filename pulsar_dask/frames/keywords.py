@@ -177,7 +177,7 @@ class _Reading:
     def _master(self) -> tuple[str | None, bool]:
         """What tells that it is a master, in words, and whether that is sure."""
         mine = str(self.header.get("CREATOR") or "")
-        if mine.startswith(f"{CREATOR} "):
+        if mine.startswith(f"{CREATOR} ") and self._history("calibrated") is None:
             return f"CREATOR '{printable(mine)}'", True
         for keyword, what in self.table.keywords("master").items():
             value = self.header.get(keyword)

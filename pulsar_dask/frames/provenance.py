@@ -22,14 +22,14 @@ from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.step import Step
 from pulsar_dask.kernels.ordersum import Sums
 
-Role = Literal["input", "bias", "dark", "list"]
+Role = Literal["input", "bias", "dark", "flat", "list"]
 _WIDTH = 72
-_RECORD = re.compile(r"(input|bias|dark|list) (.*) DATASUM (\d{10})(?: HDU (.+))?", re.DOTALL)
+_RECORD = re.compile(r"(input|bias|dark|flat|list) (.*) DATASUM (\d{10})(?: HDU (.+))?", re.DOTALL)
 _WRITTEN = re.compile(r"wrote (.*) CRC32 (\d{10})", re.DOTALL)
 _FOLDER = "folder "
 _NOTE = "warning: "
 _ORDER = re.compile(r"order((?: [0-9a-f]{16})+)")
-_BEGIN = re.compile(r"pulsar-dask \S+ made this of")
+_BEGIN = re.compile(r"pulsar-dask \S+ (made|calibrated) this of")
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,8 @@ class Trace:
     """Lists that are written beside it, for which it vouches."""
     notes: tuple[str, ...] = ()
     """Warnings about it."""
+    verb: str = "made"
+    """"calibrated" where it is still one frame, and no master."""
 
     def texts(
         self,
@@ -98,7 +100,7 @@ class Trace:
         notes : sequence of str
             Further warnings.
         """
-        records, last = [f"pulsar-dask {__version__} made this of"], None
+        records, last = [f"pulsar-dask {__version__} {self.verb} this of"], None
         orders: list[str] = []
         for source in self.sources:
             folder, name = source.place
@@ -153,7 +155,9 @@ def read_trace(history: Iterable[str], home: str) -> Trace:
     """The trace in the HISTORY of a master, whose folder is `home`."""
     sources: list[Source] = []
     steps, written, notes, orders, folder = [], [], [], [], home
-    for text in _own(_join(history)):
+    texts = _join(history)
+    verb = next((m[1] for t in reversed(texts) if (m := _BEGIN.fullmatch(t))), "made")
+    for text in _own(texts):
         if match := _RECORD.fullmatch(text):
             path = os.path.join(folder, _unescape(match[2]))
             hdu = as_hdu(_unescape(match[4])) if match[4] else None
@@ -170,7 +174,7 @@ def read_trace(history: Iterable[str], home: str) -> Trace:
             steps.append(Step.read(text) or text)
     if len(orders) == len(sources):
         sources = [replace(s, order=order) for s, order in zip(sources, orders, strict=True)]
-    return Trace(tuple(sources), tuple(steps), tuple(written), tuple(notes))
+    return Trace(tuple(sources), tuple(steps), tuple(written), tuple(notes), verb)
 
 
 def as_hdu(text: str) -> int | str:

@@ -105,6 +105,14 @@ def _pixels(n: int) -> str:
     return count(n, "pixel")
 
 
+def _numbers_text(numbers: tuple[float, ...]) -> str:
+    return " ".join(map(number_text, numbers))
+
+
+def _read_numbers(text: str) -> tuple[float, ...]:
+    return tuple(map(float, text.split(" ")))
+
+
 #: All steps that there are, those of version 0.1 as it spelled them. A text is read by the first
 #: that fits it.
 FORMS: dict[str, Form] = {
@@ -134,4 +142,22 @@ FORMS: dict[str, Form] = {
         "each frame scaled by colours to a median of {}", (number_text,), (float,), (_NUMBER,)
     ),
     "one colour": Form("no colour filter"),
+    # of a light
+    "light": Form("each pixel {}", (str,), (str,), (r"\(*R.*",)),
+    "dark scale": Form("k = {}, {}", (number_text, str), (float, str), (_NUMBER, ".+")),
+    "flat levels": Form(
+        "M = {}", (_numbers_text,), (_read_numbers,), (f"(?:{_NUMBER})(?: (?:{_NUMBER}))*",)
+    ),
+    "flat floor": Form("no flat below {} of its median", (number_text,), (float,), (_NUMBER,)),
+    "master bad": Form(
+        "{} bad in the masters replaced, {} left without a value",
+        (_pixels, str),
+        (_first_number, int),
+        ("[0-9]+ pixels?", "[0-9]+"),
+    ),
+    "master times": Form(
+        "the {} times {}", (str, number_text), (str, float), ("bias|dark", _NUMBER)
+    ),
+    "pedestal": Form("plus a pedestal of {}", (number_text,), (float,), (_NUMBER,)),
+    "bad value": Form("without a value: {}", (number_text,), (float,), (_NUMBER,)),
 }

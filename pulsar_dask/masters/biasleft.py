@@ -29,33 +29,44 @@ def seems_without(name: str, dark: Frame, bias: Frame | None) -> bool:
     dark, bias : Frame
         `bias` agrees with it, where there is one.
     """
+    without, level, zero = by_pixels(dark, bias)
+    if without is not None or level is None:
+        return bool(without)
+    if bias is None:
+        warn(
+            f"{name}: {dark.name} does not say whether its bias was subtracted, and no bias is "
+            "there to compare with; it is taken to hold it. If it does not, give the bias with "
+            "⟦bias⟧"
+        )
+        return False
+    warn(
+        f"{name}: {dark.name} does not say whether its bias was subtracted; with a median of "
+        f"{level:g} ADU, the bias {bias.name} of {zero:g}, it is "
+        "taken to hold it. If it does not, give the bias with ⟦bias⟧"
+    )
+    return False
+
+
+def by_pixels(dark: Frame, bias: Frame | None) -> tuple[bool | None, float | None, float | None]:
+    """Whether the bias is out of a dark, by its pixels; None: it cannot be told. The medians of
+    both, where they are known."""
     values = sample(dark)
     known = values[~np.isnan(values)]
     if not known.size:
-        return False
+        return None, None, None
+    level = float(np.median(known))
     if np.count_nonzero(known <= 0) > _BELOW_ZERO * known.size:
-        return True
-    level, file = float(np.median(known)), dark.name
+        return True, level, None
     if bias is None:
-        warn(
-            f"{name}: {file} does not say whether its bias was subtracted, and no bias is there to "
-            "compare with; it is taken to hold it. If it does not, give the bias with ⟦bias⟧"
-        )
-        return False
+        return None, level, None
     other = sample(bias)
     zero = float(np.nanmedian(other))
     difference = values - other
     spread = float(np.nanmedian(np.abs(difference - np.nanmedian(difference))))
     noise = 1.4826 * spread * max(1.0, _frames(dark)) ** 0.5
     if level < zero - _BELOW_BIAS * noise:
-        return True
-    if level > _ABOVE_BIAS * zero:
-        warn(
-            f"{name}: {file} does not say whether its bias was subtracted; with a median of "
-            f"{level:g} ADU, the bias {bias.name} of {zero:g}, it is "
-            "taken to hold it. If it does not, give the bias with ⟦bias⟧"
-        )
-    return False
+        return True, level, zero
+    return (None if level > _ABOVE_BIAS * zero else False), level, zero
 
 
 def _frames(dark: Frame) -> float:

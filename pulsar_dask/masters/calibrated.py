@@ -26,6 +26,7 @@ from pulsar_dask.kernels.correct import (
     CORRECTION_BYTES,
     DEFECT_BYTES,
     NEAREST_BYTES,
+    Defects,
     correct,
     nearest,
 )
@@ -61,14 +62,21 @@ def calibrated(
         Listed pixels without any good neighbour, which keep their value.
     """
     reach = group.defects.reach if group.defects is not None else 0
-    window = _around(tile, reach, group.shape)
+    window = around(tile, reach, group.shape)
     values = _minus_dark(window, group, frames, "calibrated", counted, look)
     stays = 0
     if group.defects is not None:
         stuck = correct(values, (window.y, window.x), group.defects, tile)
         for frame in np.unique(stuck[0]):
             places = stuck[1][stuck[0] == frame]
-            found = _far_neighbours(tile.plane, places, group, frames[frame])
+            one = [frames[frame]]
+            found = far_neighbours(
+                tile.plane,
+                places,
+                group.defects,
+                group.shape,
+                lambda window, one=one: _minus_dark(window, group, one, "far neighbours")[0],  # type: ignore[misc]
+            )
             stays += int(np.isnan(found).sum())
             y, x = np.divmod(places[~np.isnan(found)], group.shape[-1])
             values[frame, y - window.y, x - window.x] = found[~np.isnan(found)]
@@ -139,7 +147,7 @@ def _scale_colours(
             np.multiply(value[row::period], factor, out=scaled[row::period])
 
 
-def _around(tile: Tile, reach: int, shape: tuple[int, ...]) -> Tile:
+def around(tile: Tile, reach: int, shape: tuple[int, ...]) -> Tile:
     """A tile and the pixels around it, as far as the image goes."""
     rows, columns = shape[-2:]
     y, x = max(0, tile.y - reach), max(0, tile.x - reach)
@@ -197,22 +205,27 @@ def values_of(window: Tile, minus: Minus) -> Array | float:
     return total
 
 
-def _far_neighbours(plane: int, places: Array, group: FlatGroup, frame: Frame) -> Array:
+def far_neighbours(
+    plane: int,
+    places: Array,
+    defects: Defects,
+    shape: tuple[int, ...],
+    values_in: Callable[[Tile], Array],
+) -> Array:
     """Values of listed pixels whose near neighbours are missing: look ever further out, for all
-    at once; NaN where there is none."""
-    assert group.defects is not None
-    y, x = np.divmod(places, group.shape[-1])
+    at once; NaN where there is none. `values_in` gives the values of a window."""
+    y, x = np.divmod(places, shape[-1])
     found = np.full(len(places), np.nan)
-    left = np.flatnonzero(group.defects.rings[np.searchsorted(group.defects.places, places)])
-    reach = max(8, 2 * group.defects.reach)
+    left = np.flatnonzero(defects.rings[np.searchsorted(defects.places, places)])
+    reach = max(8, 2 * defects.reach)
     while len(left):
         top, first = int(y[left].min()), int(x[left].min())
         height, width = int(y[left].max()) - top + 1, int(x[left].max()) - first + 1
-        window = _around(Tile(plane, top, first, height, width), reach, group.shape)
-        values = _minus_dark(window, group, [frame], "far neighbours")[0]
-        found[left] = nearest(values, (window.y, window.x), group.defects, y[left], x[left])
+        window = around(Tile(plane, top, first, height, width), reach, shape)
+        values = values_in(window)
+        found[left] = nearest(values, (window.y, window.x), defects, y[left], x[left])
         left = left[np.isnan(found[left])]
-        if window.shape == group.shape[-2:]:
+        if window.shape == shape[-2:]:
             break
         reach *= 4
     return found

@@ -32,6 +32,11 @@ def tool(name: str) -> Any:
     return getattr(_module(name), name)
 
 
+def commands_of(name: str) -> list[click.Command]:
+    """The command lines that a file of this room has beside those of `commands`."""
+    return [c for c in vars(_module(name)).values() if isinstance(c, click.Command)]
+
+
 def _module(name: str) -> Any:
     return importlib.import_module(f"pulsar_dask.tools.{name}")
 

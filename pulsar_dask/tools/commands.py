@@ -30,7 +30,7 @@ from pulsar_dask.cli.choosing import (
     names_option,
     split_case,
 )
-from pulsar_dask.tools.calling import prefetch, settings, tool, with_output
+from pulsar_dask.tools.calling import commands_of, prefetch, settings, tool, with_output
 
 
 @click.group("pulsar-dask", cls=Tools, context_settings=CONTEXT)
@@ -51,6 +51,9 @@ tools.sections = {
     "Hot pixels": {
         "make_cosme": "the list of the hottest pixels of an image",
         "find_hot": "the same",
+    },
+    "Lights": {
+        "calibrate": "lights minus bias and dark, over the flat, bad pixels replaced",
     },
     "What frames say": {
         "frames": "what is understood of each frame, and which masters they would become",
@@ -278,3 +281,7 @@ def verify(
         options=settings(options),
     )
     return int(status)
+
+
+for command in commands_of("lightcommands"):
+    tools.add_command(command)

@@ -1,0 +1,244 @@
+"""Calibrated lights: ``C = ((R - B - k*D')*M)/F``, then bad pixels replaced.
+
+R is the light, B the bias, D' the dark without its bias, F the flat, M the level of the flat (of
+each colour its own). Where the dark holds the bias and k = 1, B falls out: ``((R - D)*M)/F``. In
+float64, from left to right, so that NumPy gives the same bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from pulsar_dask.engine.layer import layer, token
+from pulsar_dask.engine.recipe import Product, Recipe
+from pulsar_dask.formats.holding import reading_holds
+from pulsar_dask.formats.reading import conversion_bytes, read_values
+from pulsar_dask.frames.colour import patterns
+from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.holds import Holds
+from pulsar_dask.frames.planes import IMAGE
+from pulsar_dask.frames.provenance import Source
+from pulsar_dask.kernels.correct import CORRECTION_BYTES, DEFECT_BYTES, Defects, correct
+from pulsar_dask.kernels.loaded import Kernel
+from pulsar_dask.kernels.pixels import Tile
+from pulsar_dask.masters.calibrated import around, far_neighbours
+from pulsar_dask.masters.calibration import PLANES, Calibration, Fit, dtype_of, steps_of
+from pulsar_dask.masters.lightnoise import Noise, variance
+
+Array = np.ndarray[Any, Any]
+#: Beside the planes of a tile: how many of its pixels are saturated.
+TALLY = "tally"
+REPLACED, DEAD, MISSING, SATURATED = 1, 2, 4, 8
+
+
+@dataclass(frozen=True)
+class Light:
+    """One light and all that is done to it; small, so that it travels."""
+
+    frame: Frame
+    calibration: Calibration
+    fit: Fit
+    saturation: float | None = None
+    noise: Noise | None = None
+    """Where the uncertainty is wanted."""
+
+    @property
+    def token(self) -> object:
+        """What it is known by."""
+        images = [token(f) for f in self.reads]
+        c, fit = self.calibration, self.fit
+        listed = [None if d is None else d.places for d in fit.defects]
+        numbers = c.bias if isinstance(c.bias, float) else None, c.scale, c.pedestal, c.bad
+        return images, c.formula, numbers, c.bias_times, c.dark_times, fit.levels, listed, fit.cells
+
+    @property
+    def reads(self) -> tuple[Frame, ...]:
+        return (self.frame, *(f for _, f in self.calibration.images))
+
+
+@dataclass
+class _Window:
+    """A tile and what lies around it, calibrated."""
+
+    values: Array
+    missing: Array
+    """Where the light has no value."""
+    saturated: Array | None
+    variance: Array | None = None
+
+
+def light_recipe(light: Light, name: str, dtype: str) -> Recipe:
+    """The recipe of one calibrated light.
+
+    Parameters
+    ----------
+    light : Light
+    name : str
+        Of its file.
+    dtype : str
+    """
+    frame, calibration = light.frame, light.calibration
+    planes = (IMAGE, *(PLANES if light.noise is not None else ()))
+    made = layer(
+        "light",
+        light_tile,
+        light,
+        planes=planes,
+        reads=(frame,),
+        also=light.reads[1:],
+        holds=light_holds(light),
+        kernel=Kernel.of(light.reads, frame.pixels)
+        if any(f.stored.rice for f in light.reads)
+        else None,
+    )
+    dtypes = {"image": dtype}
+    dtypes |= {p.name: dtype_of(p) for p in planes[1:]}
+    sources = [Source.of(role, f) for role, f in calibration.images]  # type: ignore[arg-type]
+    steps = (*steps_of(calibration, light.fit), *light.fit.steps)
+    return Recipe(
+        [Product(name, "light", made, (frame,), dtypes, steps, (*sources, *light.fit.sources))]
+    )
+
+
+def light_tile(tile: Tile, light: Light) -> dict[str, Any]:
+    """One tile of a calibrated light, in ADU.
+
+    Returns
+    -------
+    dict of ndarray, shape (tile height, tile width)
+        "image", float64; "uncert" and "mask" if the uncertainty is wanted; and "tally".
+    """
+    defects = light.fit.defects[tile.plane]
+    shape = light.frame.shape
+    window = around(tile, defects.reach if defects is not None else 0, shape)
+    found = _calibrated(window, light, tile)
+    y, x = tile.y - window.y, tile.x - window.x
+    inner = slice(y, y + tile.height), slice(x, x + tile.width)
+    before = np.isnan(found.values[inner]) if light.noise is not None else None
+    listed = np.zeros(tile.shape, bool) if light.noise is not None else None
+    if defects is not None:
+        _correct(found, window, tile, light, defects)
+        if listed is not None:
+            ly, lx = np.divmod(defects.places, shape[-1])
+            here = (ly >= tile.y) & (ly < tile.y + tile.height)
+            here &= (lx >= tile.x) & (lx < tile.x + tile.width)
+            listed[ly[here] - tile.y, lx[here] - tile.x] = True
+    image, missing = found.values[inner], found.missing[inner]
+    c = light.calibration
+    if c.pedestal:
+        image += c.pedestal
+    dead = np.isnan(image)
+    saturated = found.saturated[inner] if found.saturated is not None else None
+    made: dict[str, Any] = {TALLY: 0 if saturated is None else int(np.count_nonzero(saturated))}
+    if found.variance is not None and before is not None and listed is not None:
+        mask = np.where(listed & ~dead, REPLACED, 0).astype(np.uint8)
+        mask |= np.where(dead & ~missing, DEAD, 0).astype(np.uint8)
+        mask |= np.where(missing, MISSING, 0).astype(np.uint8)
+        if saturated is not None:
+            mask |= np.where(saturated, SATURATED, 0).astype(np.uint8)
+        made |= {"uncert": np.sqrt(found.variance[inner]), "mask": mask}
+    if c.bad is not None:
+        image[dead & ~missing] = c.bad
+    return {"image": image} | made
+
+
+def _calibrated(window: Tile, light: Light, counted: Tile | None) -> _Window:
+    """The formula, over a window."""
+    c, fit = light.calibration, light.fit
+    read = partial(_read, window, counted=counted)
+    raw = read(light.frame)
+    found = _Window(raw, np.isnan(raw), None)
+    if light.saturation is not None:
+        found.saturated = raw >= light.saturation
+    bias: Array | float | None = None
+    if c.uses_bias:
+        bias = read(c.bias) * c.bias_times if isinstance(c.bias, Frame) else float(c.bias)  # type: ignore[arg-type]
+    dark = read(c.dark) if c.dark is not None else None
+    with np.errstate(over="ignore", invalid="ignore"):
+        if dark is not None and c.dark_times != 1:
+            dark *= c.dark_times
+        net = raw - bias if bias is not None else raw
+        if dark is not None and c.dark_holds_bias and bias is not None:
+            dark -= bias
+        # of k = 1 nothing is left to multiply
+        current = dark if dark is None or c.scale == 1 else c.scale * dark
+        values = net - current if current is not None else net.copy()
+        found.values = values
+        flat = read(c.flat) if c.flat is not None else None
+        gain = np.ones(window.shape) if flat is not None else None
+        if flat is not None and gain is not None:
+            for rows, columns, colour in patterns(window, fit.cells):
+                some = flat[rows, columns]
+                some[~(some > fit.floors[window.plane][colour])] = np.nan
+                gain[rows, columns] = fit.levels[window.plane][colour]
+            values *= gain
+            values /= flat
+        if light.noise is not None:
+            found.variance = variance(light.noise, raw, net, dark, c.scale, values, gain, flat)
+    return found
+
+
+def _read(window: Tile, frame: Frame, counted: Tile | None) -> Array:
+    values: Array = read_values([frame], window, np.dtype("f8"), counted=counted)[0]
+    return values
+
+
+def _correct(found: _Window, window: Tile, tile: Tile, light: Light, defects: Defects) -> None:
+    """Replace bad pixels, in place; the variance of one is that of the mean of its neighbours."""
+    origin = window.y, window.x
+    y, x = np.divmod(defects.places, defects.shape[1])
+    here = (y >= tile.y) & (y < tile.y + tile.height) & (x >= tile.x) & (x < tile.x + tile.width)
+    y, x = y[here] - window.y, x[here] - window.x
+    # what is bad has no value, where nothing replaces it
+    found.values[y, x] = np.nan
+    each = [found.values] if found.variance is None else [found.values, found.variance]
+    if found.variance is not None:
+        found.variance[y, x] = np.nan
+    for number, image in enumerate(each):
+        stuck = correct(image[None], origin, defects, tile)[1]
+        if not len(stuck):
+            continue
+
+        def again(part: Tile, number: int = number) -> Array:
+            other = _calibrated(part, light, None)
+            values = other.values if number == 0 else other.variance
+            assert values is not None
+            return values
+
+        value = far_neighbours(tile.plane, stuck, defects, light.frame.shape, again)
+        sy, sx = np.divmod(stuck, defects.shape[1])
+        image[sy - window.y, sx - window.x] = value
+
+
+def light_holds(light: Light) -> Holds:
+    """What `light_tile` holds beside its planes."""
+    rows, columns = light.frame.shape[-2:]
+    reach = max((d.reach for d in light.fit.defects if d is not None), default=0)
+    blocks = [f.stored.block for f in light.reads if not f.stored.expanded]
+    low = min(rows, max((b[0] for b in blocks), default=1))
+    rim = min(2 * reach, rows - low) * columns
+    if any(b[1] < columns for b in blocks):
+        rim += 2 * reach * (low + 2 * reach)
+    reading = reading_holds(light.reads)
+    conversion = max(conversion_bytes(f.pixels) for f in light.reads)
+    images = 8 * (2 + len(light.reads)) + (8 * 6 if light.noise is not None else 0) + 4
+    window = images + conversion + max(f.pixels.stored.itemsize for f in light.reads)
+    defects = sum(len(d.places) for d in light.fit.defects if d is not None)
+    passing = max((sum(p.pixel.values()) for p in reading.phases), default=0)
+    decoded = sum(reading.pixel.values()) + passing
+    return (
+        reading
+        + Holds(
+            pixel={"light": window},
+            thread={
+                "rows around a tile": rim * (window + decoded)
+                + (2 * low * columns * decoded if rim else 0),
+                "correction": CORRECTION_BYTES + 24 * defects if defects else 0,
+            },
+            process={"bad pixels": DEFECT_BYTES * defects},
+        ).passing
+    )

@@ -1,0 +1,258 @@
+"""How lights are calibrated, one after the other, each whole or not at all: for the tools that find
+out by what."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pulsar_dask.cli.report import Report
+from pulsar_dask.engine.recipe import Recipe
+from pulsar_dask.engine.sink import Executor, Run
+from pulsar_dask.errors import PulsarError, count, printable, told, warn
+from pulsar_dask.formats.ledger import Ledger
+from pulsar_dask.formats.reading import read_header
+from pulsar_dask.formats.scan import scan_frame
+from pulsar_dask.formats.sums import check_sums, pixel_sums
+from pulsar_dask.frames.colour import colours_of
+from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.provenance import Source, Trace, read_trace
+from pulsar_dask.frames.stack import default_dtype, describe_shape
+from pulsar_dask.kernels.ordersum import Sums
+from pulsar_dask.masters.calibration import Calibration, Fit, named
+from pulsar_dask.masters.light import Light, light_recipe
+from pulsar_dask.masters.lightfit import fit, told_of
+from pulsar_dask.masters.lightnoise import Noise
+from pulsar_dask.output.light_sink import LightSink, light_header
+from pulsar_dask.output.ours import is_ours
+from pulsar_dask.tools.options import Options, make_files, make_folder
+
+#: Cards of a light that holds a step, by the letter that CALSTAT has for it.
+STEPS = {"bias": "B", "dark": "D", "flat": "F", "list": "C"}
+
+
+@dataclass
+class Calibrating:
+    """Lights that are calibrated in one run: masters are looked at once for all of them."""
+
+    options: Options
+    report: Report
+    executor: Executor
+    inputs: Sequence[str] = ()
+    """Files that no output may replace."""
+    dtype: str | None = None
+    """Type of the outputs; "input" is the light's own, None float32, of wide ones float64."""
+    cards: dict[str, tuple[Any, str]] = field(default_factory=dict)
+    """Further cards of all outputs."""
+    noise: Callable[[Light], Noise] | None = None
+    """Where uncertainties are wanted: what noise there is."""
+    _fits: dict[Any, Fit] = field(default_factory=dict)
+    _sums: dict[str, Sums] = field(default_factory=dict)
+    _before: list[str] | None = None
+    """What was warned of before the first light, which holds for all."""
+
+    def calibrate_light(
+        self,
+        light: Frame,
+        path: str,
+        calibration: Calibration | Callable[[Frame], Calibration],
+    ) -> str | None:
+        """Write one light, whole or not at all; pass over one that is there already.
+
+        Parameters
+        ----------
+        light : Frame
+        path : str
+        calibration : Calibration or callable
+            Or what gives it for the light, so that the light's HISTORY has what is warned of.
+
+        Returns
+        -------
+        str or None
+            What was done, in words; None where the output was there, made of the same.
+
+        Raises
+        ------
+        PulsarError
+            A master does not fit, the light cannot be read, or the output not be written.
+        """
+        before = self._before if self._before is not None else list(self.options.warnings)
+        self._before = before
+        with told(strict=self.options.strict) as notes:
+            notes[:0] = before
+            chosen = calibration if isinstance(calibration, Calibration) else calibration(light)
+            return self._calibrate(light, path, chosen, notes)
+
+    def _calibrate(
+        self, frame: Frame, path: str, calibration: Calibration, notes: list[str]
+    ) -> str | None:
+        for role, master in calibration.images:
+            if master.shape != frame.shape:
+                raise PulsarError(
+                    f"{printable(master.path)} is {describe_shape(master.shape)}, the light "
+                    f"{frame.name} is {describe_shape(frame.shape)}; it is not its {role}"
+                )
+        found = self._fit(frame, calibration)
+        saturation = self.options.saturation or frame.about.saturation
+        light = Light(frame, calibration, found, saturation)
+        if self.noise is not None:
+            light = replace(light, noise=self.noise(light))
+        recipe = light_recipe(light, os.path.basename(path), self._dtype(frame))
+        (product,) = recipe.products
+        self._masters_summed(calibration)
+        trace = replace(product.trace, verb="calibrated")
+        if self._is_there(path, frame, trace, product.dtypes):
+            return None
+        make_folder(os.path.dirname(os.path.abspath(path)))
+        header = light_header(frame, self._cards(frame, calibration, found))
+        sink = LightSink(product, path, header, known=self._sums, verify=self.options.verify)
+        self._make(recipe, sink, notes)
+        return named(calibration) + _levels(found, calibration)
+
+    def _fit(self, frame: Frame, calibration: Calibration) -> Fit:
+        colours = colours_of(frame)
+        if colours is not None and colours.unknown:
+            what = f"{colours.unknown} is no known pattern of colours"
+            warn(f"{frame.name}: {what}, a 2 x 2 one is taken")
+        c = calibration
+        key = (tuple(f.path for _, f in c.images), c.level, c.lists, c.origin_top,
+               c.flat_floor, c.one_level, frame.shape, colours)  # fmt: skip
+        if key not in self._fits:
+            found = fit(calibration, frame.shape, colours, gigabytes=self.options.memory)
+            if (text := told_of(found, calibration.flat)) is not None:
+                self.report.say(text)
+            self._fits[key] = found
+        return self._fits[key]
+
+    def _dtype(self, frame: Frame) -> str:
+        if self.dtype != "input":
+            return self.dtype or default_dtype([frame])
+        native = str(frame.pixels.native)
+        return {"int8": "int16", "uint64": "float64", "int64": "float64"}.get(native, native)
+
+    def _masters_summed(self, calibration: Calibration) -> None:
+        """Take the sums of masters once; say what does not match."""
+        new = [f for _, f in calibration.images if f.path not in self._sums]
+        if new:
+            sums, remarks = check_sums(new, Ledger(), 1)
+            self._sums |= sums
+            for remark in remarks:
+                warn(remark)
+
+    def _is_there(self, path: str, frame: Frame, trace: Trace, dtypes: Any) -> bool:
+        """Whether the output is there and was made of the same files, in the same way.
+
+        Raises
+        ------
+        PulsarError
+            It is one of ours, and not a calibration of this light.
+        """
+        if not os.path.isfile(path) or not is_ours(path):
+            return False
+        there = scan_frame(path, 0)
+        header = read_header(there)
+        old = read_trace(map(str, header.get("HISTORY", [])), os.path.dirname(there.path))
+        inputs = [os.path.realpath(s.path) for s in old.sources if s.role == "input"]
+        if inputs != [os.path.realpath(frame.path)] or old.verb != "calibrated":
+            if self.options.overwrite:
+                return False
+            raise PulsarError(
+                f"{printable(path)} is there and is no calibration of {frame.name}; it is kept. "
+                "Name another output, or add ⟦overwrite⟧"
+            )
+        if str(there.pixels.native) != dtypes["image"] or old.steps != trace.steps:
+            return False
+        if ("NEXTEND" in header) != (len(dtypes) > 1):
+            return False
+        known = self._sums | {frame.path: pixel_sums(frame)}
+        return list(map(_known, old.sources)) == [_known(s, known) for s in trace.sources]
+
+    def _cards(self, frame: Frame, c: Calibration, found: Fit) -> dict[str, tuple[Any, str]]:
+        roles = {role for role, _ in c.images} | ({"list"} if c.lists else set())
+        if c.bias is not None or (c.dark is not None and c.dark_holds_bias):
+            roles.add("bias")
+        done = "".join(letter for role, letter in STEPS.items() if role in roles)
+        before = str(read_header(frame).get("CALSTAT", "")).strip().upper()
+        kept = "".join(x for x in before if x.isalpha() and x not in done)
+        cards: dict[str, tuple[Any, str]] = {
+            "CALSTAT": (kept + done, "bias, dark, flat, pixels corrected")
+        }
+        if c.dark is not None:
+            cards["OPTIMIZ"] = (c.scale, "k, how often the dark was subtracted")
+        if c.flat is not None:
+            levels = [v for plane in found.levels for v in plane]
+            cards["FLATMULT"] = (sum(levels) / len(levels), "[ADU] M, the level of the flat")
+        if c.pedestal:
+            cards["PEDESTAL"] = (c.pedestal, "[ADU] was added; MaxIm means the opposite")
+        elif "bias" in roles:
+            cards["PEDESTAL"] = (None, "")
+        return cards | self.cards
+
+    def _make(self, recipe: Recipe, sink: LightSink, notes: list[str]) -> Run:
+        (product,) = recipe.products
+        frame = product.frames[0]
+
+        def seen(run: Run) -> None:
+            name = printable(sink.path)
+            if sink.saturated:
+                warn(f"{name}: {count(sink.saturated, 'saturated pixel')} in {frame.name}")
+            if lost := sink.file.missing:
+                what = "has no value" if lost == 1 else "have no value"
+                warn(f"{name}: {count(lost, 'pixel')} {what}")
+            if sink.file.clipped:
+                warn(
+                    f"{name}: {count(sink.file.clipped, 'pixel')} did not fit {sink.dtype}, clipped"
+                )
+
+        quiet = Report(quiet=not self.options.verbose, verbose=False)
+        options = replace(self.options, warnings=notes)
+        return make_files(
+            recipe,
+            [sink],
+            self.executor,
+            options,
+            quiet,
+            inputs=self._near(sink.path, recipe),
+            found=seen,
+        )
+
+    def _near(self, path: str, recipe: Recipe) -> list[str]:
+        """Of the inputs those that may be this output: in its folder, or with other links."""
+        folder = os.path.realpath(os.path.dirname(os.path.abspath(path)))
+        paths = [*self.inputs, *(f.path for f in recipe.frames)]
+        paths += [s.path for s in recipe.products[0].sources]
+        return [p for p in dict.fromkeys(paths) if _may_be(p, folder)]
+
+
+def _may_be(path: str, folder: str) -> bool:
+    try:
+        linked = os.stat(path).st_nlink > 1
+    except OSError:
+        linked = False
+    return linked or os.path.dirname(os.path.realpath(path)) == folder
+
+
+def _known(source: Source, sums: Any = None) -> tuple[Any, ...]:
+    known = (sums or {}).get(source.path)
+    words = source.sum if known is None else known.words
+    return source.role, os.path.realpath(source.path), words
+
+
+def _levels(found: Fit, calibration: Calibration) -> str:
+    if calibration.flat is None:
+        return ""
+    return " M=" + ",".join(f"{v:g}" for plane in found.levels for v in plane)
+
+
+def calibrate_light(
+    light: Frame,
+    path: str,
+    calibration: Calibration,
+    options: Options,
+    report: Report,
+    executor: Executor,
+) -> str | None:
+    """Calibrate one light on its own; see `Calibrating.calibrate_light`."""
+    return Calibrating(options, report, executor).calibrate_light(light, path, calibration)
