@@ -68,7 +68,7 @@ def test_a_bias_taken_twice_is_not(night):
 
 
 def test_a_dark_without_bias_brings_it(night):
-    out, err = tool("calibrate", "=lights/light_0001.fit", "c.fit", "-d", "dark_out.fit", cwd=night)
+    _, err = tool("calibrate", "=lights/light_0001.fit", "c.fit", "-d", "dark_out.fit", cwd=night)
     assert "bias.fit is subtracted from the lights" in err
     right = light(night) - image(night, "bias.fit") - image(night, "dark_out.fit")
     same(pixels(night / "c.fit"), right.astype("f4"))
