@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from dataclasses import dataclass, field, replace
@@ -21,6 +20,7 @@ from pulsar_dask.frames.naming import filter_code
 from pulsar_dask.frames.table import table
 from pulsar_dask.inputs.numbers import as_number
 from pulsar_dask.masters.biasleft import by_pixels, sample
+from pulsar_dask.masters.biaslevel import level_of
 from pulsar_dask.masters.calibration import Calibration
 from pulsar_dask.masters.search import Search
 from pulsar_dask.masters.shelf import Shelf
@@ -111,7 +111,7 @@ class Masters:
             if isinstance(frame, Frame):
                 self._fits(role, frame, light)
         bias: Frame | float | None
-        bias = _level_of(self.bias, light) if isinstance(self.bias, str) else self.bias
+        bias = level_of(self.bias, light) if isinstance(self.bias, str) else self.bias
         c = replace(want.plain, bias=bias, dark=self.dark, flat=self.flat)
         if self.dark is not None:
             c = self._with_bias(c, self.dark, light)
@@ -257,45 +257,3 @@ def _in_unit(frame: Frame) -> bool:
     values = sample(frame)
     known = np.abs(values[~np.isnan(values)])
     return bool(known.size and known.max() <= 1 and known.any())
-
-
-def _level_of(text: str, light: Frame) -> float:
-    """The level of the bias that an expression gives: ``=64*$OFFSET``, sums and products of numbers
-    and of cards of the light.
-
-    Raises
-    ------
-    PulsarError
-        It is no such expression, or the light has no such card.
-    """
-    header, total = read_header(light), 0.0
-    body = text[1:].replace(" ", "")
-    terms = re.findall(r"([+-]?)([^+-]+)", body)
-    if not terms or "".join(a + b for a, b in terms) != body:
-        raise _no_level(text)
-    for sign, term in terms:
-        product = 1.0
-        for factor in term.split("*"):
-            if match := re.fullmatch(r"\$([A-Za-z0-9_]+)", factor):
-                value = header.get(match[1].upper())
-                if isinstance(value, bool) or not isinstance(value, (int, float)):
-                    raise PulsarError(
-                        f"{light.name} has no number in {match[1].upper()}, of which ⟦bias⟧ "
-                        f"{printable(text)} is made; give the bias as a file or a number"
-                    )
-                product *= float(value)
-            elif re.fullmatch(r"[0-9]*\.?[0-9]+", factor):
-                product *= float(factor)
-            else:
-                raise _no_level(text)
-        total += -product if sign == "-" else product
-    if not math.isfinite(total):
-        raise _no_level(text)
-    return total
-
-
-def _no_level(text: str) -> PulsarError:
-    return PulsarError(
-        f"⟦bias⟧ {printable(text)}: no level; write sums and products of numbers and of cards of "
-        'the light, as "=64*$OFFSET"'
-    )
