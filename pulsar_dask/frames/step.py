@@ -159,5 +159,12 @@ FORMS: dict[str, Form] = {
         "the {} times {}", (str, number_text), (str, float), ("bias|dark", _NUMBER)
     ),
     "pedestal": Form("plus a pedestal of {}", (number_text,), (float,), (_NUMBER,)),
+    "errors": Form(
+        "errors of {} electrons per ADU and a read noise of {}",
+        (number_text, number_text),
+        (float, float),
+        (_NUMBER, _NUMBER),
+    ),
+    "saturated": Form("saturated from {}", (number_text,), (float,), (_NUMBER,)),
     "bad value": Form("without a value: {}", (number_text,), (float,), (_NUMBER,)),
 }

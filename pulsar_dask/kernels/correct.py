@@ -341,3 +341,27 @@ def _ring_sums(
         total += np.where(use, value, 0.0)
         count += use
     return total, count
+
+
+def ring_counts(values: Array, origin: tuple[int, int], defects: Defects, places: Array) -> Array:
+    """How many good neighbours each listed pixel has on its nearest ring, at least 1.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (height, width)
+        Of a window of the image, missing ones NaN.
+    origin : (int, int)
+        Row and column of the window's first pixel in the image.
+    defects : Defects
+    places : ndarray of int64, shape (n,)
+        Listed pixels.
+    """
+    y, x = np.divmod(places, defects.shape[1])
+    rings = defects.rings[np.searchsorted(defects.places, places)]
+    found = np.ones(len(places), np.int64)
+    for ring in np.unique(rings[rings > 0]):
+        some = np.flatnonzero(rings == ring)
+        size = values.shape[0], values.shape[1]
+        flat = values.reshape(1, -1)
+        found[some] = _ring_sums(flat, size, origin, defects, y[some], x[some], int(ring))[1][0]
+    return np.maximum(found, 1)

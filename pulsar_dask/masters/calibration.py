@@ -47,6 +47,8 @@ class Calibration:
     """Whether one level serves all colours."""
     bad: float | None = None
     """What pixels have that are left without a value; None: NaN."""
+    errors: bool = False
+    """Whether the uncertainty is wanted, for which the bias is read though it falls out."""
     bias_times: float = 1.0
     dark_times: float = 1.0
     """What these masters are multiplied with, where their unit is another."""
@@ -74,7 +76,7 @@ class Calibration:
     def images(self) -> tuple[tuple[str, Frame], ...]:
         """The masters that are read, by their role."""
         found: list[tuple[str, Frame]] = []
-        if self.uses_bias and isinstance(self.bias, Frame):
+        if (self.uses_bias or self.errors) and isinstance(self.bias, Frame):
             found.append(("bias", self.bias))
         found += [("dark", self.dark)] if self.dark is not None else []
         return (*found, *((("flat", self.flat),) if self.flat is not None else ()))
@@ -89,6 +91,8 @@ class Fit:
     """M of each plane and colour; none without a flat."""
     floors: tuple[tuple[float, ...], ...] = ()
     """What is not above it is bad in the flat."""
+    whole: tuple[float, ...] = ()
+    """The median of each plane of the flat."""
     colours: Colours | None = None
     defects: tuple[Defects | None, ...] = (None,)
     """Pixels that are replaced, of each plane."""
@@ -113,8 +117,8 @@ def dtype_of(plane: Plane) -> str:
 def steps_of(c: Calibration, fit: Fit) -> list[Step]:
     """What is done to a light, as HISTORY has it."""
     steps = [Step("light", (c.formula,))]
-    if c.uses_bias and not isinstance(c.bias, Frame):
-        steps.append(Step("minus number", (float(c.bias),)))  # type: ignore[arg-type]
+    if (c.uses_bias or c.errors) and c.bias is not None and not isinstance(c.bias, Frame):
+        steps.append(Step("minus number", (float(c.bias),)))
     for role, times in (("bias", c.bias_times), ("dark", c.dark_times)):
         if times != 1 and role in dict(c.images):
             steps.append(Step("master times", (role, times)))

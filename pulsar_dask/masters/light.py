@@ -22,7 +22,14 @@ from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.planes import IMAGE
 from pulsar_dask.frames.provenance import Source
-from pulsar_dask.kernels.correct import CORRECTION_BYTES, DEFECT_BYTES, Defects, correct
+from pulsar_dask.frames.step import Step
+from pulsar_dask.kernels.correct import (
+    CORRECTION_BYTES,
+    DEFECT_BYTES,
+    Defects,
+    correct,
+    ring_counts,
+)
 from pulsar_dask.kernels.loaded import Kernel
 from pulsar_dask.kernels.pixels import Tile
 from pulsar_dask.masters.calibrated import around, far_neighbours
@@ -52,8 +59,10 @@ class Light:
         images = [token(f) for f in self.reads]
         c, fit = self.calibration, self.fit
         listed = [None if d is None else d.places for d in fit.defects]
-        numbers = c.bias if isinstance(c.bias, float) else None, c.scale, c.pedestal, c.bad
-        return images, c.formula, numbers, c.bias_times, c.dark_times, fit.levels, listed, fit.cells
+        level = None if isinstance(c.bias, Frame) else c.bias
+        numbers = level, c.scale, c.pedestal, c.bad, c.bias_times, c.dark_times
+        noise = self.noise, self.saturation
+        return images, c.formula, noise, numbers, fit.levels, listed, fit.cells
 
     @property
     def reads(self) -> tuple[Frame, ...]:
@@ -99,6 +108,10 @@ def light_recipe(light: Light, name: str, dtype: str) -> Recipe:
     dtypes |= {p.name: dtype_of(p) for p in planes[1:]}
     sources = [Source.of(role, f) for role, f in calibration.images]  # type: ignore[arg-type]
     steps = (*steps_of(calibration, light.fit), *light.fit.steps)
+    if (noise := light.noise) is not None:
+        steps = (*steps, Step("errors", (noise.gain, noise.read_noise)))
+        if light.saturation is not None:
+            steps = (*steps, Step("saturated", (light.saturation,)))
     return Recipe(
         [Product(name, "light", made, (frame,), dtypes, steps, (*sources, *light.fit.sources))]
     )
@@ -155,18 +168,22 @@ def _calibrated(window: Tile, light: Light, counted: Tile | None) -> _Window:
     if light.saturation is not None:
         found.saturated = raw >= light.saturation
     bias: Array | float | None = None
-    if c.uses_bias:
-        bias = read(c.bias) * c.bias_times if isinstance(c.bias, Frame) else float(c.bias)  # type: ignore[arg-type]
+    if c.bias is not None and (c.uses_bias or light.noise is not None):
+        bias = read(c.bias) * c.bias_times if isinstance(c.bias, Frame) else c.bias
     dark = read(c.dark) if c.dark is not None else None
     with np.errstate(over="ignore", invalid="ignore"):
         if dark is not None and c.dark_times != 1:
             dark *= c.dark_times
         net = raw - bias if bias is not None else raw
-        if dark is not None and c.dark_holds_bias and bias is not None:
-            dark -= bias
-        # of k = 1 nothing is left to multiply
-        current = dark if dark is None or c.scale == 1 else c.scale * dark
-        values = net - current if current is not None else net.copy()
+        own = None  # the dark without its bias
+        if dark is None:
+            values = net.copy()
+        else:
+            own = dark - bias if c.dark_holds_bias and bias is not None else dark
+            if c.scale != 1:
+                values = net - c.scale * own
+            else:  # of which nothing is left to multiply
+                values = net - own if c.uses_bias or not c.dark_holds_bias else raw - dark
         found.values = values
         flat = read(c.flat) if c.flat is not None else None
         gain = np.ones(window.shape) if flat is not None else None
@@ -178,7 +195,7 @@ def _calibrated(window: Tile, light: Light, counted: Tile | None) -> _Window:
             values *= gain
             values /= flat
         if light.noise is not None:
-            found.variance = variance(light.noise, raw, net, dark, c.scale, values, gain, flat)
+            found.variance = variance(light.noise, net, own, c.scale, values, gain, flat)
     return found
 
 
@@ -197,6 +214,7 @@ def _correct(found: _Window, window: Tile, tile: Tile, light: Light, defects: De
     found.values[y, x] = np.nan
     each = [found.values] if found.variance is None else [found.values, found.variance]
     if found.variance is not None:
+        counts = ring_counts(found.values, origin, defects, defects.places[here])
         found.variance[y, x] = np.nan
     for number, image in enumerate(each):
         stuck = correct(image[None], origin, defects, tile)[1]
@@ -212,6 +230,8 @@ def _correct(found: _Window, window: Tile, tile: Tile, light: Light, defects: De
         value = far_neighbours(tile.plane, stuck, defects, light.frame.shape, again)
         sy, sx = np.divmod(stuck, defects.shape[1])
         image[sy - window.y, sx - window.x] = value
+    if found.variance is not None:
+        found.variance[y, x] /= counts
 
 
 def light_holds(light: Light) -> Holds:

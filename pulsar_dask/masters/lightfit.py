@@ -51,21 +51,22 @@ def fit(
     kinds = colours.count if colours is not None else 1
     known: tuple[tuple[float, ...], ...] = ()
     floors: tuple[tuple[float, ...], ...] = ()
+    whole: tuple[float, ...] = ()
     if c.flat is not None:
         found = flat_levels(c.flat, colours)
-        floors = floors_of(found, c.flat_floor)
+        floors, whole = floors_of(found, c.flat_floor), found.all
         if levels is not None:
             known = tuple(levels[i * kinds : (i + 1) * kinds] for i in range(planes))
         elif c.level is None and not c.one_level:
             known = found.colours
         elif c.level is None or c.one_level:
-            known = tuple((whole if c.level is None else c.level,) * kinds for whole in found.all)
+            known = tuple((one if c.level is None else c.level,) * kinds for one in found.all)
         else:
             known = tuple(
-                tuple(c.level * each / whole for each in row) if colours is not None else (c.level,)
-                for row, whole in zip(found.colours, found.all, strict=True)
+                tuple(c.level * each / one for each in row) if colours is not None else (c.level,)
+                for row, one in zip(found.colours, found.all, strict=True)
             )
-    images = [f for role, f in c.images if role != "flat"]
+    images = [f for role, f in c.images if role == "dark" or (role == "bias" and c.uses_bias)]
     bad = bad_places(images, c.flat, floors, colours, shape)
     listed, sources, steps = _lists(c, shape, gigabytes)
     defects = []
@@ -75,7 +76,7 @@ def fit(
     each = [(places[small], places[~small]) for places, small in bad]
     replaced = sum(len(np.setdiff1d(a, listed)) for a, _ in each)
     dead = sum(len(np.setdiff1d(b, listed)) for _, b in each)
-    return Fit(known, floors, colours, tuple(defects), replaced, dead, sources, steps)
+    return Fit(known, floors, whole, colours, tuple(defects), replaced, dead, sources, steps)
 
 
 def _lists(

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from pulsar_dask.errors import PulsarError
+from pulsar_dask.formats.reading import read_header
+from pulsar_dask.frames.biasout import stated
+from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.written import as_number
+from pulsar_dask.masters.calibration import Calibration, Fit
 
 Array = np.ndarray[Any, Any]
 #: Noise of a median of n frames in that of their mean, by n; between them, on a line.
@@ -43,9 +52,9 @@ class Noise:
     own_bias: bool = True
     """Whether the bias that is subtracted is the one that was taken out of the dark."""
     flat: Share = Share()
-    flat_level: float | None = None
-    """Median of the flat's frames before they were scaled, ADU; None: its noise is not known."""
-    flat_median: float = 1.0
+    flat_scale: float | None = None
+    """Level of the flat's frames before they were scaled, in that of the flat; None: its noise is
+    not known."""
 
     @property
     def read_variance(self) -> float:
@@ -55,7 +64,6 @@ class Noise:
 
 def variance(
     noise: Noise,
-    raw: Array,
     net: Array,
     dark: Array | None,
     scale: float,
@@ -72,8 +80,8 @@ def variance(
     Parameters
     ----------
     noise : Noise
-    raw, net : ndarray
-        R, and R - B.
+    net : ndarray
+        R - B.
     dark : ndarray, optional
         D', the dark without its bias.
     scale : float
@@ -92,7 +100,56 @@ def variance(
     found += ((1 - k) ** 2 if noise.own_bias else 1 + k**2) * read * noise.bias.factor
     if flat is not None and level is not None:
         found *= (level / flat) ** 2
-        if noise.flat_level is not None:
-            exposed = flat * (noise.flat_level / noise.flat_median)
+        if noise.flat_scale is not None:
+            exposed = flat * noise.flat_scale
             found += values**2 * ((exposed / noise.gain + read) * noise.flat.factor / exposed**2)
     return found
+
+
+_GAIN, _READ = ("EGAIN",), ("RDNOISE", "READNOIS")
+
+
+def noise_of(
+    light: Frame, c: Calibration, fit: Fit, gain: float | None, read_noise: float | None
+) -> Noise:
+    """What noise a light and its masters have, by what is given and what their cards say.
+
+    Raises
+    ------
+    PulsarError
+        The gain, the read noise or the bias is not known.
+    """
+    header = read_header(light)
+    gain = gain or _number(header, _GAIN)
+    read_noise = _number(header, _READ) if read_noise is None else read_noise
+    if not gain or gain < 0:
+        raise PulsarError(f"{light.name} has no EGAIN; give the electrons per ADU with ⟦egain⟧")
+    if read_noise is None or read_noise < 0:
+        raise PulsarError(f"{light.name} has no RDNOISE; give electrons with ⟦read_noise⟧")
+    if c.bias is None:
+        raise PulsarError(
+            "the uncertainty of a pixel comes from what is above the bias; give that with ⟦bias⟧ "
+            "FILE or ⟦bias⟧ NUMBER"
+        )
+    own, flat_scale = True, None
+    if c.dark is not None and not c.dark_holds_bias and isinstance(c.bias, Frame):
+        path = stated(read_header(c.dark), c.dark.path)[2]
+        own = path is None or os.path.realpath(path) == os.path.realpath(c.bias.path)
+    if c.flat is not None and (level := _number(read_header(c.flat), ("FLATLEV",))):
+        flat_scale = level / fit.whole[0]
+    bias = c.bias if isinstance(c.bias, Frame) else None
+    return Noise(gain, read_noise, _share(bias), _share(c.dark), own, _share(c.flat), flat_scale)
+
+
+def _share(master: Frame | None) -> Share:
+    if master is None:
+        return Share()
+    header = read_header(master)
+    count = _number(header, ("NCOMBINE", "STACKCNT"))
+    method = str(header.get("COMBMETH", "median")).lower()
+    return Share(count or np.inf, not method.startswith(("mean", "average")))
+
+
+def _number(header: Mapping[str, Any], keywords: tuple[str, ...]) -> float | None:
+    found = (as_number(header.get(keyword)) for keyword in keywords)
+    return next((number for number in found if number is not None), None)

@@ -4,6 +4,7 @@ made of, and compared."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from dask.system import CPU_COUNT
@@ -14,13 +15,20 @@ from pulsar_dask.engine.sink import Executor
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.formats import holding, reading
 from pulsar_dask.formats.reading import read_header
+from pulsar_dask.formats.scan import scan_frame
 from pulsar_dask.formats.storeformat import read_description
 from pulsar_dask.frames import stack
+from pulsar_dask.frames.colour import colours_of
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.planes import PLANES
 from pulsar_dask.frames.provenance import Source, Trace, as_hdu, in_store
 from pulsar_dask.masters.again import recipe_again
+from pulsar_dask.masters.calibration import PLANES as LIGHT_PLANES
+from pulsar_dask.masters.light import Light, light_recipe
+from pulsar_dask.masters.lightagain import calibration_again
+from pulsar_dask.masters.lightfit import fit
+from pulsar_dask.masters.lightnoise import noise_of
 from pulsar_dask.masters.stack import cube_layer
 from pulsar_dask.output.compare_sink import CompareSink, DifferingFrames, DifferingPixels
 from pulsar_dask.tools.judged import Findings
@@ -39,6 +47,9 @@ def planes_of(master: Frame) -> dict[str, Frame]:
     plane = str(read_header(master).get("EXTNAME", "image")).strip().lower()
     plane = plane.replace("compressed_image", "image")  # as astropy and fpack name it
     found = {plane: master, **master.stored.beside(master)}
+    if not master.is_master:  # a light, whose uncertainty lies in its file
+        beside = LIGHT_PLANES if read_header(master).get("NEXTEND") else ()
+        return found | {p.name: scan_frame(master.path, p.name.upper()) for p in beside}
     if unknown := set(found) - {"image", *PLANES}:
         raise PulsarError(f"this version does not know the plane {printable(min(unknown))!r}")
     return found
@@ -65,13 +76,13 @@ def compare_again(
     PulsarError
         A step of the master is not known to this version; see `recipe_again`.
     """
-    by_role: dict[str, list[Any]] = {"input": [], "bias": [], "dark": [], "list": []}
+    by_role: dict[str, list[Any]] = {role: [] for role in ("input", "bias", "dark", "flat", "list")}
     for source in trace.sources:
         by_role[source.role].append(found[source])
     there = planes_of(master)
     stack.check_shapes([*there.values(), *by_role["input"], *by_role["bias"], *by_role["dark"]])
     started = executor()
-    recipe = recipe_again(
+    recipe = _light_again(by_role, trace, options) or recipe_again(
         by_role,
         trace.steps,
         planes=("image", *(name for name in there if name != "image")),
@@ -85,6 +96,25 @@ def compare_again(
     }
     make(recipe, list(sinks.values()), started, memory=options.memory, summed=())
     return {name: tuple(sink.total.tolist()) for name, sink in sinks.items()}
+
+
+def _light_again(
+    by_role: Mapping[str, Sequence[Any]], trace: Trace, options: Options
+) -> Recipe | None:
+    """The recipe of a light; None where it is none."""
+    again = calibration_again(by_role, trace.steps)
+    if again is None:
+        return None
+    calibration, steps = again
+    (frame,) = by_role["input"]
+    levels = steps["flat levels"].args[0] if "flat levels" in steps else None
+    saturation = steps["saturated"].args[0] if "saturated" in steps else None
+    colours = colours_of(frame)
+    found = fit(calibration, frame.shape, colours, gigabytes=options.memory, levels=levels)
+    light = Light(frame, calibration, found, saturation)
+    if calibration.errors:
+        light = replace(light, noise=noise_of(frame, calibration, found, *steps["errors"].args))
+    return light_recipe(light, "light", "float32")
 
 
 def comparing_holds(there: Frame) -> Holds:

@@ -26,6 +26,7 @@ def wanted_of(asked: dict[str, Any], search: Search) -> Wanted:
         lists=tuple(asked["lists"]),
         origin_top=asked["origin"] == "top",
         **{n: asked[n] for n in ("level", "pedestal", "flat_floor", "one_level", "bad")},
+        errors=asked["uncertainty"],
     )
     more = ("dark", "bias", "flat", "no_bias", "bias_in_dark", "master_scale")
     by_exposure = asked["scale_dark"] == "exposure"
@@ -74,6 +75,7 @@ def calibrate(spec: Sequence[str], output: str, *, asked: dict[str, Any], option
             executor,
             inputs=[*(f.path for f in lights), *images, *wanted.plain.lists, *lists_in(spec)],
             dtype=asked["dtype"],
+            noise=(asked["egain"], asked["read_noise"]),
         )
         for number, (light, path) in enumerate(zip(lights, outputs, strict=True), 1):
             try:

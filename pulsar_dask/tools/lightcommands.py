@@ -150,6 +150,23 @@ calibrating: Callable[[Callable[..., Any]], Any] = options(
         help="Value from which a pixel is saturated, which is counted. [default: SATURATE of the "
         "lights]",
     ),
+    click.option(
+        "--uncertainty",
+        is_flag=True,
+        help="Write the standard error of each pixel and a mask, too: extensions UNCERT and MASK.",
+    ),
+    click.option(
+        "--egain",
+        type=Number(0, 1e6, "electrons per ADU as a number, such as 0.8", above=True),
+        metavar="G",
+        help="For that: electrons per ADU. [default: EGAIN of the lights]",
+    ),
+    click.option(
+        "--read-noise",
+        type=Number(0, 1e6, "electrons as a number, such as 3.5"),
+        metavar="E",
+        help="For that: electrons of read noise. [default: RDNOISE of the lights]",
+    ),
     click.option("--again", is_flag=True, help="Do what was done to a light already once more."),
 )
 
@@ -158,6 +175,7 @@ calibrating: Callable[[Callable[..., Any]], Any] = options(
 OWN = (
     "dark", "bias", "flat", "level", "lists", "scale_dark", "no_bias", "bias_in_dark",
     "master_scale", "one_level", "flat_floor", "pedestal", "bad", "dtype", "again", "origin",
+    "uncertainty", "egain", "read_noise",
 )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from pulsar_dask.kernels.ordersum import Sums
 from pulsar_dask.masters.calibration import Calibration, Fit, named
 from pulsar_dask.masters.light import Light, light_recipe
 from pulsar_dask.masters.lightfit import fit, told_of
-from pulsar_dask.masters.lightnoise import Noise
+from pulsar_dask.masters.lightnoise import noise_of
 from pulsar_dask.output.light_sink import LightSink, light_header
 from pulsar_dask.output.ours import is_ours
 from pulsar_dask.tools.options import Options, make_files, make_folder
@@ -46,8 +46,9 @@ class Calibrating:
     """Type of the outputs; "input" is the light's own, None float32, of wide ones float64."""
     cards: dict[str, tuple[Any, str]] = field(default_factory=dict)
     """Further cards of all outputs."""
-    noise: Callable[[Light], Noise] | None = None
-    """Where uncertainties are wanted: what noise there is."""
+    noise: tuple[float | None, float | None] = (None, None)
+    """Where uncertainties are wanted (`Calibration.errors`): electrons per ADU, and of read noise,
+    where the lights do not say them."""
     _fits: dict[Any, Fit] = field(default_factory=dict)
     _sums: dict[str, Sums] = field(default_factory=dict)
     _before: list[str] | None = None
@@ -97,8 +98,8 @@ class Calibrating:
         found = self._fit(frame, calibration)
         saturation = self.options.saturation or frame.about.saturation
         light = Light(frame, calibration, found, saturation)
-        if self.noise is not None:
-            light = replace(light, noise=self.noise(light))
+        if calibration.errors:
+            light = replace(light, noise=noise_of(frame, calibration, found, *self.noise))
         recipe = light_recipe(light, os.path.basename(path), self._dtype(frame))
         (product,) = recipe.products
         self._masters_summed(calibration)

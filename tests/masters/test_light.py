@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections import deque
 from pathlib import Path
 
@@ -171,7 +172,10 @@ def test_the_formula(night, pattern, bias, dark, flat, k, level, one, listed, pe
         with np.errstate(invalid="ignore"):
             colours = colours_of(light)
         kinds = [f] if colours is None else [f[m] for m in _masks(f.shape, colours)]
-        if flat and not all(x.size == 0 or np.nanmedian(x) > 0 for x in [f, *kinds]):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            sound = all(x.size == 0 or np.nanmedian(x) > 0 for x in [f, *kinds])
+        if flat and not sound:
             with pytest.raises(PulsarError, match="no flat"):
                 made(light, c)
             return

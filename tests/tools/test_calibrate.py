@@ -210,3 +210,75 @@ def test_nothing_to_do_it_with(night):
     _, err = tool("calibrate", "lights/", "out/", "-d", "dark_in.fit", "-c", "no.lst", cwd=night,
                   status=1)  # fmt: skip
     assert "no.lst" in err
+
+
+@pytest.mark.parametrize("more", [(), ("--uncertainty", "--egain", 0.8, "--read-noise", 3)])
+@pytest.mark.parametrize("pattern", [None, "RGGB"])
+def test_verify_makes_a_light_again(night, more, pattern):
+    frame = stack(3, 1, 900, shape=SHAPE)[0]
+    cards = {} if pattern is None else {"BAYERPAT": pattern}
+    write(night / "one.fit", frame, "Light Frame", 60.0, "R", SATURATE=1300, **cards)
+    flat = image(night, "flat.fit").astype("f4")
+    flat[5, 5] = 0
+    flat[10:16, 3:9] = 0
+    write(night / "flat.fit", flat, "Master Flat", None, "R", FLATLEV=20000.0, NCOMBINE=20)
+    tool("calibrate", "one.fit", "c.fit", "-d", "dark_out.fit", "-f", "flat.fit", "-c", "bad.lst",
+         "--scale-dark", "exposure", "--pedestal", 10, *more, cwd=night)  # fmt: skip
+    out, _ = tool("verify", "c.fit", "--all", cwd=night)
+    assert f"{frame.size} pixels computed again are the same" in out
+    if more:
+        for plane in ("uncert", "mask"):
+            assert f"{frame.size} pixels of its {plane} computed again are the same" in out
+    with fits.open(night / "c.fit", "update") as hdus:
+        hdus[0].data[3, 3] += 1
+        hdus.flush()
+    tool("verify", "c.fit", "--all", cwd=night, status=1)
+
+
+def test_uncertainty_and_mask(night):
+    frame = stack(3, 1, 900, shape=SHAPE)[0]
+    write(night / "one.fit", frame, "Light Frame", 60.0, "R", SATURATE=1300, EGAIN=0.8, RDNOISE=3.0)
+    flat = image(night, "flat.fit").astype("f4")
+    flat[10:16, 3:9] = 0
+    cards = {"FLATLEV": 20000.0, "NCOMBINE": 2}
+    write(night / "flat.fit", flat, "Master Flat", None, "R", **cards)
+    dark = image(night, "dark_out.fit").astype("f4")
+    write(night / "dark_out.fit", dark, "Master Dark", 120.0, BIASSUB=True, NCOMBINE=2)
+    write(night / "bias.fit", image(night, "bias.fit").astype("f4"), "Master Bias", NCOMBINE=2)
+    tool("calibrate", "one.fit", "c.fit", "-d", "dark_out.fit", "-f", "flat.fit", "-c", "bad.lst",
+         "--scale-dark", "exposure", "--uncertainty", cwd=night)  # fmt: skip
+    with fits.open(night / "c.fit") as hdus:
+        image_, sigma, mask = (np.array(hdu.data) for hdu in hdus)
+        assert [hdu.name for hdu in hdus] == ["PRIMARY", "UNCERT", "MASK"]
+    g, read, k = 0.8, (3 / 0.8) ** 2 + 1 / 12, 0.5
+    bias, f = image(night, "bias.fit"), image(night, "flat.fit")
+    with np.errstate(all="ignore"):
+        f[f <= 0] = np.nan
+        m = np.nanmedian(flat)
+        c = (frame - bias - k * dark) * m / f
+        var = np.maximum(frame - bias, 0) / g + read
+        var += k**2 * (np.maximum(dark, 0) / g + read) / 2 + (1 - k) ** 2 * read / 2
+        level = f * 20000 / m
+        var = var * (m / f) ** 2 + c**2 * (level / g + read) / 2 / level**2
+        right = np.sqrt(var)
+    listed = [(3, 4), (10, 0)]
+    for x, y in listed:
+        around = [(y + i, x + j) for i in (-1, 0, 1) for j in (-1, 0, 1) if i or j]
+        near = [var[p] for p in around if 0 <= p[0] < SHAPE[0] and 0 <= p[1] < SHAPE[1]]
+        right[y, x] = np.sqrt(np.mean(near) / len(near))
+    np.testing.assert_allclose(sigma, right, rtol=1e-5)
+    bits = np.zeros(SHAPE, int)
+    for x, y in listed:
+        bits[y, x] = 1
+    bits[10:16, 3:9] = 2
+    bits[frame >= 1300] |= 8
+    same(mask, bits)
+    # what is not known is asked for
+    for gone, option in (("EGAIN", "--egain"), ("RDNOISE", "--read-noise")):
+        with fits.open(night / "one.fit") as hdus:
+            hdus[0].header.remove(gone)
+            hdus.writeto(night / "less.fit", overwrite=True)
+        _, err = tool("calibrate", "less.fit", "d.fit", "-d", "dark_in.fit", "--uncertainty",
+                      cwd=night, status=1)  # fmt: skip
+        assert option in err
+    assert np.isnan(image_[12, 5])
