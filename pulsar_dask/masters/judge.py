@@ -25,6 +25,8 @@ CHANCE = 6.0
 APART, TIGHT = 3.0, 0.25
 NOISE, SLACK = 0.15, 0.05
 HITS, HIT_SHARE = 5.0, 0.002
+#: Pixels that the tracks of some particles strike in a small frame, whatever their share.
+TRACKS = 32
 #: Changes over a set of flats: of a corner, of the lamp.
 SHAPE_DRIFT, LAMP_DRIFT = 0.005, 0.05
 
@@ -204,7 +206,8 @@ def _hits(measured: Measured, usable: Array, noise: float) -> list[Found]:
     """Frames with many more bright pixels than others: trails, a storm of particles."""
     share = measured.hits[usable]
     usual = float(np.median(share))
-    least = HIT_SHARE * (1 + _warmth(measured, usable)) + usual
+    few = max(HIT_SHARE, TRACKS / (4 * measured.size))
+    least = few * (1 + _warmth(measured, usable)) + usual
     bad = np.flatnonzero((share > HITS * usual) & (share > least))
     if not len(bad) or 2 * len(bad) >= len(usable):
         return []
