@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import re
+import sys
 import warnings
 from collections.abc import Iterator
 
@@ -151,7 +153,13 @@ def shown(value: Any) -> str:
 
 
 def terminal_text(text: object) -> str:
-    """Lines fit for a terminal: `printable` but for the ends of lines."""
+    """Lines fit for a terminal: `printable` but for the ends of lines; and what lies below the
+    current folder named from there, as it was on the command line."""
+    with contextlib.suppress(OSError):  # the folder is gone
+        here = os.path.join(os.getcwd(), "")
+        if len(here) > 1 and not any(here[:-1] in argument for argument in sys.argv):
+            # where a path begins, and not within another
+            text = re.sub(rf"(?<![\w.~/\\-]){re.escape(here)}(?=\S)", "", str(text))
     return "\n".join(map(printable, str(text).split("\n")))
 
 

@@ -122,3 +122,17 @@ def test_one_of_each(here):
     assert "No dark frames found in x (1 with IMAGETYP 'Light'); raw dark frames" in err
     out, _ = tool("make_cosme", "x/m.fit", "c.lst", "--hot-pixels", 1, cwd=here)
     assert "c.lst: 1 hottest pixel\n" in out
+
+
+def test_paths_are_named_as_they_were_typed(here):
+    (here / "d").mkdir()
+    (here / "d" / "bad.fit").write_text("no image")
+    there = str(here / "d")
+    for spec, named, folder in (
+        ("d/", "d/bad.fit", here),
+        (there, f"{there}/bad.fit", here),
+        ("../d", f"{there}/bad.fit", here / "e"),
+    ):
+        folder.mkdir(exist_ok=True)
+        err = run("med", spec, "o.fit", cwd=folder, status=1).stderr
+        assert f"error: {named}: not a FITS file" in err

@@ -246,7 +246,7 @@ def test_of_files_that_moved_one_of_each_folder_is_named(here, stored):
     (here / "b" / "b0002.fit").unlink()
     lines = run("verify", *made, cwd=here, status=3).stdout.splitlines()
     away = [line for line in lines if "not there" in line]
-    dark, bias = here / "d" / "d0001.fit", here / "b" / "b0002.fit"
+    dark, bias = Path("d", "d0001.fit"), Path("b", "b0002.fit")
     assert away[0] == f"{made[0]}: input {dark}: not there, nor 4 others of that folder"
     assert away[1:] == ([] if stored else [f"{made[0]}: bias {bias}: not there"])
     n = "5 of 5" if stored else "6 of 8"
