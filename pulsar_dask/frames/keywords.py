@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ from pulsar_dask._version import CREATOR
 from pulsar_dask.errors import printable, shown
 from pulsar_dask.frames import colour, names
 from pulsar_dask.frames.about import About, Value
+from pulsar_dask.frames.seconds import Seconds, is_thousandfold, read_seconds
 from pulsar_dask.frames.table import Table, table, word
 from pulsar_dask.frames.written import (
     Header,
@@ -20,8 +20,6 @@ from pulsar_dask.frames.written import (
     in_kelvin,
     pair,
     plain,
-    unit_in,
-    written_number,
 )
 
 _WARM = 60.0  # °C; only above it can a sensor's temperature be in K
@@ -225,7 +223,9 @@ class _Reading:
             value = self.header.get(keyword)
             if value is None or value == "":
                 continue
-            seconds, unit = self._seconds(keyword, value, what.get("unit", "s"))
+            seconds, unit, remark = self._seconds(keyword, what.get("unit", "s"))
+            if remark:
+                self.remarks.append(f"{keyword} {remark}")
             if seconds is None or not 0 <= seconds < 1e9:
                 wrong = wrong or (keyword, f"{keyword} is {shown(value)}, not a time in seconds")
                 continue
@@ -238,6 +238,7 @@ class _Reading:
                 self.remarks.append(f"{why}, so {keyword} counts")
             if unit:
                 self.remarks.append(f"{keyword} is in {unit}, as its card says")
+            self._rivals(keyword, seconds)
             return seconds, None
         if wrong:
             self.origins["exposure"] = wrong[0]
@@ -247,32 +248,20 @@ class _Reading:
             return 0.0, None
         return None, None
 
-    def _seconds(self, keyword: str, value: Any, unit: str) -> tuple[float | None, str | None]:
-        """A time in seconds, and its unit where the card says one that is another."""
+    def _seconds(self, keyword: str, unit: str) -> Seconds:
         units = self.table.data["exposure"]["units"]
-        said = None
-        if isinstance(value, str):
-            match = re.fullmatch(r"\s*([-+.,/\dEeDd]+)\s*([A-Za-zµμ]*)\.?\s*", value)
-            if not match:
-                return None, None
-            number, said = written_number(match[1]), match[2] or None
-            if said is not None and (said := unit_in(f"[{said}]", units)) is None:
-                return None, None
-        else:
-            number = as_number(value)
-        if number is None:
-            return None, None
-        comment = "" if said else self._comment(keyword)
-        if bottom := re.fullmatch(r"\s*(\d+)\s*(s|sec)?\s*", comment):  # 1/4 without quotes
-            if int(bottom[1]) == 0 or isinstance(value, str):
-                return None, None
-            self.remarks.append(f"{keyword} is read as {number:g}/{bottom[1]} s")
-            return round(number / int(bottom[1]), 9), None
-        said = said or unit_in(comment, units)
-        if said is not None:
-            scale = units[said]
-            return round(number * scale, 9), said if scale != units[unit] else None
-        return round(number * units[unit], 9), None
+        return read_seconds(self.header.get(keyword), self._comment(keyword), units, unit)
+
+    def _rivals(self, counts: str, seconds: float) -> None:
+        """Tell of a card that says the same number in another unit than the one that counts."""
+        for keyword, what in self.table.keywords("exposure").items():
+            other = self._seconds(keyword, what.get("unit", "s")).seconds
+            if keyword != counts and other and is_thousandfold(seconds, other):
+                self.remarks.append(
+                    f"{counts} says {seconds:.10g} s and {keyword} {other:.10g} s, as if one were "
+                    f"in another unit; {counts} counts (⟦exposure⟧ SECONDS says otherwise)"
+                )
+                return
 
     def _filter(self) -> str | None:
         for keyword, what in self.table.keywords("filter").items():

@@ -66,10 +66,11 @@ def as_number(value: Any) -> float | None:
 
 
 def as_degrees(value: Any) -> float | None:
-    """A temperature in °C; what no sensor has is none: drivers write -999 or 9999 for unknown.
+    """A temperature in °C; what no sensor has is none: drivers write -999, 9999 or 0 K for
+    unknown.
 
-    >>> [as_degrees(v) for v in (-10, "-10,5 C", "263.15 K", "N/A", -999.0, 9999)]
-    [-10.0, -10.5, -10.0, None, None, None]
+    >>> [as_degrees(v) for v in (-10, "-10,5 C", "263.15 K", "N/A", -999.0, 9999, -273.15)]
+    [-10.0, -10.5, -10.0, None, None, None, None]
     """
     zero = 0.0
     if isinstance(value, str):
@@ -77,7 +78,7 @@ def as_degrees(value: Any) -> float | None:
         zero = KELVIN if found else 0.0
         value = written_number(re.sub(r"\s*(°|deg)?\s*C?\s*$", "", text, flags=re.IGNORECASE))
     number = as_number(value)
-    if number is None or not -KELVIN <= (number := round(number - zero, 6)) <= _HOTTEST:
+    if number is None or not -KELVIN < (number := round(number - zero, 6)) <= _HOTTEST:
         return None
     return number
 

@@ -112,7 +112,7 @@ def _document(
                 "shape": list(f.shape),
                 "settings": dict(f.about.settings),
                 "from": {w: PulsarError(card).on_command_line for w, card in f.about.origins},
-                "remarks": list(f.about.remarks),
+                "remarks": [PulsarError(text).on_command_line for text in f.about.remarks],
                 "becomes": becomes.get(f.path),
                 "passed_over": None if f.path in becomes else why(f),
             }

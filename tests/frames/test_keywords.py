@@ -245,6 +245,30 @@ def test_exposures_that_are_not_taken_as_they_stand_are_told(cards, seconds):
     assert "EXPTIME" in found.remarks[0]
 
 
+@pytest.mark.parametrize(
+    ("cards", "seconds", "told"),
+    [
+        (
+            [("EXPTIME", 2500), ("EXPOSURE", 2.5)],
+            2500,
+            ["EXPTIME", "EXPOSURE", "2.5 s", "exposure"],
+        ),
+        ([("EXPTIME", 0.5), ("EXPOSURE", 500)], 0.5, ["EXPTIME", "500 s"]),
+        ([("EXPTIME", 60), ("EXPOINUS", 60)], 60, ["EXPOINUS"]),
+        ([("EXPTIME", 2.5), ("EXPOINUS", 2500000)], 2.5, None),
+        ([("EXPTIME", 2500, "ms"), ("EXPOSURE", 2.5)], 2.5, ["EXPTIME is in ms"]),
+        ([("EXPTIME", 300), ("EXPOSURE", 299.99)], 300, None),
+        ([("EXPTIME", 300), ("EXPOSURE", 0)], 300, None),
+        ([("EXPTIME", 300), ("EXPOSURE", "no")], 300, None),
+    ],
+)
+def test_two_cards_of_one_number_in_two_units_are_told(cards, seconds, told):
+    found = read(("IMAGETYP", "Dark"), *cards)
+    assert found.exposure == pytest.approx(seconds, rel=1e-12)
+    assert len(found.remarks) == (told is not None)
+    assert all(part in found.remarks[0] for part in told or ())
+
+
 def test_of_a_unit_in_greek_letters_both_characters_count():
     for text in ("500 µs", "500 μs"):
         assert about({"EXPTIME": text}).exposure == 5e-4
