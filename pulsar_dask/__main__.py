@@ -88,5 +88,17 @@ def calibrate() -> None:
     _run("calibrate", "calibrate")
 
 
+def darkopt() -> None:
+    _run("darkopt", "darkopt")
+
+
+def cosme() -> None:
+    _run("cosme", "cosme")
+
+
+def newflat() -> None:
+    _run("newflat", "newflat")
+
+
 if __name__ == "__main__":
     tools()

@@ -166,5 +166,6 @@ FORMS: dict[str, Form] = {
         (_NUMBER, _NUMBER),
     ),
     "saturated": Form("saturated from {}", (number_text,), (float,), (_NUMBER,)),
+    "drawn": Form("listed pixels drawn as {}", (number_text,), (float,), (_NUMBER,)),
     "bad value": Form("without a value: {}", (number_text,), (float,), (_NUMBER,)),
 }

@@ -48,6 +48,15 @@ class Defects:
         """Pixels around a tile that correcting it may need."""
         return int(self.rings.max(initial=0)) * self.step
 
+    def within(self, tile: Tile) -> tuple[Array, Array]:
+        """Rows and columns, in the image, of those that lie in a tile."""
+        first, last = np.searchsorted(
+            self.places, [tile.y * self.shape[1], (tile.y + tile.height) * self.shape[1]]
+        )
+        y, x = np.divmod(self.places[first:last], self.shape[1])
+        here = (x >= tile.x) & (x < tile.x + tile.width)
+        return y[here], x[here]
+
 
 def find_rings(
     places: Array, shape: tuple[int, ...], cells: Sequence[Sequence[int]] = ((0,),)

@@ -47,6 +47,8 @@ class Calibration:
     """Whether one level serves all colours."""
     bad: float | None = None
     """What pixels have that are left without a value; None: NaN."""
+    drawn: float | None = None
+    """What listed pixels have in a mask of them, which is made instead; others are 0."""
     errors: bool = False
     """Whether the uncertainty is wanted, for which the bias is read though it falls out."""
     bias_times: float = 1.0
@@ -56,6 +58,8 @@ class Calibration:
     @property
     def formula(self) -> str:
         """What is done to each pixel, in words that `formula_parts` reads."""
+        if self.drawn is not None:
+            return "R*0"
         text, times = "R", "" if self.scale == 1 else "k*"
         if self.uses_bias:
             text = "(R - B)"
@@ -65,6 +69,12 @@ class Calibration:
         if self.flat is not None:
             text = f"({text}*M)/F"
         return text
+
+    @property
+    def stays(self) -> bool:
+        """Whether listed pixels without good neighbours keep their value: where nothing else is
+        done."""
+        return self.formula == "R"
 
     @property
     def uses_bias(self) -> bool:
@@ -129,6 +139,8 @@ def steps_of(c: Calibration, fit: Fit) -> list[Step]:
         steps.append(Step("flat floor", (c.flat_floor,)))
     if fit.replaced or fit.dead:
         steps.append(Step("master bad", (fit.replaced, fit.dead)))
+    if c.drawn is not None:
+        steps.append(Step("drawn", (c.drawn,)))
     if c.bad is not None:
         steps.append(Step("bad value", (c.bad,)))
     return steps + ([Step("pedestal", (c.pedestal,))] if c.pedestal else [])

@@ -94,7 +94,7 @@ def light_recipe(light: Light, name: str, dtype: str) -> Recipe:
     planes = (IMAGE, *(PLANES if light.noise is not None else ()))
     made = layer(
         "light",
-        light_tile,
+        light_tile if calibration.drawn is None else mask_tile,
         light,
         planes=planes,
         reads=(frame,),
@@ -136,10 +136,8 @@ def light_tile(tile: Tile, light: Light) -> dict[str, Any]:
     if defects is not None:
         _correct(found, window, tile, light, defects)
         if listed is not None:
-            ly, lx = np.divmod(defects.places, shape[-1])
-            here = (ly >= tile.y) & (ly < tile.y + tile.height)
-            here &= (lx >= tile.x) & (lx < tile.x + tile.width)
-            listed[ly[here] - tile.y, lx[here] - tile.x] = True
+            ly, lx = defects.within(tile)
+            listed[ly - tile.y, lx - tile.x] = True
     image, missing = found.values[inner], found.missing[inner]
     c = light.calibration
     if c.pedestal:
@@ -157,6 +155,17 @@ def light_tile(tile: Tile, light: Light) -> dict[str, Any]:
     if c.bad is not None:
         image[dead & ~missing] = c.bad
     return {"image": image} | made
+
+
+def mask_tile(tile: Tile, light: Light) -> dict[str, Any]:
+    """One tile of a mask of the listed pixels: 0 elsewhere."""
+    defects = light.fit.defects[tile.plane]
+    image = np.zeros(tile.shape)
+    _read(tile, light.frame, tile)  # for its sum, and so that what is damaged is told
+    if defects is not None:
+        y, x = defects.within(tile)
+        image[y - tile.y, x - tile.x] = light.calibration.drawn
+    return {"image": image, TALLY: 0}
 
 
 def _calibrated(window: Tile, light: Light, counted: Tile | None) -> _Window:
@@ -207,14 +216,15 @@ def _read(window: Tile, frame: Frame, counted: Tile | None) -> Array:
 def _correct(found: _Window, window: Tile, tile: Tile, light: Light, defects: Defects) -> None:
     """Replace bad pixels, in place; the variance of one is that of the mean of its neighbours."""
     origin = window.y, window.x
-    y, x = np.divmod(defects.places, defects.shape[1])
-    here = (y >= tile.y) & (y < tile.y + tile.height) & (x >= tile.x) & (x < tile.x + tile.width)
-    y, x = y[here] - window.y, x[here] - window.x
+    y, x = defects.within(tile)
+    places = y * defects.shape[1] + x
+    y, x = y - window.y, x - window.x
+    before = found.values[y, x] if light.calibration.stays else None
     # what is bad has no value, where nothing replaces it
     found.values[y, x] = np.nan
     each = [found.values] if found.variance is None else [found.values, found.variance]
     if found.variance is not None:
-        counts = ring_counts(found.values, origin, defects, defects.places[here])
+        counts = ring_counts(found.values, origin, defects, places)
         found.variance[y, x] = np.nan
     for number, image in enumerate(each):
         stuck = correct(image[None], origin, defects, tile)[1]
@@ -232,6 +242,9 @@ def _correct(found: _Window, window: Tile, tile: Tile, light: Light, defects: De
         image[sy - window.y, sx - window.x] = value
     if found.variance is not None:
         found.variance[y, x] /= counts
+    if before is not None:
+        new = found.values[y, x]
+        found.values[y, x] = np.where(np.isnan(new), before, new)
 
 
 def light_holds(light: Light) -> Holds:

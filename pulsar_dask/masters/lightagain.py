@@ -57,6 +57,7 @@ def calibration_again(
         scaled=scaled,
         pedestal=number("pedestal", 0.0),
         flat_floor=number("flat floor", 0.01),
+        drawn=number("drawn", None),
         bad=number("bad value", None),
         errors="errors" in by_verb,
         bias_times=times.get("bias", 1.0),

@@ -106,7 +106,8 @@ def variance(
     return found
 
 
-_GAIN, _READ = ("EGAIN",), ("RDNOISE", "READNOIS")
+#: Cards that state electrons per ADU, and electrons of read noise.
+GAIN, READ = ("EGAIN",), ("RDNOISE", "READNOIS")
 
 
 def noise_of(
@@ -120,8 +121,8 @@ def noise_of(
         The gain, the read noise or the bias is not known.
     """
     header = read_header(light)
-    gain = gain or _number(header, _GAIN)
-    read_noise = _number(header, _READ) if read_noise is None else read_noise
+    gain = gain or number_in(header, GAIN)
+    read_noise = number_in(header, READ) if read_noise is None else read_noise
     if not gain or gain < 0:
         raise PulsarError(f"{light.name} has no EGAIN; give the electrons per ADU with ⟦egain⟧")
     if read_noise is None or read_noise < 0:
@@ -135,21 +136,25 @@ def noise_of(
     if c.dark is not None and not c.dark_holds_bias and isinstance(c.bias, Frame):
         path = stated(read_header(c.dark), c.dark.path)[2]
         own = path is None or os.path.realpath(path) == os.path.realpath(c.bias.path)
-    if c.flat is not None and (level := _number(read_header(c.flat), ("FLATLEV",))):
+    if c.flat is not None and (level := number_in(read_header(c.flat), ("FLATLEV",))):
         flat_scale = level / fit.whole[0]
     bias = c.bias if isinstance(c.bias, Frame) else None
-    return Noise(gain, read_noise, _share(bias), _share(c.dark), own, _share(c.flat), flat_scale)
+    return Noise(
+        gain, read_noise, share_of(bias), share_of(c.dark), own, share_of(c.flat), flat_scale
+    )
 
 
-def _share(master: Frame | None) -> Share:
+def share_of(master: Frame | None) -> Share:
+    """How a master was combined, as it says."""
     if master is None:
         return Share()
     header = read_header(master)
-    count = _number(header, ("NCOMBINE", "STACKCNT"))
+    count = number_in(header, ("NCOMBINE", "STACKCNT"))
     method = str(header.get("COMBMETH", "median")).lower()
     return Share(count or np.inf, not method.startswith(("mean", "average")))
 
 
-def _number(header: Mapping[str, Any], keywords: tuple[str, ...]) -> float | None:
+def number_in(header: Mapping[str, Any], keywords: tuple[str, ...]) -> float | None:
+    """The number in the first of some cards that has one."""
     found = (as_number(header.get(keyword)) for keyword in keywords)
     return next((number for number in found if number is not None), None)

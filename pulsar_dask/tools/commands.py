@@ -54,6 +54,9 @@ tools.sections = {
     },
     "Lights": {
         "calibrate": "lights minus bias and dark, over the flat, bad pixels replaced",
+        "darkopt": "lights minus a dark that is scaled by its hot pixels",
+        "cosme": "listed pixels replaced, and nothing else",
+        "newflat": "a note that the flats of a camera are others from now on",
     },
     "What frames say": {
         "frames": "what is understood of each frame, and which masters they would become",

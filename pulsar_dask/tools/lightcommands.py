@@ -103,6 +103,19 @@ calibrating: Callable[[Callable[..., Any]], Any] = options(
         type=click.Choice(["exposure"]),
         help="Scale the dark by the exposures.",
     ),
+    click.option("-o", "--optimize", is_flag=True, help="Scale the dark by its hot pixels."),
+    click.option(
+        "--dark-scale",
+        type=click.Choice(["robust", "ls"]),
+        default="robust",
+        help="How k is found by them: without stars (robust), or by least squares. "
+        "[default: robust]",
+    ),
+    click.option(
+        "--fallback",
+        type=click.Choice(["exposure"]),
+        help="Scale a dark by the exposures where its hot pixels give no k.",
+    ),
     click.option("--no-bias", is_flag=True, help="Go without the bias that is out of the dark."),
     click.option(
         "--bias-in-dark",
@@ -175,7 +188,7 @@ calibrating: Callable[[Callable[..., Any]], Any] = options(
 OWN = (
     "dark", "bias", "flat", "level", "lists", "scale_dark", "no_bias", "bias_in_dark",
     "master_scale", "one_level", "flat_floor", "pedestal", "bad", "dtype", "again", "origin",
-    "uncertainty", "egain", "read_noise",
+    "uncertainty", "egain", "read_noise", "optimize", "dark_scale", "fallback",
 )  # fmt: skip
 
 
@@ -195,7 +208,68 @@ def calibrate(names: tuple[str, ...], **options: Any) -> None:
     takes the names of the lights, or a name; of several lights, name0001.fit and on. A light that
     is there already, made of the same files in the same way, is passed over.
     """
+    _calibrate(names, options)
+
+
+def _calibrate(names: tuple[str, ...], options: dict[str, Any]) -> None:
     spec, output = with_output(names, "calibrate light0001.fit calibrated/ -d dark120s.fit")
     prefetch(spec, options)
     mine = {name: options.pop(name) for name in OWN}
     tool("calibrate")(spec, output, asked=mine, options=settings(options))
+
+
+@click.command("darkopt", cls=LightCommand, context_settings=CONTEXT)
+@click.argument("names", nargs=-1, required=True, metavar="INPUT_SPEC... OUTPUT DARK [LIST]")
+@calibrating
+@from_row
+@mixing
+@input_options
+@execution_options
+@no_verify
+@common_options
+def darkopt(names: tuple[str, ...], **options: Any) -> None:
+    """Subtract a dark that is scaled by its hot pixels: calibrate -o, in the order of PULSAR."""
+    words = list(names)
+    lists = [words.pop()] if len(words) > 3 and words[-1].lower().endswith((".lst", ".txt")) else []
+    if options["dark"] is None and len(words) > 2:
+        options["dark"] = words.pop()
+    if options["dark"] is None:
+        raise click.UsageError("the dark is missing, as in: darkopt light.fit out.fit dark.fit")
+    options |= {"lists": (*options["lists"], *lists), "optimize": True}
+    _calibrate(tuple(words), options)
+
+
+@click.command("cosme", cls=Command, context_settings=CONTEXT)
+@click.argument("names", nargs=-1, required=True, metavar="INPUT_SPEC... OUTPUT LIST")
+@click.option("-t", "drawn", is_flag=True, help="Write a mask of the listed pixels instead.")
+@from_row
+@input_options
+@execution_options
+@no_verify
+@common_options
+def cosme(names: tuple[str, ...], drawn: bool, origin: str, **options: Any) -> None:
+    """Replace the pixels of a list by the mean of their good neighbours, of their colour."""
+    if len(names) < 3:
+        raise click.UsageError("three names are needed, as in: cosme light.fit out.fit bad.lst")
+    *spec, output, listed = names
+    prefetch(spec, options)
+    asked = {"drawn": drawn, "origin": origin}
+    tool("cosme")(spec, output, listed, asked=asked, options=settings(options))
+
+
+@click.command("newflat", cls=Command, context_settings=CONTEXT)
+@click.option("-c", "--camera", metavar="ID", help="The camera, as INSTRUME has it.")
+@click.option("-l", "--log", required=True, metavar="CSV", help="The log.")
+@click.option(
+    "-d",
+    "--date",
+    metavar="ISO",
+    help="When, UTC unless it says another zone; a date alone is the noon here. [default: now]",
+)
+@click.option("-m", "--comment", metavar="TEXT", help="What has changed.")
+@click.option("--list", "listed", is_flag=True, help="Show from when to when flats are the same.")
+@click.option("--strict", is_flag=True, help="Make an error of each warning.")
+@click.option("--debug", is_flag=True, help="Show where an error comes from.")
+def newflat(log: str, debug: bool, **options: Any) -> None:
+    """Note that from now on the flats of a camera are others: dust, a turned camera, new optics."""
+    tool("newflat")(log, **options)

@@ -21,7 +21,8 @@ from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.provenance import Source, Trace, read_trace
 from pulsar_dask.frames.stack import default_dtype, describe_shape
 from pulsar_dask.kernels.ordersum import Sums
-from pulsar_dask.masters.calibration import Calibration, Fit, named
+from pulsar_dask.masters.calibration import Calibration, Fit, named, with_scale
+from pulsar_dask.masters.darkscale import Hot, hot_pixels, scaled_by
 from pulsar_dask.masters.light import Light, light_recipe
 from pulsar_dask.masters.lightfit import fit, told_of
 from pulsar_dask.masters.lightnoise import noise_of
@@ -49,6 +50,11 @@ class Calibrating:
     noise: tuple[float | None, float | None] = (None, None)
     """Where uncertainties are wanted (`Calibration.errors`): electrons per ADU, and of read noise,
     where the lights do not say them."""
+    scale: str | None = None
+    """How k is found from the hot pixels of the dark, "robust" or "ls"; None: it is not."""
+    fallback: bool = False
+    """Whether the exposures give k where the hot pixels do not."""
+    _hot: dict[Any, Hot] = field(default_factory=dict)
     _fits: dict[Any, Fit] = field(default_factory=dict)
     _sums: dict[str, Sums] = field(default_factory=dict)
     _before: list[str] | None = None
@@ -95,6 +101,8 @@ class Calibrating:
                     f"{printable(master.path)} is {describe_shape(master.shape)}, the light "
                     f"{frame.name} is {describe_shape(frame.shape)}; it is not its {role}"
                 )
+        if self.scale is not None and calibration.dark is not None:
+            calibration = self._scaled(frame, calibration)
         found = self._fit(frame, calibration)
         saturation = self.options.saturation or frame.about.saturation
         light = Light(frame, calibration, found, saturation)
@@ -111,6 +119,22 @@ class Calibrating:
         sink = LightSink(product, path, header, known=self._sums, verify=self.options.verify)
         self._make(recipe, sink, notes)
         return named(calibration) + _levels(found, calibration)
+
+    def _scaled(self, frame: Frame, c: Calibration) -> Calibration:
+        """With the k of the light."""
+        assert c.dark is not None
+        colours = colours_of(frame)
+        key = c.dark.path, colours, c.dark_holds_bias and c.bias
+        try:
+            if key not in self._hot:
+                self._hot[key] = hot_pixels(c, colours)
+            return scaled_by(frame, c, self._hot[key], robust=self.scale != "ls")
+        except PulsarError as error:
+            if not self.fallback or not frame.exposure or not c.dark.exposure:
+                raise
+            k = frame.exposure / c.dark.exposure
+            warn(f"{error.text}; taken by exposure: k = {k:.4g}")
+            return with_scale(c, k, f"by exposure, {frame.exposure:g} s of {c.dark.exposure:g} s")
 
     def _fit(self, frame: Frame, calibration: Calibration) -> Fit:
         colours = colours_of(frame)

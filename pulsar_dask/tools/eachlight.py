@@ -1,0 +1,95 @@
+"""Lights one after the other, and the names that they get."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+
+import click
+
+from pulsar_dask.cli.report import Report
+from pulsar_dask.errors import PulsarError, count, printable, terminal_text
+from pulsar_dask.frames.frame import Frame
+from pulsar_dask.inputs.words import FITS_NAME
+from pulsar_dask.masters.calibration import Calibration
+from pulsar_dask.tools.options import Options
+
+
+def calibrate_all(
+    lights: Sequence[Frame],
+    output: str,
+    chosen: Callable[[Frame], Calibration],
+    calibrate_light: Callable[[Frame, str, Callable[[Frame], Calibration]], str | None],
+    options: Options,
+    report: Report,
+    what: str,
+) -> None:
+    """Calibrate lights one after the other; one that fails costs only itself.
+
+    Raises
+    ------
+    PulsarError
+        When all others are done: how many were not.
+    """
+    outputs = output_names(output, lights)
+    if len(outputs) > 1 and not _is_folder(output):
+        report.say(f"{printable(outputs[0])} to {os.path.basename(outputs[-1])} are written")
+    failed = there = 0
+    for number, (light, path) in enumerate(zip(lights, outputs, strict=True), 1):
+        try:
+            done = calibrate_light(light, path, chosen)
+        except PulsarError as error:
+            if len(lights) == 1 or options.debug or options.strict:
+                raise
+            failed += 1
+            click.echo(terminal_text(f"error: {light.name}: {error.on_command_line}"), err=True)
+            continue
+        there += done is None
+        words = "is there, of the same files" if done is None else f"| {done}" if done else ""
+        report.say(f"[{number}/{len(lights)}] {light.name} -> {printable(path)} {words}".rstrip())
+    again = f", {count(there, what)} there already" if there else ""
+    report.say(f"{count(len(lights) - failed - there, what)} calibrated{again}")
+    report.end()
+    if failed:
+        raise PulsarError(f"{failed} of {count(len(lights), what)} could not be calibrated")
+
+
+def _is_folder(output: str) -> bool:
+    return os.path.isdir(output) or output.endswith(("/", os.sep))
+
+
+def output_names(output: str, lights: Sequence[Frame]) -> list[str]:
+    """Paths of calibrated lights.
+
+    In a folder they have the names of the lights; one light has the name that is given, several
+    are counted on from the digits of ``name0001.fit``, or from 1.
+
+    Raises
+    ------
+    PulsarError
+        Two would have one name.
+    """
+    if _is_folder(output):
+        names = [re.sub(r"\.(fz|gz)$", "", os.path.basename(f.path), flags=re.I) for f in lights]
+        seen: dict[str, Frame] = {}
+        for light, name in zip(lights, names, strict=True):
+            other = seen.setdefault(name.casefold(), light)
+            if other is not light:
+                raise PulsarError(
+                    f"{printable(other.path)} and {printable(light.path)} would both be "
+                    f"{printable(name)}; calibrate them into two folders"
+                )
+        return [os.path.join(output, name) for name in names]
+    if not FITS_NAME.search(output) or re.search(r"\.(fz|gz)$", output, re.IGNORECASE):
+        raise PulsarError(
+            f"{printable(output)}: a calibrated light is a .fit, .fits or .fts; name it so, or a "
+            "folder that is there"
+        )
+    if len(lights) == 1:
+        return [output]
+    root, ending = os.path.splitext(output)
+    digits = re.search(r"\d+$", root)
+    start, width = (int(digits[0]), len(digits[0])) if digits else (1, 4)
+    stem = root[: digits.start()] if digits else root
+    return [f"{stem}{start + i:0{width}}{ending}" for i in range(len(lights))]
