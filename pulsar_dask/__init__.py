@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pulsar_dask.masters.search import Search
     from pulsar_dask.notebook.cube import open_frames, write_cube
     from pulsar_dask.notebook.hotpixels import hot_pixels
+    from pulsar_dask.notebook.lights import calibrate
     from pulsar_dask.notebook.masters import dark_masters, flat_masters, master, median
 
 _PLACES = {
@@ -32,6 +33,7 @@ _PLACES = {
     "dark_masters": "notebook.masters",
     "flat_masters": "notebook.masters",
     "hot_pixels": "notebook.hotpixels",
+    "calibrate": "notebook.lights",
     "write_cube": "notebook.cube",
     "Search": "masters.search",
     "find_inputs": "inputs.find",
@@ -45,6 +47,7 @@ __all__ = [
     "PulsarWarning",
     "Search",
     "__version__",
+    "calibrate",
     "dark_masters",
     "find_inputs",
     "flat_masters",

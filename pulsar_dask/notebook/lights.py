@@ -1,0 +1,129 @@
+"""Calibrated lights as a lazy xarray cube."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from pulsar_dask.engine.graph import Graph
+from pulsar_dask.frames import stack
+from pulsar_dask.frames.colour import colours_of
+from pulsar_dask.frames.stack import default_dtype
+from pulsar_dask.frames.table import using
+from pulsar_dask.inputs.words import as_text, as_texts
+from pulsar_dask.masters.calibration import Calibration
+from pulsar_dask.masters.light import Light, light_recipe
+from pulsar_dask.masters.lightfit import fit
+from pulsar_dask.masters.lightmasters import Wanted
+from pulsar_dask.masters.search import Search, Spec, is_number
+from pulsar_dask.notebook.arguments import check_number, check_resources, searching
+from pulsar_dask.notebook.lazy import graph_of, lazy_planes
+from pulsar_dask.output.header import attributes, coordinates
+
+Path = str | os.PathLike[str]
+
+
+def calibrate(
+    cube: xr.DataArray | Spec,
+    *,
+    dark: Path | None = None,
+    bias: Path | float | None = None,
+    flat: Path | None = None,
+    level: float | None = None,
+    cosme: Path | Iterable[Path] = (),
+    by_exposure: bool = False,
+    no_bias: bool = False,
+    bias_in_dark: bool | None = None,
+    one_level: bool = False,
+    pedestal: float = 0.0,
+    search: Search | None = None,
+    memory: float | None = None,
+    threads: int | None = None,
+) -> xr.DataArray:
+    """Lights calibrated, lazily: what the tool `calibrate` writes.
+
+    Parameters
+    ----------
+    cube : xarray.DataArray, path or iterable of paths
+        Lights: what `open_frames` gives, or takes.
+    dark, flat : path, optional
+        Masters.
+    bias : path, number or expression, optional
+        ADU, or "=64*$OFFSET"; by default the one that was taken out of the dark.
+    level : float, optional
+        ADU to which the flat is scaled; by default its median, of each colour its own.
+    cosme : path or iterable of paths
+        Lists of bad pixels.
+    by_exposure : bool
+        Whether the dark is scaled by the exposures.
+    no_bias, bias_in_dark, one_level, pedestal
+        As the options of the tool.
+    search : Search, optional
+        How files are understood, and which settings may differ (``mix``).
+    memory, threads
+        As for `open_frames`.
+
+    Returns
+    -------
+    xarray.DataArray
+        Dims (frame, y, x), or (frame, plane, y, x), with the coordinates of `open_frames`; ADU,
+        float32, or float64 where a light has 32- or 64-bit integers or 64-bit floats. Masters and
+        lists are looked at once, when it is made; pixels of lights are not.
+
+    Raises
+    ------
+    PulsarError
+        As for the command.
+    """
+    check_resources(memory, threads)
+    check_number("pedestal", pedestal, "ADU as a number, such as 100")
+    if level is not None:
+        check_number("level", level, "a positive number of ADU, such as 5000", above=0)
+    search = searching(search)
+    spec: Spec = cube if not isinstance(cube, xr.DataArray) else _files(cube)
+    lists = as_texts(cosme, "cosme") if not isinstance(cosme, tuple) or cosme else []
+    wanted = Wanted(
+        search,
+        dark=None if dark is None else as_text(dark, "dark"),
+        bias=repr(float(bias)) if is_number(bias) else bias and as_text(bias, "bias"),  # type: ignore[arg-type]
+        no_bias=no_bias,
+        bias_in_dark=bias_in_dark,
+        flat=None if flat is None else as_text(flat, "flat"),
+        by_exposure=by_exposure,
+        plain=Calibration(
+            level=level, lists=tuple(lists), one_level=one_level, pedestal=float(pedestal)
+        ),
+    )
+    with using(search.table):
+        frames = search.frames(spec).frames
+        masters = wanted.masters()
+        chosen = [masters.of(frame) for frame in frames]
+    shape = stack.check_shapes([*frames, *(f for c in chosen for _, f in c.images)])
+    dtype, planes, fits, graph = default_dtype(frames), [], {}, None
+    for frame, calibration in zip(frames, chosen, strict=True):
+        colours = colours_of(frame)
+        key = calibration.formula, tuple(f.path for _, f in calibration.images), colours
+        if key not in fits:
+            fits[key] = fit(calibration, shape, colours, gigabytes=memory)
+        recipe = light_recipe(Light(frame, calibration, fits[key]), frame.name, dtype)
+        grid = graph.grid if graph is not None else graph_of(recipe, memory, threads).grid
+        graph = Graph(recipe.layers, grid)
+        planes.append(lazy_planes(recipe.products[0], graph)["image"])
+    dims = ("plane", "y", "x")[-len(shape) :]
+    known = attributes(frames[0])
+    return xr.DataArray(
+        da.stack(planes),
+        dims=("frame", *dims),
+        coords=coordinates(frames),
+        attrs=known,
+        name="lights",
+    )
+
+
+def _files(cube: xr.DataArray) -> list[str]:
+    """The files that a cube was made of."""
+    return list(map(str, np.atleast_1d(cube["file"].values)))
