@@ -43,6 +43,7 @@ def flat_recipe(
     planes: Sequence[str] = ("image",),
     calibration: Mapping[str, Trace] | None = None,
     surveyed: Surveying | None = None,
+    each_lit: bool = False,
 ) -> Recipe:
     """Masters of flats of one shape.
 
@@ -60,6 +61,8 @@ def flat_recipe(
         What headers say of how each group is calibrated.
     surveyed : callable, optional
         Gives from frames the `Survey` by which they are looked at meanwhile.
+    each_lit : bool
+        Whether a colour without light is refused: where nobody is there to be told of it.
     """
     products = []
     for name, group in groups.items():
@@ -89,7 +92,7 @@ def flat_recipe(
                 stored=calibrated.looked_at(group.frames),
             )
         holds = calibrated.flat_holds(group, together) | combining
-        scales = layer("scales", _scales, group, target, *levels, once=True)
+        scales = layer("scales", _scales, group, target, each_lit, *levels, once=True)
         flat = layer(
             "flat",
             partial(calibrated.flat_tile, method=method, planes=tuple(planes), survey=survey),
@@ -138,5 +141,7 @@ def _levels(grid: Grid, group: FlatGroup, first: int, last: int) -> FrameLevels:
     return frame_levels(group, first, last, size=(grid.height, grid.width))
 
 
-def _scales(grid: Grid, group: FlatGroup, target: float, *levels: FrameLevels) -> Array:
-    return frame_scales(group.frames, target, *levels)
+def _scales(
+    grid: Grid, group: FlatGroup, target: float, each_lit: bool, *levels: FrameLevels
+) -> Array:
+    return frame_scales(group.frames, target, *levels, each_lit=each_lit)

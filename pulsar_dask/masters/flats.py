@@ -23,6 +23,9 @@ from pulsar_dask.masters.groups import Failures, usable
 from pulsar_dask.masters.search import Search, Spec, is_number, none_found
 from pulsar_dask.masters.shelf import Shelf
 
+MakeBias = Callable[[Group], Frame]
+"""Makes the master of raw biases, in the folder for outputs."""
+
 
 @dataclass(frozen=True)
 class Flats:
@@ -67,6 +70,7 @@ def gather_flats(
     method: str = "median",
     folder: str = ".",
     make_darks: MakeDarks | None = None,
+    make_bias: MakeBias | None = None,
 ) -> Flats:
     """Find flats, and for each group the dark and the list of hot pixels.
 
@@ -90,6 +94,8 @@ def gather_flats(
         Where the outputs go.
     make_darks : callable, optional
         Makes the darks of dark flats that lie among the flats; without it they are an error.
+    make_bias : callable, optional
+        Makes a master of several raw frames that are given as the bias; the same.
 
     Raises
     ------
@@ -111,7 +117,12 @@ def gather_flats(
     folders = list(dict.fromkeys(f for f in folders if os.path.isdir(f)))
     among = [f for f in found.frames if f.kind == "dark" and not f.is_master]
     looking = Looking(
-        Shelf(tuple(folders), search.ways), search, among, dark, bias_of(bias, search), make_darks
+        Shelf(tuple(folders), search.ways),
+        search,
+        among,
+        dark,
+        bias_of(bias, search, make_bias),
+        make_darks,
     )
     lists = Lists(hot_pixels, origin_top, memory, tuple(folders))
     groups, calibrations, kept = {}, {}, {}
@@ -145,22 +156,30 @@ def gather_flats(
     return Flats(groups, calibrations, kept, failures, tuple(unused))
 
 
-def bias_of(bias: Spec | float | None, search: Search) -> Callable[[Group], Minus] | None:
-    """What is given as the bias of darks that have none, for some flats."""
+def bias_of(
+    bias: Spec | float | None, search: Search, make: MakeBias | None = None
+) -> Callable[[Group], Minus] | None:
+    """What is given as the bias of darks that have none, for some flats; of several raw frames
+    their master, where there is a way to make it."""
     if bias is None:
         return None
     words = read_bias(bias)
     if isinstance(words, float):
         return lambda group: Minus(constant=words)
     biases, _ = find_biases(words, search)
+    made: dict[str, Frame] = {}
 
     def given(group: Group) -> Minus:
         taken = biases.of(group, search.ways)
-        if taken.combine:
+        if not taken.combine:
+            return Minus(taken.frames, taken.constant)
+        if make is None:
             raise PulsarError(
                 '⟦bias⟧ of several frames: combine them first, as in: med "bias*.fit" bias.fit'
             )
-        return Minus(taken.frames, taken.constant)
+        if taken.name not in made:
+            made[taken.name] = make(next(one for one in biases.raw if one.name == taken.name))
+        return Minus((made[taken.name],))
 
     return given
 

@@ -219,6 +219,7 @@ def flat_masters(
             threads=threads or CPU_COUNT,
             planes=wanted,
             calibration=flats.calibration,
+            each_lit=True,
         )
         for some in by_size(flats.groups.items(), lambda item: item[1].frames)
     ]

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pulsar_dask import combine
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.errors import PulsarError, count
+from pulsar_dask.formats.scan import scan_frame
+from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.group import Group
 from pulsar_dask.inputs.numbers import MOST_ADU, as_number
 from pulsar_dask.inputs.words import as_texts
@@ -18,7 +20,7 @@ from pulsar_dask.masters.flat import flat_recipe
 from pulsar_dask.masters.flats import gather_flats
 from pulsar_dask.masters.groups import Failures
 from pulsar_dask.tools.levels import surveying
-from pulsar_dask.tools.masters import make_by_group, make_darks
+from pulsar_dask.tools.masters import make_bias, make_by_group, make_darks
 from pulsar_dask.tools.options import Options, lists_in, telling
 
 
@@ -49,6 +51,10 @@ def makeflat(
             plain = replace(options, planes=())
             make_darks(Darks(darks, tuple(groups), Failures()), executor, plain, report)
 
+        def combined(group: Group) -> Frame:
+            make_bias(group, executor, replace(options, planes=()), report)
+            return scan_frame(options.place(f"{group.name}.fit"))
+
         flats = gather_flats(
             spec,
             dark=dark,
@@ -60,6 +66,7 @@ def makeflat(
             method=options.combine,
             folder=options.output_dir,
             make_darks=dark_flats,
+            make_bias=combined,
         )
         report.passed_over(flats.passed, flats.unused)
 

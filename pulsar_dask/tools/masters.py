@@ -18,16 +18,16 @@ from pulsar_dask.frames.group import Group
 from pulsar_dask.frames.naming import dark_stem, list_name
 from pulsar_dask.frames.provenance import read_trace
 from pulsar_dask.kernels.highest import HOT_PIXELS
-from pulsar_dask.masters.dark import dark_recipe
+from pulsar_dask.masters.dark import dark_recipe, stack_product
 from pulsar_dask.masters.darkgroup import Dark
 from pulsar_dask.masters.darks import Darks
-from pulsar_dask.masters.groups import Failures, by_size
+from pulsar_dask.masters.groups import Failures, by_size, check_group
 from pulsar_dask.output.fits_sink import FitsSink
 from pulsar_dask.output.lists import ListSink
 from pulsar_dask.output.ours import is_ours
 from pulsar_dask.tools.levels import surveying, without_odd
 from pulsar_dask.tools.options import Options, make_files, make_folder
-from pulsar_dask.tools.told import hint_at_number, warn_of_pixels, warn_of_stuck
+from pulsar_dask.tools.told import hint_at_number, warn_of_pixels, warn_of_stuck, warn_of_unlit
 
 
 def make_darks(
@@ -59,6 +59,30 @@ def make_darks(
         lists={dark.name: wanted for dark in darks.darks},
         what=lambda names: _darks_and_bias([d for d in darks.darks if d.name in names]),
         hint=hint_at_number(hot_pixels, darks.frames[0]),
+    )
+
+
+def make_bias(group: Group, executor: Executor, options: Options, report: Report) -> None:
+    """Make the master of raw biases."""
+    method = combine.method(options.combine)
+
+    def recipe(names: Sequence[str], leaving: frozenset[str]) -> Recipe:
+        frames = [f for f in group.frames if f.path not in leaving]
+        planes, look = ("image", *options.planes), surveying(options)
+        made = stack_product(group.name, "bias", frames, method, planes, surveyed=look)
+        return Recipe([made])
+
+    check_group(group, options.combine)
+    make_by_group(
+        {group.name: group},
+        [group.name],
+        recipe,
+        executor,
+        options,
+        report,
+        failures=Failures(),
+        inputs=[f.path for f in group.frames],
+        what=lambda names: count(len(group.frames), "bias frame"),
     )
 
 
@@ -202,6 +226,7 @@ def make_masters(
         for product in recipe.products:
             warn_of_pixels(masters[product.name])
             warn_of_stuck(masters[product.name].path, product, run)
+            warn_of_unlit(masters[product.name].path, product, run)
 
     run = make_files(
         recipe,

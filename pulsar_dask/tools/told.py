@@ -46,6 +46,24 @@ def warn_of_stuck(path: str, product: Product, run: Run) -> None:
         )
 
 
+def warn_of_unlit(path: str, product: Product, run: Run) -> None:
+    """Tell of colours of flats that have no light, as behind a narrow filter."""
+    found: list[FrameLevels] = [run.values[layer.name] for layer in product.levels]
+    if not found:
+        return
+    colours = np.concatenate([part.colours for part in found])
+    dark = np.asarray((colours <= 0).any(axis=(0, 1)))
+    if dark.any():
+        worst = int(np.nanargmin(np.nanmin(colours[..., dark], axis=(1, 2))))
+        warn(
+            f"{printable(path)}: {dark.sum()} of the {len(dark)} pixels of the colour pattern have "
+            f"no light (their median minus the dark is {np.nanmin(colours):.3g} ADU in "
+            f"{printable(product.frames[worst].name)}); they are scaled with the others, and what "
+            "the master holds there is noise. If the filter lets light through there, the dark is "
+            "not that of these flats"
+        )
+
+
 #: Share of a sensor's pixels beyond which those listed as hot are no longer few.
 HOT_SHARE = 0.01
 

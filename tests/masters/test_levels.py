@@ -223,13 +223,21 @@ def test_a_twilight_that_changes_its_colour(tmp_path):
 
 
 @pytest.mark.parametrize("level", [0.0, -5.0])
-def test_a_colour_whose_median_is_not_positive_names_the_frame(tmp_path, level):
-    images = [np.full((4, 4), 9.0), np.full((4, 4), 9.0)]
+def test_a_colour_without_light_goes_with_the_others(tmp_path, level):
+    """Behind a narrow filter; where nobody can be told of it the frame is named."""
+    images = [np.full((4, 4), 9.0), np.full((4, 4), 18.0)]
     images[1][1::2, 1::2] = level
+    images[1][::2, ::2] = 9.0
     found = levels(tmp_path, images, known=Colours(QUAD))
     frames = [scan_frame(tmp_path / f"l{i}.fit") for i in range(2)]
+    scales = frame_scales(frames, 5000.0, found)[:, 0]
+    ratios = (1 + 9 / 13.5) / 2, (1 + 18 / 13.5) / 2  # 13.5: median of (9, 18, 18, 0)
+    lit = [[5000 * r / c for r, c in zip(ratios, two, strict=True)] for two in ((9, 9), (9, 18))]
+    others = [(a + 2 * b) / 3 for a, b in lit]
+    wanted = [(a, b, b, c) for (a, b), c in zip(lit, others, strict=True)]
+    np.testing.assert_allclose(scales, wanted, rtol=1e-14)
     with pytest.raises(PulsarError, match=r"l1\.fit.*one of its colours.*not positive"):
-        frame_scales(frames, 5000.0, found)
+        frame_scales(frames, 5000.0, found, each_lit=True)
 
 
 def test_all_colours_are_in_the_sample(tmp_path):

@@ -344,6 +344,11 @@ def test_the_bias_that_is_out_of_a_dark(flats, here):
     make(["flats"], bias="100")
     listed = hottest(dark, 10_000)
     equal(here / "flat_l.fit", flat64(flats, dark + 100, listed))
+    notes = make(["flats"], bias="b")  # raw ones are combined
+    equal(here / "flat_l.fit", flat64(flats, dark + level, listed))
+    same(pixels(here / "bias.fit"), level.astype("f4"))
+    assert any(n.startswith("bias.fit: 3 frames; with fewer than") for n in notes)
+    assert GOOD in verify(here, "flat_l.fit", "bias.fit")
 
 
 # --- groups --------------------------------------------------------------------------------
@@ -446,6 +451,30 @@ def test_colours_of_any_card(here, pattern, cards):
     header = fits.getheader(here / "flat_v.fit")
     assert "each frame scaled by colours to a median of 5000" in list(header["HISTORY"])
     assert GOOD in verify(here, "flat_v.fit")
+
+
+def test_a_colour_that_a_narrow_filter_leaves_dark(here):
+    """It is scaled with the others and told; the others are as if it had light."""
+    images = stack(7, 15, 20000, 20, (26, 37)).astype("i4")
+    images[:, 1::2, 1::2] -= 19500
+    images[:, ::2, 1::2] += 400 * np.arange(15)[:, None, None]
+    write_stack(here / "f", "f", images.astype("u2"), "Flat", 1.0, "Ha", BAYERPAT="RGGB")
+    notes = make(["f"], dark="600")
+    (told,) = [note for note in notes if "no light" in note]
+    assert "1 of the 4 pixels" in told
+    nets = images - 600.0
+    whole = np.median(nets, axis=(1, 2))
+    made = pixels(here / "flat_h.fit")
+    factors = []
+    for y, x in ((0, 0), (0, 1), (1, 0)):
+        part = nets[:, y::2, x::2]
+        level = np.median(part, axis=(1, 2))
+        factors.append(5000 * np.mean(level / whole) / level)
+        truth = np.median(part * factors[-1][:, None, None], axis=0)
+        np.testing.assert_allclose(made[y::2, x::2], truth, rtol=1e-6)
+    truth = np.median(nets[:, 1::2, 1::2] * np.mean(factors, axis=0)[:, None, None], axis=0)
+    np.testing.assert_allclose(made[1::2, 1::2], truth, rtol=1e-6)
+    assert GOOD in verify(here, "flat_h.fit")
 
 
 def test_colours_that_are_not_known_are_told(here):
