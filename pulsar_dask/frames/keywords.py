@@ -22,6 +22,7 @@ from pulsar_dask.frames.written import (
     plain,
 )
 
+_LONGEST = 4 * 3600.0  # s; 15 s in ms is longer
 _WARM = 60.0  # °C; only above it can a sensor's temperature be in K
 
 
@@ -238,7 +239,7 @@ class _Reading:
                 self.remarks.append(f"{why}, so {keyword} counts")
             if unit:
                 self.remarks.append(f"{keyword} is in {unit}, as its card says")
-            self._rivals(keyword, seconds)
+            self._doubts(keyword, seconds)
             return seconds, None
         if wrong:
             self.origins["exposure"] = wrong[0]
@@ -252,8 +253,9 @@ class _Reading:
         units = self.table.data["exposure"]["units"]
         return read_seconds(self.header.get(keyword), self._comment(keyword), units, unit)
 
-    def _rivals(self, counts: str, seconds: float) -> None:
-        """Tell of a card that says the same number in another unit than the one that counts."""
+    def _doubts(self, counts: str, seconds: float) -> None:
+        """Tell of a card that says the same number in another unit than the one that counts, and
+        of a time that no exposure takes."""
         for keyword, what in self.table.keywords("exposure").items():
             other = self._seconds(keyword, what.get("unit", "s")).seconds
             if keyword != counts and other and is_thousandfold(seconds, other):
@@ -262,6 +264,11 @@ class _Reading:
                     f"in another unit; {counts} counts (⟦exposure⟧ SECONDS says otherwise)"
                 )
                 return
+        if seconds > _LONGEST:
+            self.remarks.append(
+                f"{counts} says {seconds:.10g} s, {seconds / 3600:.3g} hours; if it is in another "
+                "unit, ⟦exposure⟧ SECONDS says what it is"
+            )
 
     def _filter(self) -> str | None:
         for keyword, what in self.table.keywords("filter").items():

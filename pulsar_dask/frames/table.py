@@ -46,6 +46,8 @@ class Table:
 
     data: Mapping[str, Any]
     """As it stands in the file, by section."""
+    users: str | None = None
+    """The file of a user's that lies on top."""
 
     def keywords(self, section: str) -> Mapping[str, Mapping[str, Any]]:
         """Keywords of a section, in order of precedence, and what is known of each."""
@@ -137,6 +139,8 @@ def using(one: Table) -> Iterator[None]:
 
 #: A user's own table, in their folder for settings of programs.
 USERS = "keywords.toml"
+#: How HISTORY says that the table was not the program's alone.
+READ_BY = "cards were read by the table "
 
 
 def with_users(path: str | os.PathLike[str] | None = None) -> Table:
@@ -165,7 +169,7 @@ def with_users(path: str | os.PathLike[str] | None = None) -> Table:
             f"{name}: not a table of keywords in TOML ({printable(error)})"
         ) from error
     try:
-        return Table(_merged(own_table().data, given))
+        return Table(_merged(own_table().data, given), os.path.abspath(path))
     except ValueError as error:
         raise PulsarError(f"{name}: {printable(error)}; docs/keywords.md shows the form") from error
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pulsar_dask.errors import PulsarError, warn
+from pulsar_dask.errors import PulsarError, printable, warn
 from pulsar_dask.frames.frame import Frame, named
 from pulsar_dask.frames.group import Group, Grouped
 
@@ -64,9 +64,19 @@ def usable(grouped: Grouped, method: str | None = None) -> Grouped:
     return grouped
 
 
+#: Seconds from which on a bias holds what a dark does.
+LONG_BIAS = 2.0
+
+
 def check_group(group: Group, method: str = "median") -> None:
-    """Warn of too few frames."""
+    """Warn of too few frames, and of biases that were exposed."""
     name, frames = f"{group.name}.fit", group.frames
+    longest = max((f for f in frames if f.exposure), key=lambda f: f.exposure or 0.0, default=None)
+    if group.kind == "bias" and longest and (longest.exposure or 0.0) > LONG_BIAS:
+        warn(
+            f"{name}: {printable(longest.name)} is a bias by its label, with an exposure of "
+            f"{longest.exposure:g} s; if it is a dark, it takes off what is to stay in darks"
+        )
     if len(frames) == 1:
         warn(f"{name}: one frame is its own {method}, no cleaner than that frame")
     elif len(frames) < FEW_FRAMES:

@@ -132,7 +132,8 @@ class Search:
         about = frame.about
         origins = dict(about.origins)
         if self.exposure is not None and kind in (None, about.kind, "dark", "flat"):
-            about = replace(about, exposure=self.exposure, problem=None)
+            kept = tuple(text for text in about.remarks if "⟦exposure⟧" not in text)
+            about = replace(about, exposure=self.exposure, problem=None, remarks=kept)
             origins["exposure"] = "⟦exposure⟧"
         if self.filter is not None and kind != "dark":
             about = replace(about, filter=self.filter)

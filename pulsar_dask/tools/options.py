@@ -20,12 +20,12 @@ from pulsar_dask.engine.make import make
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.engine.sink import Executor, Run, Watch
 from pulsar_dask.engine.threads import Threads
-from pulsar_dask.errors import PulsarError, printable, told
+from pulsar_dask.errors import PulsarError, note, printable, told
 from pulsar_dask.files.disk import failure
 from pulsar_dask.files.interrupts import uninterrupted
 from pulsar_dask.files.leftovers import remove_stale
 from pulsar_dask.files.transaction import DONE, commit_all
-from pulsar_dask.frames.table import using
+from pulsar_dask.frames.table import READ_BY, using
 from pulsar_dask.inputs.words import as_texts, has_mask, is_list, list_path
 from pulsar_dask.kernels.pixels import Tile
 from pulsar_dask.masters.search import Search
@@ -211,6 +211,8 @@ def telling(tool: Callable[..., None]) -> Callable[..., None]:
         with told(strict=options.strict) as warnings, contextlib.ExitStack() as stack:
             try:
                 stack.enter_context(using(options.search.table))
+                if options.search.table.users:
+                    note(READ_BY + printable(options.search.table.users))
                 tool(*args, options=replace(options, warnings=warnings), **more)
             except PulsarError as error:
                 error.args = (error.on_command_line,)

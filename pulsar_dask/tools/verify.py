@@ -23,6 +23,7 @@ from pulsar_dask.formats.scan import scan_frames
 from pulsar_dask.formats.zarr import in_cube
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.provenance import read_trace, written_in
+from pulsar_dask.frames.table import READ_BY
 from pulsar_dask.inputs.words import FITS_NAME
 from pulsar_dask.kernels import loaded
 from pulsar_dask.output.ours import is_ours
@@ -209,6 +210,9 @@ def _check_master(
         )
     if all(source.order is None for source in trace.sources):
         findings.say("an older master: its sums do not see the order of pixels, or of lines")
+    for note in trace.notes:
+        if note.startswith(READ_BY):
+            findings.say(f"its {note}")
     origins = find_origins(trace.sources, folders, lambda frames: threads_for(frames, options))
     say_problems(origins, findings)
     same = sum(o.status == Status.GOOD for o in origins)

@@ -260,6 +260,9 @@ def test_exposures_that_are_not_taken_as_they_stand_are_told(cards, seconds):
         ([("EXPTIME", 300), ("EXPOSURE", 299.99)], 300, None),
         ([("EXPTIME", 300), ("EXPOSURE", 0)], 300, None),
         ([("EXPTIME", 300), ("EXPOSURE", "no")], 300, None),
+        ([("EXPTIME", 90000)], 90000, ["90000 s, 25 hours", "exposure"]),
+        ([("EXPTIME", 90000, "ms")], 90, ["EXPTIME is in ms"]),
+        ([("EXPTIME", 3600)], 3600, None),
     ],
 )
 def test_two_cards_of_one_number_in_two_units_are_told(cards, seconds, told):

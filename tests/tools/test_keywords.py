@@ -65,7 +65,8 @@ def test_a_table_that_is_always_found(tmp_path, chips):
     (tmp_path / "ours.toml").rename(folder / "keywords.toml")
     run("makedark", "f", cwd=tmp_path, env=env)
     check(tmp_path, chips)
-    run("verify", "dark2500ms_chip1.fit", cwd=tmp_path, env=env)
+    said = run("verify", "dark2500ms_chip1.fit", cwd=tmp_path, env=env).stdout
+    assert "its cards were read by the table settings/pulsar-dask/keywords.toml" in said
     (folder / "keywords.toml").write_text("[kidn]")
     failed = run("makedark", "f", cwd=tmp_path, status=1, env=env)
     assert "keywords.toml: there is no section [kidn]" in failed.stderr

@@ -140,6 +140,14 @@ def test_constants(here, text):
         assert "bias.fit" not in names(here)
 
 
+@pytest.mark.parametrize(("exposure", "told"), [(0.0, False), (2.0, False), (60.0, True)])
+def test_biases_that_were_exposed_are_told(here, exposure, told):
+    write_stack(here / "d", "d", stack(0, 3, 400), "Dark", 60.0)
+    write_stack(here / "b", "b", stack(1, 3, 300), "Bias", exposure)
+    notes = make(["d"], "b")
+    assert any("bias.fit: b0001.fit is a bias by its label" in note for note in notes) == told
+
+
 def test_a_name_that_looks_like_a_number_is_a_file(here):
     images, bias = stack(0, 3, 500), stack(1, 1, 300)[0]
     write_stack(here / "darks", "d", images, "Dark Frame", 2.0)
