@@ -1,24 +1,15 @@
-"""Calibrated lights: ``C = ((R - B - k*D')*M)/F``, then bad pixels replaced.
-
-R is the light, B the bias, D' the dark without its bias, F the flat, M the level of the flat (of
-each colour its own). Where the dark holds the bias and k = 1, B falls out: ``((R - D)*M)/F``. In
-float64, from left to right, so that NumPy gives the same bits.
-"""
+"""Calibrated lights, whole: the formula of `lightband`, then bad pixels replaced."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from pulsar_dask.engine.layer import layer, token
+from pulsar_dask.engine.layer import layer
 from pulsar_dask.engine.recipe import Product, Recipe
 from pulsar_dask.formats.holding import reading_holds
-from pulsar_dask.formats.reading import conversion_bytes, read_values
-from pulsar_dask.frames.colour import patterns
-from pulsar_dask.frames.frame import Frame
+from pulsar_dask.formats.reading import conversion_bytes
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.planes import IMAGE
 from pulsar_dask.frames.provenance import Source
@@ -33,51 +24,13 @@ from pulsar_dask.kernels.correct import (
 from pulsar_dask.kernels.loaded import Kernel
 from pulsar_dask.kernels.pixels import Tile
 from pulsar_dask.masters.calibrated import around, far_neighbours
-from pulsar_dask.masters.calibration import PLANES, Calibration, Fit, dtype_of, steps_of
-from pulsar_dask.masters.lightnoise import Noise, variance
+from pulsar_dask.masters.calibration import PLANES, dtype_of, steps_of
+from pulsar_dask.masters.lightband import BAND, Light, Window, calibrated_window, read_light
 
 Array = np.ndarray[Any, Any]
 #: Beside the planes of a tile: how many of its pixels are saturated.
 TALLY = "tally"
 REPLACED, DEAD, MISSING, SATURATED = 1, 2, 4, 8
-
-
-@dataclass(frozen=True)
-class Light:
-    """One light and all that is done to it; small, so that it travels."""
-
-    frame: Frame
-    calibration: Calibration
-    fit: Fit
-    saturation: float | None = None
-    noise: Noise | None = None
-    """Where the uncertainty is wanted."""
-
-    @property
-    def token(self) -> object:
-        """What it is known by."""
-        images = [token(f) for f in self.reads]
-        c, fit = self.calibration, self.fit
-        listed = [None if d is None else d.places for d in fit.defects]
-        level = None if isinstance(c.bias, Frame) else c.bias
-        numbers = level, c.scale, c.pedestal, c.bad, c.bias_times, c.dark_times
-        noise = self.noise, self.saturation
-        return images, c.formula, noise, numbers, fit.levels, listed, fit.cells
-
-    @property
-    def reads(self) -> tuple[Frame, ...]:
-        return (self.frame, *(f for _, f in self.calibration.images))
-
-
-@dataclass
-class _Window:
-    """A tile and what lies around it, calibrated."""
-
-    values: Array
-    missing: Array
-    """Where the light has no value."""
-    saturated: Array | None
-    variance: Array | None = None
 
 
 def light_recipe(light: Light, name: str, dtype: str) -> Recipe:
@@ -128,7 +81,7 @@ def light_tile(tile: Tile, light: Light) -> dict[str, Any]:
     defects = light.fit.defects[tile.plane]
     shape = light.frame.shape
     window = around(tile, defects.reach if defects is not None else 0, shape)
-    found = _calibrated(window, light, tile)
+    found = calibrated_window(window, light, tile)
     y, x = tile.y - window.y, tile.x - window.x
     inner = slice(y, y + tile.height), slice(x, x + tile.width)
     before = np.isnan(found.values[inner]) if light.noise is not None else None
@@ -161,59 +114,14 @@ def mask_tile(tile: Tile, light: Light) -> dict[str, Any]:
     """One tile of a mask of the listed pixels: 0 elsewhere."""
     defects = light.fit.defects[tile.plane]
     image = np.zeros(tile.shape)
-    _read(tile, light.frame, tile)  # for its sum, and so that what is damaged is told
+    read_light(tile, light.frame, tile)  # for its sum, and so that what is damaged is told
     if defects is not None:
         y, x = defects.within(tile)
         image[y - tile.y, x - tile.x] = light.calibration.drawn
     return {"image": image, TALLY: 0}
 
 
-def _calibrated(window: Tile, light: Light, counted: Tile | None) -> _Window:
-    """The formula, over a window."""
-    c, fit = light.calibration, light.fit
-    read = partial(_read, window, counted=counted)
-    raw = read(light.frame)
-    found = _Window(raw, np.isnan(raw), None)
-    if light.saturation is not None:
-        found.saturated = raw >= light.saturation
-    bias: Array | float | None = None
-    if c.bias is not None and (c.uses_bias or light.noise is not None):
-        bias = read(c.bias) * c.bias_times if isinstance(c.bias, Frame) else c.bias
-    dark = read(c.dark) if c.dark is not None else None
-    with np.errstate(over="ignore", invalid="ignore"):
-        if dark is not None and c.dark_times != 1:
-            dark *= c.dark_times
-        net = raw - bias if bias is not None else raw
-        own = None  # the dark without its bias
-        if dark is None:
-            values = net.copy()
-        else:
-            own = dark - bias if c.dark_holds_bias and bias is not None else dark
-            if c.scale != 1:
-                values = net - c.scale * own
-            else:  # of which nothing is left to multiply
-                values = net - own if c.uses_bias or not c.dark_holds_bias else raw - dark
-        found.values = values
-        flat = read(c.flat) if c.flat is not None else None
-        gain = np.ones(window.shape) if flat is not None else None
-        if flat is not None and gain is not None:
-            for rows, columns, colour in patterns(window, fit.cells):
-                some = flat[rows, columns]
-                some[~(some > fit.floors[window.plane][colour])] = np.nan
-                gain[rows, columns] = fit.levels[window.plane][colour]
-            values *= gain
-            values /= flat
-        if light.noise is not None:
-            found.variance = variance(light.noise, net, own, c.scale, values, gain, flat)
-    return found
-
-
-def _read(window: Tile, frame: Frame, counted: Tile | None) -> Array:
-    values: Array = read_values([frame], window, np.dtype("f8"), counted=counted)[0]
-    return values
-
-
-def _correct(found: _Window, window: Tile, tile: Tile, light: Light, defects: Defects) -> None:
+def _correct(found: Window, window: Tile, tile: Tile, light: Light, defects: Defects) -> None:
     """Replace bad pixels, in place; the variance of one is that of the mean of its neighbours."""
     origin = window.y, window.x
     y, x = defects.within(tile)
@@ -232,7 +140,7 @@ def _correct(found: _Window, window: Tile, tile: Tile, light: Light, defects: De
             continue
 
         def again(part: Tile, number: int = number) -> Array:
-            other = _calibrated(part, light, None)
+            other = calibrated_window(part, light, None)
             values = other.values if number == 0 else other.variance
             assert values is not None
             return values
@@ -258,18 +166,21 @@ def light_holds(light: Light) -> Holds:
         rim += 2 * reach * (low + 2 * reach)
     reading = reading_holds(light.reads)
     conversion = max(conversion_bytes(f.pixels) for f in light.reads)
-    images = 8 * (2 + len(light.reads)) + (8 * 6 if light.noise is not None else 0) + 4
-    window = images + conversion + max(f.pixels.stored.itemsize for f in light.reads)
-    defects = sum(len(d.places) for d in light.fit.defects if d is not None)
+    noisy = light.noise is not None
+    kept = 8 + 1 + (1 if light.saturation is not None else 0) + (8 if noisy else 0) + 2
+    each = 8 * (3 + len(light.reads) + (6 if noisy else 0)) + conversion + 8
     passing = max((sum(p.pixel.values()) for p in reading.phases), default=0)
     decoded = sum(reading.pixel.values()) + passing
+    defects = sum(len(d.places) for d in light.fit.defects if d is not None)
+    band = max(BAND, low * columns)
+    around_it = rim * (kept + decoded) + (2 * low * columns * decoded if rim else 0)
     return (
         reading
         + Holds(
-            pixel={"light": window},
+            pixel={"light": kept},
             thread={
-                "rows around a tile": rim * (window + decoded)
-                + (2 * low * columns * decoded if rim else 0),
+                "rows around a tile": around_it,
+                "band": band * each,
                 "correction": CORRECTION_BYTES + 24 * defects if defects else 0,
             },
             process={"bad pixels": DEFECT_BYTES * defects},

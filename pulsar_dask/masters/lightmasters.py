@@ -91,6 +91,8 @@ class Masters:
     bias: Frame | str | float | None
     dark: Frame | None
     flat: Frame | None
+    units: dict[str, bool] = field(default_factory=dict, compare=False)
+    """Whether those that were looked at lie in -1..1."""
     said: set[str] = field(default_factory=set, compare=False)
     """What was warned of, which holds for all lights."""
 
@@ -231,7 +233,9 @@ class Masters:
             return c
         small = _in_unit(light)
         for role, frame in masters:
-            if _in_unit(frame) == small:
+            if frame.path not in self.units:
+                self.units[frame.path] = _in_unit(frame)
+            if self.units[frame.path] == small:
                 continue
             header = read_header(frame)
             writer = " ".join(str(header.get(k, "")) for k in ("PROGRAM", "CREATOR", "SWCREATE"))

@@ -16,7 +16,8 @@ from pulsar_dask.frames.stack import default_dtype
 from pulsar_dask.frames.table import using
 from pulsar_dask.inputs.words import as_text, as_texts
 from pulsar_dask.masters.calibration import Calibration
-from pulsar_dask.masters.light import Light, light_recipe
+from pulsar_dask.masters.light import light_recipe
+from pulsar_dask.masters.lightband import Light
 from pulsar_dask.masters.lightfit import fit
 from pulsar_dask.masters.lightmasters import Wanted
 from pulsar_dask.masters.search import Search, Spec, is_number

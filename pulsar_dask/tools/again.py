@@ -25,8 +25,9 @@ from pulsar_dask.frames.planes import PLANES
 from pulsar_dask.frames.provenance import Source, Trace, as_hdu, in_store
 from pulsar_dask.masters.again import recipe_again
 from pulsar_dask.masters.calibration import PLANES as LIGHT_PLANES
-from pulsar_dask.masters.light import Light, light_recipe
+from pulsar_dask.masters.light import light_recipe
 from pulsar_dask.masters.lightagain import calibration_again
+from pulsar_dask.masters.lightband import Light
 from pulsar_dask.masters.lightfit import fit
 from pulsar_dask.masters.lightnoise import noise_of
 from pulsar_dask.masters.stack import cube_layer

@@ -23,7 +23,8 @@ from pulsar_dask.frames.stack import default_dtype, describe_shape
 from pulsar_dask.kernels.ordersum import Sums
 from pulsar_dask.masters.calibration import Calibration, Fit, named, with_scale
 from pulsar_dask.masters.darkscale import Hot, hot_pixels, scaled_by
-from pulsar_dask.masters.light import Light, light_recipe
+from pulsar_dask.masters.light import light_recipe
+from pulsar_dask.masters.lightband import Light
 from pulsar_dask.masters.lightfit import fit, told_of
 from pulsar_dask.masters.lightnoise import noise_of
 from pulsar_dask.output.light_sink import LightSink, light_header
@@ -241,6 +242,7 @@ class Calibrating:
             quiet,
             inputs=self._near(sink.path, recipe),
             found=seen,
+            summed=[frame],
         )
 
     def _near(self, path: str, recipe: Recipe) -> list[str]:

@@ -105,6 +105,7 @@ def make_files(
     found: Callable[[Run], None] = lambda run: None,
     own_names: bool = False,
     again: bool = False,
+    summed: Sequence[Any] | None = None,
 ) -> Run:
     """Make all sinks of a recipe side by side. Their files appear when all are done and on the
     disk, so that what is in the way of one leaves all as they were.
@@ -112,7 +113,7 @@ def make_files(
     Frames that do not belong are warned of; `again` says that such frames are left out already.
     `inputs` are files that no output may replace, `what` the frames in words, `hint` is said when
     the plan is made; `found` warns of what pixels show, before headers are finished; `own_names`
-    says that the tool names its outputs.
+    says that the tool names its outputs; `summed` are frames whose sums are wanted (all).
     """
     checks = {
         path: functools.partial(
@@ -148,6 +149,7 @@ def make_files(
             warnings=options.warnings,
             commit=commit,
             watch=watch,
+            summed=summed,
         )
 
 
