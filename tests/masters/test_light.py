@@ -13,7 +13,6 @@ from helpers import STORED, images, same, scalings, values, write_frame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from night import XTRANS, colour_map, corrected
-from pulsar_dask.masters.lightband import Light
 
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.formats.scan import scan_frame
@@ -22,6 +21,7 @@ from pulsar_dask.kernels.pixels import Grid
 from pulsar_dask.masters.calibration import Calibration
 from pulsar_dask.masters.flatlook import in_small_areas
 from pulsar_dask.masters.light import light_recipe, light_tile
+from pulsar_dask.masters.lightband import Light
 from pulsar_dask.masters.lightfit import fit
 
 
