@@ -110,10 +110,9 @@ def make_files(
     """Make all sinks of a recipe side by side. Their files appear when all are done and on the
     disk, so that what is in the way of one leaves all as they were.
 
-    Frames that do not belong are warned of; `again` says that such frames are left out already.
-    `inputs` are files that no output may replace, `what` the frames in words, `hint` is said when
-    the plan is made; `found` warns of what pixels show, before headers are finished; `own_names`
-    says that the tool names its outputs; `summed` are frames whose sums are wanted (all).
+    Frames that do not belong are warned of, unless `again` says that they are out already. No
+    output replaces one of `inputs`; `what` are the frames in words, `hint` is said with the plan,
+    `found` warns of what pixels show; `own_names`: the tool names its outputs; `summed`: sums of.
     """
     checks = {
         path: functools.partial(
