@@ -21,11 +21,13 @@ from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.provenance import Source, Trace, read_trace
 from pulsar_dask.frames.stack import default_dtype, describe_shape
 from pulsar_dask.kernels.ordersum import Sums
+from pulsar_dask.masters.biasleft import sample
 from pulsar_dask.masters.calibration import Calibration, Fit, named, with_scale
 from pulsar_dask.masters.darkscale import Hot, hot_pixels, scaled_by
 from pulsar_dask.masters.light import light_recipe
 from pulsar_dask.masters.lightband import Light
 from pulsar_dask.masters.lightfit import fit, told_of
+from pulsar_dask.masters.lightlevel import too_low
 from pulsar_dask.masters.lightnoise import noise_of
 from pulsar_dask.output.light_sink import LightSink, light_header
 from pulsar_dask.output.ours import is_ours
@@ -56,6 +58,7 @@ class Calibrating:
     fallback: bool = False
     """Whether the exposures give k where the hot pixels do not."""
     _hot: dict[Any, Hot] = field(default_factory=dict)
+    _samples: dict[str, Any] = field(default_factory=dict)
     _fits: dict[Any, Fit] = field(default_factory=dict)
     _sums: dict[str, Sums] = field(default_factory=dict)
     _before: list[str] | None = None
@@ -115,11 +118,19 @@ class Calibrating:
         trace = replace(product.trace, verb="calibrated")
         if self._is_there(path, frame, trace, product.dtypes):
             return None
+        if (text := too_low(frame, calibration, self._sample)) is not None:
+            warn(text)
         make_folder(os.path.dirname(os.path.abspath(path)))
         header = light_header(frame, self._cards(frame, calibration, found))
         sink = LightSink(product, path, header, known=self._sums, verify=self.options.verify)
         self._make(recipe, sink, notes)
         return named(calibration) + _levels(found, calibration)
+
+    def _sample(self, master: Frame) -> Any:
+        """Some rows of a master, read once."""
+        if master.path not in self._samples:
+            self._samples[master.path] = sample(master)
+        return self._samples[master.path]
 
     def _scaled(self, frame: Frame, c: Calibration) -> Calibration:
         """With the k of the light."""

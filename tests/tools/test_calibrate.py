@@ -282,3 +282,47 @@ def test_uncertainty_and_mask(night):
                       cwd=night, status=1)  # fmt: skip
         assert option in err
     assert np.isnan(image_[12, 5])
+
+
+def test_a_bias_that_is_out_already_is_told(night):
+    """A light whose bias is out, and a dark that holds it: 500 ADU below zero."""
+    frame = light(night) - image(night, "bias.fit")
+    write(night / "out.fit", (frame - 900).astype("f4"), "Light Frame", 120.0, "R")
+    _, err = tool("calibrate", "out.fit", "c.fit", "-d", "dark_in.fit", cwd=night)
+    assert "was the bias taken out twice" in err
+    _, err = tool("calibrate", "=lights/light_0001.fit", "d.fit", "-d", "dark_in.fit", cwd=night)
+    assert "twice" not in err
+
+
+def test_a_dark_that_does_not_say_whether_it_holds_its_bias(night):
+    bias = image(night, "bias.fit")
+    for name, level in (("in", bias + 30), ("out", bias - bias + 30), ("odd", bias * 2)):
+        cards = {"STACKCNT": 20}
+        write(night / f"m_{name}.fit", level.astype("f4"), "Master Dark", 120.0, **cards)
+    line = ("calibrate", "=lights/light_0001.fit", "--overwrite", "c.fit", "-d")
+    _, err = tool(*line, "m_in.fit", "-b", "bias.fit", cwd=night)
+    assert "by its level it does" in err
+    same(pixels(night / "c.fit"), (light(night) - bias - 30).astype("f4"))
+    tool(*line, "m_out.fit", "-b", "bias.fit", cwd=night)
+    same(pixels(night / "c.fit"), (light(night) - bias - 30).astype("f4"))
+    _, err = tool(*line, "m_odd.fit", "-b", "bias.fit", cwd=night, status=1)
+    assert "--bias-in-dark yes or no" in err
+    tool(*line, "m_odd.fit", "-b", "bias.fit", "--bias-in-dark", "yes", cwd=night)
+    same(pixels(night / "c.fit"), (light(night) - (bias * 2).astype("f4")).astype("f4"))
+
+
+def test_flats_of_other_settings_are_told_and_labels_are_read(night):
+    frame = stack(3, 1, 1500, shape=SHAPE)[0]
+    write(night / "g.fit", frame, "Light Frame", 60.0, "H-alpha", GAIN=100)
+    flat = image(night, "flat.fit").astype("f4")
+    write(night / "flat.fit", flat, "Master Flat", None, "R", GAIN=0)
+    _, err = tool("calibrate", "g.fit", "c.fit", "-f", "flat.fit", cwd=night)
+    assert "GAIN 0, not 100" in err
+    assert "is of filter 'R', not 'H-alpha'" in err
+    _, err = tool("calibrate", "g.fit", "d.fit", "-d", "flat.fit", "-b", 500, "--mix", "gain",
+                  "--bias-in-dark", "yes", cwd=night)  # fmt: skip
+    assert "is labelled 'Master Flat', taken as dark" in err
+    zero = np.zeros(SHAPE, "f4")
+    write(night / "zero.fit", zero, "Master Flat", None, "R")
+    _, err = tool("calibrate", "g.fit", "e.fit", "-f", "zero.fit", cwd=night, status=1)
+    assert "it is no flat" in err
