@@ -3,13 +3,14 @@ and which pixels are bad."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from pulsar_dask.errors import PulsarError, count, printable
+from pulsar_dask.errors import PulsarError, count, printable, warn
 from pulsar_dask.formats.reading import read_values
 from pulsar_dask.frames.colour import Cells, Colours, patterns
 from pulsar_dask.frames.frame import Frame
@@ -48,7 +49,7 @@ def flat_levels(flat: Frame, colours: Colours | None) -> FlatLevels:
     Raises
     ------
     PulsarError
-        One is not positive.
+        That of a plane is not positive, or of all colours.
     """
     group = FlatGroup((flat,), (Minus(),), None, colours)
     found = frame_levels(group, 0, 1, size=bands(flat.shape).height)
@@ -56,17 +57,24 @@ def flat_levels(flat: Frame, colours: Colours | None) -> FlatLevels:
     each = found.colours[0] if colours is not None else found.medians[0][:, None]
     levels = tuple(tuple(map(float, plane)) for plane in each)
     known = [v for plane in levels for v in plane if v == v]
-    if not known or min(known) <= 0 or not all(v > 0 for v in whole):
+    if not all(v > 0 for v in whole) or not any(v > 0 for v in known):
         raise PulsarError(
-            f"{printable(flat.path)}: its median is {min(known, default=float('nan')):g}, not "
-            "positive; it is no flat. Give another with ⟦flat⟧"
+            f"{printable(flat.path)}: its median is {min(whole):g}, not positive; it is no flat. "
+            "Give another with ⟦flat⟧"
         )
+    if dark := sum(v <= 0 for v in known):
+        what = "1 of its colours has" if dark == 1 else f"{dark} of its colours have"
+        warn(f"{flat.name}: {what} no light (a narrow filter?); their pixels get no value")
     return FlatLevels(whole, levels)
 
 
 def floors_of(levels: FlatLevels, floor: float) -> tuple[tuple[float, ...], ...]:
-    """The values up to which a flat is none, of each plane and colour."""
-    return tuple(tuple(floor * level for level in plane) for plane in levels.colours)
+    """The values up to which a flat is none, of each plane and colour: all of a colour without
+    light."""
+    return tuple(
+        tuple(floor * level if level > 0 else math.inf for level in plane)
+        for plane in levels.colours
+    )
 
 
 def bad_places(
@@ -106,6 +114,8 @@ def bad_places(
             if flat is not None:
                 values = _values(flat, tile)
                 for rows, columns, colour in patterns(tile, cells):
+                    if math.isinf(floors[tile.plane][colour]):
+                        continue  # which is no place, but all of them
                     bad[rows, columns] |= ~(values[rows, columns] > floors[tile.plane][colour])
             found[tile.plane].append(np.flatnonzero(bad) + tile.y * shape[-1])
             if sum(map(len, found[tile.plane])) > _MOST:

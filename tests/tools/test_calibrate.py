@@ -326,3 +326,18 @@ def test_flats_of_other_settings_are_told_and_labels_are_read(night):
     write(night / "zero.fit", zero, "Master Flat", None, "R")
     _, err = tool("calibrate", "g.fit", "e.fit", "-f", "zero.fit", cwd=night, status=1)
     assert "it is no flat" in err
+
+
+def test_a_colour_without_light(night):
+    """A narrow filter on a colour sensor: what the flat says nothing of has no value."""
+    frame = stack(3, 1, 1500, shape=SHAPE)[0]
+    write(night / "one.fit", frame, "Light Frame", 60.0, "R", BAYERPAT="RGGB")
+    flat = image(night, "flat.fit").astype("f4")
+    flat[1::2, 1::2] = 0
+    write(night / "flat.fit", flat, "Master Flat", None, "R", BAYERPAT="RGGB")
+    _, err = tool("calibrate", "one.fit", "c.fit", "-f", "flat.fit", "--one-level", cwd=night)
+    assert "1 of its colours has no light" in err
+    with np.errstate(all="ignore"):
+        right = frame.astype("f8") * np.median(flat.astype("f8")) / flat
+    right[1::2, 1::2] = np.nan
+    same(pixels(night / "c.fit"), right.astype("f4"))
