@@ -87,11 +87,33 @@ def _planes(ctx: click.Context, param: click.Parameter, value: str | None) -> tu
         raise click.BadParameter(f"{error}.") from error
 
 
-combine_option = click.option(
-    "--combine",
-    type=click.Choice(combine.names()),
-    default="median",
-    help="How the frames are combined. [default: median]",
+def _number(name: str, what: str, low: float, *, whole: bool = False, methods: str) -> Any:
+    return click.option(
+        f"--{name}",
+        type=Number(low, 1e6, what, whole=whole),
+        metavar="N" if whole else "SIGMA",
+        help=f"Of {methods}: {what}.",
+    )
+
+
+_BY_SCALE = "sigclip, winsorized"
+#: The method and its numbers; what a method does not have, it refuses.
+combine_option = options(
+    click.option(
+        "--combine",
+        type=click.Choice(combine.names()),
+        default="median",
+        help="How the frames are combined. A mean of what is left when outliers are gone "
+        "(winsorized, minmax; sigclip from 11 frames on) has about a fifth less noise than a "
+        "median, and a third to a half less where values are coarse. [default: median]",
+    ),
+    _number("low", "scales below the centre beyond which values go", 0.1, methods=_BY_SCALE),
+    _number("high", "scales above the centre beyond which values go", 0.1, methods=_BY_SCALE),
+    _number("maxiters", "how often at most values go", 1, whole=True, methods=_BY_SCALE),
+    _number("nkeep", "how many values stay at least", -1e6, whole=True, methods=_BY_SCALE),
+    _number("nlow", "how many of the lowest values go", 0, whole=True, methods="minmax"),
+    _number("nhigh", "how many of the highest values go", 0, whole=True, methods="minmax"),
+    click.option("--center", type=click.Choice(["median", "mean"]), help="Of sigclip: the centre."),
 )
 
 

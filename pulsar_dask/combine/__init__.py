@@ -81,5 +81,8 @@ def method(
     try:
         method: Combine = made(**dict(parameters))
     except TypeError as error:
-        raise ValueError(f"{name}: {error}") from error
+        unknown = [key for key in dict(parameters) if not hasattr(made, key)]
+        raise ValueError(
+            f"{name} has no {unknown[0]}" if unknown else f"{name}: {error}"
+        ) from error
     return method

@@ -80,6 +80,7 @@ class Recipe:
 
     @cached_property
     def kernels(self) -> list[Kernel]:
-        """Compiled code that its layers need, where they repay loading it."""
+        """Compiled code that its layers need, where they repay loading it or cannot do without."""
         needed = [layer.kernel for layer in self.layers if layer.kernel is not None]
-        return needed if worth_compiling(self.frames) else []
+        always = any(getattr(kernel.method, "compiles", False) for kernel in needed)
+        return needed if always or worth_compiling(self.frames) else []

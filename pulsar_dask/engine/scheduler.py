@@ -165,6 +165,11 @@ def _address_in(path: str) -> str:
             if "://" not in address:
                 raise ValueError(address)
             return str(address)
+    except FileNotFoundError as error:
+        raise PulsarError(
+            f"⟦scheduler⟧ {printable(path)}: no such file; "
+            "`dask scheduler --scheduler-file NAME` writes it"
+        ) from error
     except OSError as error:
         raise PulsarError(f"⟦scheduler⟧ {printable(path)}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pulsar_dask import combine
+from pulsar_dask.combine import Combine
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.frames.colour import colours_among
@@ -56,10 +57,7 @@ def recipe_again(
         by_verb[step.verb] = step
     frames: Sequence[Frame] = sources["input"]
     (name, parameters), _ = by_verb["combine"].args if "combine" in by_verb else (("", ()), 0)
-    try:
-        method = combine.method(name, parameters)
-    except ValueError as error:
-        raise PulsarError(f"this version cannot make the pixels again: {error}") from error
+    method = _method(name, parameters)
     constant = by_verb["minus number"].args[0] if "minus number" in by_verb else 0.0
     scale = by_verb.get("scale colours", by_verb.get("scale"))
     if scale is not None:
@@ -80,8 +78,17 @@ def recipe_again(
     biases = tuple(sources["bias"])
     if not biases and not constant:
         return Recipe([stack_product("", None, frames, method, planes, rounds=False)])
-    bias = Bias(biases, constant, combine="minus combined" in by_verb)
-    return dark_recipe([Dark("", tuple(frames), bias)], method, planes)
+    bias, of_bias = Bias(biases, constant, combine="minus combined" in by_verb), None
+    if bias.combine:
+        of_bias = _method(*by_verb["minus combined"].args[1])
+    return dark_recipe([Dark("", tuple(frames), bias)], method, planes, of_bias=of_bias)
+
+
+def _method(name: str, parameters: Sequence[tuple[str, float]]) -> Combine:
+    try:
+        return combine.method(name, parameters)
+    except ValueError as error:
+        raise PulsarError(f"this version cannot make the pixels again: {error}") from error
 
 
 def _minus(

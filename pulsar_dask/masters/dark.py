@@ -13,6 +13,7 @@ from pulsar_dask.frames.provenance import Source
 from pulsar_dask.frames.stack import default_dtype
 from pulsar_dask.frames.step import Step
 from pulsar_dask.masters.darkgroup import Bias, Dark, key
+from pulsar_dask.masters.fitted import fitted
 from pulsar_dask.masters.stack import one_image, stacked
 from pulsar_dask.masters.survey import Surveying
 
@@ -22,23 +23,29 @@ def dark_recipe(
     method: Combine,
     planes: Sequence[str] = ("image",),
     surveyed: Surveying | None = None,
+    *,
+    of_bias: Combine | None = None,
 ) -> Recipe:
-    """Masters of darks of one shape, and of the biases that are combined for them.
+    """Masters of darks of one shape, and of the biases that are combined for them, by the same
+    method or by `of_bias`.
 
     A dark is combined(frames) - bias in float64, rounded once; the bias is what its file holds,
     that is, rounded to its own type.
     """
     products = {}
     levels: dict[Bias, Layer | float] = {}
+    methods: dict[Bias, Combine] = {}
     for bias in dict.fromkeys(dark.bias for dark in darks):
+        methods[bias] = of_bias or method
         if bias.combine:
-            made = stack_product(bias.name, "bias", bias.frames, method, planes, surveyed=surveyed)
+            own = methods[bias] = fitted(methods[bias], bias.frames)
+            made = stack_product(bias.name, "bias", bias.frames, own, planes, surveyed=surveyed)
             products[bias.name] = made
             levels[bias] = made.layer
         else:
             levels[bias] = one_image("bias", bias.frames[0]) if bias.frames else bias.constant
     for dark in darks:
-        step = dark.bias.step(method)
+        step = dark.bias.step(methods[dark.bias])
         products[dark.name] = stack_product(
             dark.name,
             "dark",
@@ -73,6 +80,7 @@ def stack_product(
     With `rounds` those who take its values (darks a bias, a list a dark) get them as they stand
     in its file.
     """
+    method = fitted(method, frames)
     dtype = dtype or default_dtype(frames)
     survey = surveyed(frames) if surveyed is not None else None
     layer = stacked(

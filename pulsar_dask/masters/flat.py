@@ -23,6 +23,7 @@ from pulsar_dask.kernels import loaded
 from pulsar_dask.kernels.pixels import Grid, PixelType
 from pulsar_dask.masters import calibrated
 from pulsar_dask.masters.darkgroup import key
+from pulsar_dask.masters.fitted import fitted
 from pulsar_dask.masters.flatgroup import FlatGroup
 from pulsar_dask.masters.levels import FrameLevels, frame_levels, frame_scales, level_holds
 from pulsar_dask.masters.stack import combining_holds
@@ -36,7 +37,7 @@ _FLOAT64 = PixelType(-64)
 
 def flat_recipe(
     groups: Mapping[str, FlatGroup],
-    method: Combine,
+    combine: Combine,
     *,
     target: float,
     threads: int,
@@ -51,7 +52,7 @@ def flat_recipe(
     ----------
     groups : mapping
         By the name of the master.
-    method : Combine
+    combine : Combine
     target : float
         The median to which each frame is scaled, ADU.
     threads : int
@@ -68,6 +69,7 @@ def flat_recipe(
     for name, group in groups.items():
         known = (calibration or {}).get(name, Trace())
         n = len(group.frames)
+        method = fitted(combine, group.frames, scaled=True)
         together = level_frames(n, threads)
         combining = combining_holds(group.frames, method, _FLOAT64)
         levels = [

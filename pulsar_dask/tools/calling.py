@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from pulsar_dask import combine
+
 
 def prefetch(specs: Sequence[str], options: dict[str, Any]) -> None:
     from pulsar_dask.inputs.prefetch import prefetch as begin
@@ -41,6 +43,20 @@ def _module(name: str) -> Any:
     return importlib.import_module(f"pulsar_dask.tools.{name}")
 
 
+def _numbers(options: dict[str, Any]) -> dict[str, float]:
+    """What the method that combines is given."""
+    names = ("low", "high", "maxiters", "nkeep", "nlow", "nhigh", "center")
+    given = {name: value for name in names if (value := options.pop(name)) is not None}
+    if "center" in given:
+        given["center"] = float(given["center"] == "mean")
+    if given:
+        try:
+            combine.method(options["combine"], given)
+        except ValueError as error:
+            raise click.UsageError(f"--combine {error}") from None
+    return given
+
+
 def settings(options: dict[str, Any]) -> Any:
     """What is left of the arguments when a tool has taken its own."""
     from pulsar_dask.masters.search import Search
@@ -49,4 +65,6 @@ def settings(options: dict[str, Any]) -> Any:
     taken = [field.name for field in dataclasses.fields(Search) if field.name in options]
     search = Search(**{name: options.pop(name) for name in taken})
     options.pop("tolerance", None)
+    if "center" in options:
+        options["numbers"] = _numbers(options)
     return _module("options").Options(search=search, **options)

@@ -73,7 +73,7 @@ def makeflat(
         def recipe(names: Sequence[str], leaving: frozenset[str]) -> Recipe:
             return flat_recipe(
                 {name: flats.groups[name].without(leaving) for name in names},
-                combine.method(options.combine),
+                combine.method(options.combine, options.numbers),
                 target=target,
                 threads=executor.slots,
                 planes=("image", *options.planes),

@@ -41,7 +41,7 @@ def make_darks(
 ) -> None:
     """Make darks that were found, and their lists; `inputs` are further files that are read."""
     wanted = HOT_PIXELS if hot_pixels is None else hot_pixels
-    method = combine.method(options.combine)
+    method = combine.method(options.combine, options.numbers)
 
     def recipe(names: Sequence[str], leaving: frozenset[str]) -> Recipe:
         chosen = [dark.without(leaving) for dark in darks.darks if dark.name in names]

@@ -62,7 +62,7 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
     for text in differences(frames, options.search.ways, into=options.combine):
         warn(f"{printable(os.path.basename(output))}: {text}")
     stack.check_shapes(frames)
-    method = combine.method(options.combine)
+    method = combine.method(options.combine, options.numbers)
     kind = common([f.kind for f in frames])
     sinks: list[Any] = []
 

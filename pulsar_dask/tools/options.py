@@ -39,6 +39,7 @@ class Options:
 
     search: Search = field(default_factory=Search)
     combine: str = "median"
+    numbers: Mapping[str, float] = field(default_factory=dict)
     planes: tuple[str, ...] = ()
     memory: float | None = None
     threads: int | None = None
@@ -65,11 +66,6 @@ class Options:
         if self.scheduler is None:
             yield Threads(self.used)
             return
-        if self.scheduler.endswith(".json") and not os.path.exists(self.scheduler):
-            raise PulsarError(
-                f"--scheduler {printable(self.scheduler)}: no such file; "
-                "`dask scheduler --scheduler-file NAME` writes it"
-            )
         from pulsar_dask.engine.cluster import Cluster, patience
         from pulsar_dask.engine.scheduler import connected
 

@@ -182,7 +182,7 @@ def test_missing_values_are_counted(here):
     frames[2, 3, 4] = np.nan
     frames[:, 0, 0] = np.inf
     write_stack(here / "b", "b", frames, "Bias")
-    for method in combine.names():
+    for method in ("mean", "median"):
         tool("med", "b", f"{method}.fit", "--combine", method, "--planes", "all", cwd=here)
         with fits.open(here / f"{method}.planes.fit") as hdus:
             same(hdus["COUNT"].data, np.isfinite(frames).sum(axis=0))

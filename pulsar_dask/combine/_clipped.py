@@ -1,0 +1,104 @@
+"""What methods share that take the mean of what a rule keeps of the sorted values of a pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pulsar_dask.formats.reading import conversion_bytes, to_values
+from pulsar_dask.frames.holds import Holds
+from pulsar_dask.kernels import clipping
+from pulsar_dask.kernels.clipping import Rule
+from pulsar_dask.kernels.pixels import PixelType
+
+Array = np.ndarray[Any, Any]
+#: Values that are made of stored ones together, where those are scaled or of 64 bits.
+_VALUES = 1 << 18
+_FLOAT64 = PixelType(-64)
+
+
+@dataclass(frozen=True)
+class Clipped:
+    """A method that keeps a run of the sorted values; its fields are its parameters."""
+
+    name: ClassVar[str]
+    compiles: ClassVar[bool] = True
+    """There is no other code."""
+
+    @property
+    def parameters(self) -> tuple[tuple[str, float], ...]:
+        given = ((f.name, getattr(self, f.name)) for f in fields(self))
+        return tuple((name, float(value)) for name, value in given if value is not None)
+
+    @property
+    def rule(self) -> Rule:
+        """What is kept."""
+        raise NotImplementedError
+
+    def check(self, frames: int) -> str | None:
+        """What there is to say of so many frames.
+
+        Raises
+        ------
+        ValueError
+            Nothing would be left of them.
+        """
+        return None
+
+    def block(
+        self, stack: Array, pixels: PixelType, planes: Sequence[str], *, compiled: bool
+    ) -> Mapping[str, Array]:
+        if not _converted(pixels):
+            kept = clipping.clip(stack, pixels, self.rule)
+        else:
+            step = max(1, _VALUES // len(stack))
+            parts = [
+                clipping.clip(
+                    np.ascontiguousarray(to_values(stack[:, i : i + step], pixels), "f8"),
+                    _FLOAT64,
+                    self.rule,
+                )
+                for i in range(0, stack.shape[1], step)
+            ]
+            kept = clipping.Kept(*map(np.concatenate, zip(*parts, strict=True)))
+        kept.image[...] += 0.0  # no -0.0
+        return {"image": kept.image, "count": kept.used}
+
+    def holds(self, frames: int, pixels: PixelType, area: int, *, compiled: bool) -> Holds:
+        converted = 0
+        if _converted(pixels):
+            values = frames * min(max(1, _VALUES // frames), area)
+            converted = values * (conversion_bytes(pixels) + 16)
+        return Holds(
+            pixel={"work": 2 * clipping.PIXEL_BYTES},
+            thread={
+                "a block of sorted values": clipping.scratch_bytes(frames),
+                "values of a block": converted,
+            },
+        )
+
+
+def _converted(pixels: PixelType) -> bool:
+    """Whether values are made before they are sorted."""
+    return pixels.scaled or pixels.bitpix == 64
+
+
+def check_numbers(**bounds: tuple[float | None, float]) -> None:
+    """Refuse parameters that are not numbers from a bound on."""
+    for name, (value, least) in bounds.items():
+        if value is not None and not least <= value < 1e6:
+            raise ValueError(f"{name} {value:g}: give a number from {least:g} on")
+
+
+def check_limits(method: Any) -> None:
+    """Refuse limits that no values have."""
+    check_numbers(
+        low=(method.low, 0.1),
+        high=(method.high, 0.1),
+        maxiters=(method.maxiters, 1),
+        nkeep=(method.nkeep, -1e6),
+        grain=(method.grain, 0),
+    )
