@@ -19,16 +19,36 @@ if TYPE_CHECKING:
 _PARAMETER = re.compile("⟦([a-z_]+)⟧")
 
 
+class Remark(str):
+    """What is to be warned of, with the code of its kind."""
+
+    code: str
+
+    def __new__(cls, text: str, code: str = "other") -> Remark:
+        self = super().__new__(cls, text)
+        self.code = code
+        return self
+
+
+def code_of(text: object) -> str:
+    """That of a remark; of other texts "other"."""
+    return getattr(text, "code", None) or "other"
+
+
 class _Message(Exception):
     """A text that names parameters: ``⟦memory⟧`` is "`memory`" in Python, and "--memory" on a
-    command line."""
+    command line. Programs know its kind by `code`, which stays where words change; all are
+    listed in docs/programs.md."""
 
-    def __init__(self, text: object = "") -> None:
+    code = "other"
+
+    def __init__(self, text: object = "", code: str | None = None) -> None:
         self.text = str(text)
+        self.code = code or getattr(text, "code", None) or type(self).code
         super().__init__(_PARAMETER.sub(r"`\1`", self.text))
 
     def __reduce__(self) -> Any:
-        return type(self), (self.text,)
+        return type(self), (self.text, self.code)
 
     @property
     def on_command_line(self) -> str:
@@ -42,6 +62,11 @@ class PulsarError(_Message):
 
 class PulsarWarning(_Message, UserWarning):
     """Something that was worked around; its text says what it means for the result."""
+
+    frames: tuple[str, ...] = ()
+    """Paths of the frames that it is about, where it is about some."""
+    left_out = False
+    """Whether these are left out."""
 
 
 def exhausted(error: BaseException) -> str | None:
@@ -92,29 +117,56 @@ DAMAGED = "copy it again or remove it from the input"
 
 def refusal(path: str, what: str, way_out: str = DAMAGED) -> PulsarError:
     """The error that refuses a file, for a reason in words; both are made fit for a terminal."""
-    return PulsarError(f"{printable(path)}: {printable(what)}; {way_out}")
+    return PulsarError(f"{printable(path)}: {printable(what)}; {way_out}", "unreadable")
 
 
 def wrong_argument(name: str, value: object, give: str) -> PulsarError:
     """The error that refuses what a parameter was given, and says what to give."""
     import reprlib  # not before modules of the current folder are out of reach
 
-    return PulsarError(f"⟦{name}⟧ {printable(reprlib.repr(value))}: give {give}")
+    return PulsarError(f"⟦{name}⟧ {printable(reprlib.repr(value))}: give {give}", "argument")
+
+
+class ClusterError(PulsarError):
+    """A dask cluster does not do what it should."""
+
+    code = "cluster"
 
 
 class OneGroup(PulsarError):
     """What is wrong with the frames of one master, which does not cost the others."""
 
 
+class NotMade(PulsarError):
+    """Some masters were not made; `reasons` are (name, why)."""
+
+    code = "not-made"
+    reasons: tuple[tuple[str, str], ...] = ()
+
+
 _TOLD: list[tuple[list[str], bool]] = []
 
 
-def warn(text: str) -> None:
-    """Issue a `PulsarWarning`; where somebody wants none to be passed over, raise it."""
-    warning = PulsarWarning(text)
+def warn(
+    text: str, code: str | None = None, *, frames: tuple[str, ...] = (), left_out: bool = False
+) -> None:
+    """Issue a `PulsarWarning`; where somebody wants none to be passed over, raise it.
+
+    Parameters
+    ----------
+    text : str
+    code : str, optional
+        Of its kind, for programs; by default that of a `Remark`.
+    frames : tuple of str
+        Paths of the frames that it is about.
+    left_out : bool
+        Whether these are left out.
+    """
+    warning = PulsarWarning(text, code)
+    warning.frames, warning.left_out = frames, left_out
     for texts, strict in _TOLD:
         if strict:
-            raise PulsarError(f"{text} (⟦strict⟧ makes an error of this warning)")
+            raise PulsarError(f"{text} (⟦strict⟧ makes an error of this warning)", warning.code)
         texts.append(str(warning))
     warnings.warn(warning, stacklevel=3)
 

@@ -12,6 +12,7 @@ import click
 from pulsar_dask import combine
 from pulsar_dask._version import __version__
 from pulsar_dask.cli.choosing import names_option
+from pulsar_dask.cli.examples import EXAMPLES
 from pulsar_dask.cli.number import Number, options
 from pulsar_dask.cli.program import Running, reword
 from pulsar_dask.frames.planes import PLANES, wanted_planes
@@ -22,6 +23,11 @@ _MARK = "\0"
 
 class Command(Running, click.Command):
     """A tool. A negative number among its arguments is a number, not an option."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        if examples := EXAMPLES.get(self.name or ""):
+            with formatter.section("Examples"):
+                formatter.write_dl(examples, col_max=60)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         takes_value = {
@@ -166,16 +172,33 @@ execution_options = options(
 )
 
 
+heard = options(
+    click.option(
+        "--json",
+        is_flag=True,
+        expose_value=False,
+        help="Print one JSON document of all that was done on stdout, and all else on stderr.",
+    ),
+    click.option(
+        "--log",
+        metavar="FILE",
+        expose_value=False,
+        help="Append what is said to FILE, with the time, and with what --verbose says.",
+    ),
+)
+
 saying = options(
     click.option("--strict", is_flag=True, help="Make an error of each warning."),
     click.option("-q", "--quiet", is_flag=True, help="Say nothing but warnings and errors."),
     click.option("-v", "--verbose", is_flag=True, help="Say what is read and how memory is used."),
     click.option("--debug", is_flag=True, help="Show where an error comes from."),
+    heard,
     click.version_option(__version__, prog_name="pulsar-dask", message="%(prog)s %(version)s"),
 )
 
 common_options = options(
-    click.option("--overwrite", is_flag=True, help="Replace files of others, too."), saying
+    click.option("--overwrite", is_flag=True, help="Replace files of others, too."),
+    saying,
 )
 
 no_verify = click.option(

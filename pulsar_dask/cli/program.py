@@ -10,19 +10,14 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import click
 
-from pulsar_dask.errors import (
-    PulsarError,
-    PulsarWarning,
-    exhausted,
-    printable,
-    reason,
-    terminal_text,
-)
+from pulsar_dask.cli.listen import listen
+from pulsar_dask.cli.voices import VOICES, Event, error_event, tell, warning_event
+from pulsar_dask.errors import PulsarError, PulsarWarning, exhausted, printable, reason
 
 INTERRUPTED, TERMINATED = 130, 143
 """Exit statuses where there are no signals to die of; and what a shell makes of those."""
@@ -67,6 +62,7 @@ class Running:
         """Run as a program: parse `sys.argv`, work, exit."""
         debug = "--debug" in sys.argv
         name = name or self.name or "pulsar-dask"
+        label = f"{name}: error: "
         say = True
         sys.stdout, sys.stderr = streams = _unfailing(sys.stdout), _unfailing(sys.stderr)
         try:
@@ -74,6 +70,7 @@ class Running:
             warnings.showwarning = _show_warning
             warnings.simplefilter("always" if debug else "ignore")
             warnings.simplefilter("always", PulsarWarning)
+            listen(name, sys.argv[1:])
             status = self.main(prog_name=name, standalone_mode=False)  # type: ignore[attr-defined]
             status = status if isinstance(status, int) else 0
         except SystemExit as error:  # what has to be said was said
@@ -84,7 +81,8 @@ class Running:
                 reword(error, printable)  # it repeats arguments as they are
             shown = io.StringIO()
             error.show(file=shown)
-            _say(shown.getvalue().removesuffix("\n"))
+            data = {"code": "usage", "text": error.format_message()}
+            tell(Event(shown.getvalue().removesuffix("\n"), "error", data=data))
             status = error.exit_code
         except (KeyboardInterrupt, click.Abort):
             status = INTERRUPTED
@@ -93,14 +91,21 @@ class Running:
                 raise
             status = 1
             if not _came:
-                _say(f"{name}: error: {_in_words(error)}")
+                tell(error_event(_known(error), label))
         handle(lambda number, frame: _end(status, flush=False))
         if _came and _came[0] == signal.SIGINT and say:
-            _say(f"{name}: interrupted; {_what_was_written()}")
-        if lost := [s.lost for s in streams if isinstance(s, _Unfailing) and s.lost]:
-            status = status or 1
-            _say(f"{name}: error: {lost[0]}: not all messages could be written; all else is done")
-        _end(status)
+            data = {"code": "interrupted"}
+            words = f"interrupted; {_what_was_written()}"
+            tell(Event(words, "error", data=data, label=f"{name}: "))
+        lost = _lost(streams)
+        if lost:
+            tell(error_event(lost, label))
+        status = status or int(bool(lost))
+        for voice in VOICES:
+            voice.end(status)
+        if not lost and (lost := _lost(streams)):  # the document itself
+            tell(error_event(lost, label))
+        _end(status or bool(lost))
 
 
 # --- signals -------------------------------------------------------------------------------
@@ -193,15 +198,16 @@ def _unfailing(stream: Any) -> Any:
 # --- words ---------------------------------------------------------------------------------
 
 
-def _say(text: str) -> None:
-    click.echo(terminal_text(text), err=True)
+def _lost(streams: Sequence[Any]) -> PulsarError | None:
+    """The error where something could not be said."""
+    lost = [one.lost for one in (*streams, *VOICES) if getattr(one, "lost", None)]
+    if not lost:
+        return None
+    return PulsarError(f"{lost[0]}: not all messages could be written; all else is done", "said")
 
 
 def _show_warning(message: Any, category: Any, *args: Any, **kwargs: Any) -> None:
-    from pulsar_dask.cli.report import Progress
-
-    Progress.clear()
-    _say(f"warning: {getattr(message, 'on_command_line', message)}")
+    tell(warning_event(message))
 
 
 def _what_was_written() -> str:
@@ -210,18 +216,20 @@ def _what_was_written() -> str:
     return f"whole and in place: {names}" if done else "nothing was written"
 
 
-def _in_words(error: Exception) -> str:
+def _known(error: Exception) -> PulsarError:
+    """Any error in words, with a code."""
     if isinstance(error, PulsarError):
-        return error.on_command_line
+        return error
     if known := exhausted(error):
-        return PulsarError(known).on_command_line
+        return PulsarError(known, "system")
     if isinstance(error, OSError) and error.strerror:
         place = f"{printable(error.filename)}: " if error.filename else ""
-        return f"{place}{reason(error)}"
+        return PulsarError(f"{place}{reason(error)}", "system")
     text = str(error).strip().split("\n")[0]
-    return (
+    return PulsarError(
         f"{type(error).__name__}: {printable(text)}\n"
-        "this should not happen; --debug shows where, for a report"
+        "this should not happen; --debug shows where, for a report",
+        "internal",
     )
 
 

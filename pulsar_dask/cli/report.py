@@ -1,17 +1,16 @@
-"""What a command says: results and the summary on stdout, progress and warnings on stderr."""
+"""What a tool says of its work, as events: how each of them is said, is up to who hears it."""
 
 from __future__ import annotations
 
-import sys
+import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import click
-
+from pulsar_dask.cli.voices import Event, error_event, tell
 from pulsar_dask.engine import memory
 from pulsar_dask.engine.cut import Plan
-from pulsar_dask.errors import count, printable, terminal_text
+from pulsar_dask.errors import PulsarError, count, printable
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import GB, MB
 from pulsar_dask.frames.passed import why
@@ -24,10 +23,27 @@ class Report:
     def __init__(self, *, quiet: bool, verbose: bool) -> None:
         self.quiet, self.verbose = quiet, verbose
         self.began = time.perf_counter()
+        self.replaced: set[str] = set()
+        """Paths of what there was before, and is not any more."""
 
     def say(self, text: str, *, always: bool = False) -> None:
-        if always or not self.quiet:
-            click.echo(terminal_text(text))
+        tell(Event(text, shown=always or not self.quiet))
+
+    def row(self, text: str) -> None:
+        """A line in columns."""
+        tell(Event(text, kind="rows"))
+
+    def detail(self, text: str) -> None:
+        """Said with --verbose."""
+        tell(Event(text, "detail", shown=self.verbose))
+
+    def know(self, kind: str, data: Mapping[str, Any]) -> None:
+        """What programs are to know; see `document.LISTS`."""
+        tell(Event(kind=kind, data=data))
+
+    def error(self, error: PulsarError) -> None:
+        """What cost only a part of the work."""
+        tell(error_event(error))
 
     def passed_over(self, reasons: dict[str, int], frames: Iterable[Frame] = ()) -> None:
         """One line, counted by reason; with --verbose the frames too."""
@@ -38,32 +54,47 @@ class Report:
                 if n
             )
             self.say(f"passed over: {', '.join(counts)}")
-        if self.verbose:
-            for frame in frames:
-                self.say(f"  {printable(frame.path)}: {why(frame).removesuffix('s')}")
+        for frame in frames:
+            reason = why(frame).removesuffix("s")
+            self.detail(f"  {printable(frame.path)}: {reason}")
+            self.know("left_out", {"path": frame.path, "reason": reason})
 
     def plan(self, frames: Sequence[Frame], plan: Plan, what: str | None = None) -> None:
         """What is read (`what`: the frames counted, in words), and how memory is used."""
         kinds = sorted({str(f.pixels.native) for f in frames})
+        size = sum(f.nbytes for f in frames)
         self.say(
             f"{what or count(len(frames), 'frame')} of {describe_shape(frames[0].shape)} pixels, "
-            f"{' and '.join(kinds)}, {size_text(sum(f.nbytes for f in frames))}"
+            f"{' and '.join(kinds)}, {size_text(size)}"
         )
         where = f"{count(plan.workers, 'worker')} of " if plan.workers else ""
         each = " each" if plan.workers else ""
-        self.say(
+        self.detail(
             f"{count(len(plan.grid), 'tile')} of {plan.grid.width} x {plan.grid.height} pixels on "
             f"{where}{count(plan.threads, 'thread')}, "
             f"{size_text(plan.total)} of at most {size_text(plan.budget)}{each}"
         )
-        if self.verbose:
-            for frame in frames:
-                self.say(f"  {printable(frame.path)}")
-            for name, size in plan.parts.items():
-                self.say(f"  memory: {name} {size_text(size)}")
+        for frame in frames:
+            self.detail(f"  {printable(frame.path)}")
+        for name, part in plan.parts.items():
+            self.detail(f"  memory: {name} {size_text(part)}")
+        self.know(
+            "plans",
+            {
+                "frames": len(frames),
+                "bytes": size,
+                "tiles": len(plan.grid),
+                "tile": [plan.grid.height, plan.grid.width],
+                "threads": plan.threads,
+                "workers": plan.workers,
+                "memory": plan.total,
+                "budget": plan.budget,
+            },
+        )
 
     def made(self, path: str, what: str) -> None:
-        self.say(f"{printable(path)}: {printable(what)}")
+        again = ", replaces what was there" if os.path.abspath(path) in self.replaced else ""
+        self.say(f"{printable(path)}: {printable(what)}{again}")
 
     def end(self) -> None:
         self.say(
@@ -74,43 +105,3 @@ class Report:
 
 def size_text(count: float) -> str:
     return f"{count / GB:.2f} GB" if count >= GB / 10 else f"{count / MB:.1f} MB"
-
-
-class Progress:
-    """A bar on a terminal: share done, speed, time left. Elsewhere nothing."""
-
-    _current: Any = None
-
-    def __init__(self, total: int, *, quiet: bool) -> None:
-        self._bar: Any = None
-        if not quiet and sys.stderr.isatty():
-            from tqdm import tqdm
-
-            self._bar = tqdm(
-                total=total,
-                unit="B",
-                unit_scale=True,
-                leave=False,
-                file=sys.stderr,
-                mininterval=0.1,
-            )
-            Progress._current = self._bar
-
-    def update(self, count: int) -> None:
-        """So many bytes of pixels more are done."""
-        if self._bar is not None:
-            self._bar.update(count)
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, *exc: Any) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            Progress._current = None
-
-    @classmethod
-    def clear(cls) -> None:
-        """Make room for a line on the terminal."""
-        if cls._current is not None:
-            cls._current.clear()

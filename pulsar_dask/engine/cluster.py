@@ -37,7 +37,7 @@ from pulsar_dask.engine.graph import Graph
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.engine.sink import Sink, Watch
 from pulsar_dask.engine.worker import Job, Worker, idle, prepare, survey, words_of
-from pulsar_dask.errors import PulsarError
+from pulsar_dask.errors import ClusterError, PulsarError
 from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.frames.holds import GB, MB
 
@@ -81,11 +81,11 @@ class Cluster:
         for address, found in self._ask(survey()).items():
             where = f"worker {address}"
             if isinstance(found, BaseException):
-                raise PulsarError(f"{where} does not answer as a dask worker: {words_of(found)}")
+                raise ClusterError(f"{where} does not answer as a dask worker: {words_of(found)}")
             version, host, threads, limit, share = found
             if version != __version__:
                 has = f"has pulsar-dask {version}" if version else "has no pulsar-dask"
-                raise PulsarError(
+                raise ClusterError(
                     f"{where} on {host} {has}, this command is {__version__}; "
                     "install the same version on both"
                 )
@@ -108,7 +108,7 @@ class Cluster:
             budget = min(budget, worker.held + (worker.available - worker.held) // beside)
             budget = min(budget, worker.limit or budget)
         elif worker.limit and budget > worker.limit:
-            raise PulsarError(
+            raise ClusterError(
                 f"⟦memory⟧ {gigabytes:g} is more than {where} may take: "
                 f"{worker.limit / GB:.3g} GB, {worker.limit_words}"
             )
@@ -130,15 +130,15 @@ class Cluster:
         for worker in self.workers:
             answer = answers.get(worker.address, OSError("gone"))
             if isinstance(answer, PulsarError):
-                raise PulsarError(f"worker {worker.address} on {worker.host}: {answer}")
+                raise ClusterError(f"worker {worker.address} on {worker.host}: {answer}")
             if isinstance(answer, OSError):
                 continue  # it died meanwhile; the others do its work
             if isinstance(answer, BaseException):
-                raise PulsarError(f"worker {worker.address} failed: {words_of(answer)}")
+                raise ClusterError(f"worker {worker.address} failed: {words_of(answer)}")
             held, available = answer
             ready.append(replace(worker, held=held, available=available))
         if not ready:
-            raise PulsarError(f"all workers of the dask scheduler {self._address} have gone")
+            raise ClusterError(f"all workers of the dask scheduler {self._address} have gone")
         self.workers = ready
 
     def run(
@@ -232,19 +232,19 @@ class Cluster:
                 return results
             except TimeoutError:
                 if gathered.done():
-                    raise PulsarError("a worker's task failed: TimeoutError") from None
+                    raise ClusterError("a worker's task failed: TimeoutError") from None
                 self._look()
             except PulsarError:
                 raise
             except KilledWorker as error:
-                raise PulsarError(
+                raise ClusterError(
                     f"several workers died while they computed the same tile, the last "
                     f"{error.last_worker.address}; their logs may say why (memory?)"
                 ) from error
             except (CancelledError, asyncio.CancelledError, CommClosedError) as error:
                 raise self._gone() from error
             except Exception as error:
-                raise PulsarError(f"a worker's task failed: {words_of(error)}") from error
+                raise ClusterError(f"a worker's task failed: {words_of(error)}") from error
 
     def _look(self, *, seldom: bool = False) -> bool:
         """Whether there are workers; an error when that has not been so for too long."""
@@ -264,7 +264,7 @@ class Cluster:
         if self._threads:
             self._seen = self._looked
         elif self._looked - self._seen > self.patience:
-            raise PulsarError(
+            raise ClusterError(
                 f"no worker at the dask scheduler {self._address} for {self.patience:g} s; "
                 "start some with `dask worker`"
             )
@@ -275,7 +275,7 @@ class Cluster:
         return str(self.client._scheduler_identity.get("address", "")) or "that was named"
 
     def _gone(self) -> PulsarError:
-        return PulsarError(f"the dask scheduler {self._address} has gone; run again when it is up")
+        return ClusterError(f"the dask scheduler {self._address} has gone; run again when it is up")
 
     def _ask(self, function: Callable[..., Any], *args: Any) -> dict[str, Any]:
         """What a function returns, or the error it raises, on each worker."""

@@ -166,7 +166,8 @@ def plan_tiles(
         where = "" if slots is None else f" in a process with {threads} threads"
         raise PulsarError(
             f"⟦memory⟧ {budget / GB:.3g} is too little: "
-            f"this needs at least {math.ceil(needed / GB * 100) / 100:.2f} GB{where}"
+            f"this needs at least {math.ceil(needed / GB * 100) / 100:.2f} GB{where}",
+            "memory",
         )
     most = costs.most_pixels(count, budget - base)
     # where little is read for what a pixel holds, tiles need not be as large

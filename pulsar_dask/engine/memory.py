@@ -128,7 +128,8 @@ def check_address_space() -> None:
     if limit is not None and limit < LEAST_ADDRESSES:
         raise PulsarError(
             f"the system limits this process to {limit / GB:.2f} GB of addresses and at least "
-            f"{LEAST_ADDRESSES / GB:.2f} GB are needed; raise the limit (`ulimit -v`)"
+            f"{LEAST_ADDRESSES / GB:.2f} GB are needed; raise the limit (`ulimit -v`)",
+            "system",
         )
 
 
@@ -157,7 +158,7 @@ def budget(gigabytes: float | None) -> int:
     if gigabytes is None:
         return min(int(DEFAULT_GB * GB), available())
     if not 0 < gigabytes < 1e9:
-        raise PulsarError(f"⟦memory⟧ {gigabytes}: give gigabytes, such as 4 or 0.5")
+        raise PulsarError(f"⟦memory⟧ {gigabytes}: give gigabytes, such as 4 or 0.5", "memory")
     return int(gigabytes * GB)
 
 
@@ -171,7 +172,8 @@ def too_little(gigabytes: float | None, size: int, what: str) -> PulsarError:
     needed = math.ceil((process_bytes() + size) / GB * 100) / 100
     return PulsarError(
         f"⟦memory⟧ {budget(gigabytes) / GB:.3g} is too little: "
-        f"{what} needs at least {needed:.2f} GB"
+        f"{what} needs at least {needed:.2f} GB",
+        "memory",
     )
 
 

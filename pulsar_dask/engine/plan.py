@@ -135,4 +135,4 @@ def _plan_for(recipe: Recipe, costs: Costs, process: Resources, block: tuple[int
         )
     except PulsarError as error:
         where = f"{process.where}: " if process.where else ""
-        raise PulsarError(f"{where}{error.text}") from error
+        raise PulsarError(f"{where}{error.text}", error.code) from error

@@ -73,7 +73,8 @@ def connected(
         except (OSError, ValueError, TypeError, ImportError) as error:
             raise PulsarError(
                 f"⟦scheduler⟧ {printable(scheduler)}: no dask scheduler answers there; "
-                "start one with `dask scheduler` and workers with `dask worker`"
+                "start one with `dask scheduler` and workers with `dask worker`",
+                "cluster",
             ) from error
         stack.callback(_close, client)
         yield client
@@ -91,7 +92,8 @@ def _local_cluster(workers: int, threads: int) -> Iterator[LocalCluster]:
     if not is_private(scratch, shared=True):
         raise PulsarError(
             f"{printable(scratch)}: others can put their files in the place of those that the "
-            "processes of ⟦scheduler⟧ local:N keep there; point TMPDIR to a folder of your own"
+            "processes of ⟦scheduler⟧ local:N keep there; point TMPDIR to a folder of your own",
+            "cluster",
         )
     remove_stale(scratch)  # what a kill has left; the workers died with it
     with (
@@ -131,7 +133,8 @@ def _only_us(folder: str) -> Security:
     except ImportError as error:
         raise PulsarError(
             "⟦scheduler⟧ local:N needs the package cryptography, so that nobody else reaches its "
-            "processes; `pip install cryptography`, or use ⟦threads⟧"
+            "processes; `pip install cryptography`, or use ⟦threads⟧",
+            "cluster",
         ) from error
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, "credentials.pem")
@@ -171,11 +174,12 @@ def _address_in(path: str) -> str:
             "`dask scheduler --scheduler-file NAME` writes it"
         ) from error
     except OSError as error:
-        raise PulsarError(f"⟦scheduler⟧ {printable(path)}: {error.strerror}") from error
+        raise PulsarError(f"⟦scheduler⟧ {printable(path)}: {error.strerror}", "cluster") from error
     except (ValueError, KeyError, TypeError) as error:
         raise PulsarError(
             f"⟦scheduler⟧ {printable(path)}: not a scheduler file, as "
-            "`dask scheduler --scheduler-file` writes it"
+            "`dask scheduler --scheduler-file` writes it",
+            "cluster",
         ) from error
 
 
@@ -188,17 +192,20 @@ def _check_address(scheduler: str, address: str) -> None:
         if protocol in ("tcp", "tls"):
             parse_host_port(place)
     except (ValueError, KeyError) as error:
-        raise PulsarError(f"{name}: not an address that dask knows, such as tcp://host:8786") from (
-            error
-        )
+        raise PulsarError(
+            f"{name}: not an address that dask knows, such as tcp://host:8786", "cluster"
+        ) from error
     try:
         secure = Security().get_connection_args("client")["ssl_context"]
     except OSError as error:
-        raise PulsarError(f"{name}: the certificates cannot be read ({error.strerror})") from error
+        raise PulsarError(
+            f"{name}: the certificates cannot be read ({error.strerror})", "cluster"
+        ) from error
     if address.startswith("tls://") and secure is None:
         raise PulsarError(
             f"{name}: tls needs certificates, which dask's settings name: "
-            "distributed.comm.tls.ca-file and distributed.comm.tls.client"
+            "distributed.comm.tls.ca-file and distributed.comm.tls.client",
+            "cluster",
         )
 
 

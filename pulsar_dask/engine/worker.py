@@ -64,10 +64,11 @@ def _prepare_here(
         except OSError as error:
             raise PulsarError(
                 f"{printable(path)} cannot be read there ({error.strerror}); "
-                "all workers must see the frames under the same path"
+                "all workers must see the frames under the same path",
+                "cluster",
             ) from None
         if (status.st_size, status.st_mtime_ns) != (size, mtime_ns):
-            raise PulsarError(f"{printable(path)} is another file there than here")
+            raise PulsarError(f"{printable(path)} is another file there than here", "cluster")
     for module in load:
         importlib.import_module(module)
     if needed:
@@ -124,7 +125,7 @@ class Job:
         except PulsarError as error:
             if isinstance(error.__cause__, OSError):
                 raise PulsarError(
-                    f"worker {get_worker().address}: {error.text}"
+                    f"worker {get_worker().address}: {error.text}", error.code
                 ) from error.__cause__
             raise
 
@@ -136,7 +137,8 @@ class Job:
             if self.version != __version__:
                 raise PulsarError(
                     f"worker {get_worker().address} has pulsar-dask {__version__}, "
-                    f"this command is {self.version}; install the same version on both"
+                    f"this command is {self.version}; install the same version on both",
+                    "cluster",
                 )
             # when the job is released, so is what was kept open for it
             weakref.finalize(self, reading.close_files)

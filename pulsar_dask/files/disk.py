@@ -30,7 +30,9 @@ def failure(path: str, error: OSError) -> PulsarError:
     advice = _ADVICE.get(error.errno or 0, "")
     if sys.platform == "win32" and isinstance(error, PermissionError):
         advice = f": close it in other programs{advice.replace(':', ', or', 1)}"
-    return PulsarError(f"{printable(path)}: cannot be written ({error.strerror or error}){advice}")
+    return PulsarError(
+        f"{printable(path)}: cannot be written ({error.strerror or error}){advice}", "write"
+    )
 
 
 _ADVICE = {
@@ -50,7 +52,8 @@ def unlike(path: str, reason: str = "") -> PulsarError:
     """What to say when an output does not read back as it was written."""
     return PulsarError(
         f"{printable(path)}: what was written does not read back the same{reason}; "
-        "the disk or its connection is failing; nothing was replaced"
+        "the disk or its connection is failing; nothing was replaced",
+        "write",
     )
 
 

@@ -114,5 +114,6 @@ def _give_back(part: Part, error: BaseException) -> None:
         raise PulsarError(
             f"{getattr(error, 'text', error)}\n"
             f"what was there before cannot be put back ({worse.strerror}): it is in {part.path}, "
-            "and the next run in that folder tries again"
+            "and the next run in that folder tries again",
+            "write",
         ) from error

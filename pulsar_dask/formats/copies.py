@@ -43,7 +43,10 @@ def without_copies(frames: Sequence[Frame]) -> list[Frame]:
     if copies:
         named = [f"{copy.name} is {first.name}" for copy, first in copies.items()]
         more = f" and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
-        warn(f"the same pixels under two names count once: {', '.join(named[:_MOST_NAMED])}{more}")
+        warn(
+            f"the same pixels under two names count once: {', '.join(named[:_MOST_NAMED])}{more}",
+            "copies",
+        )
     left = [frame for frame in frames if frame not in copies]
     _warn_of_types(left)
     return left
@@ -146,5 +149,6 @@ def _warn_of_types(frames: Sequence[Frame]) -> None:
         more = f", and {len(odd) - 1} more such pairs" if len(odd) > 1 else ""
         warn(
             f"{odd[0]} have one DATE-OBS and pixels of several types{more}: is one a converted "
-            "copy? Then leave one kind out"
+            "copy? Then leave one kind out",
+            "types-differ",
         )

@@ -62,7 +62,8 @@ class _Scratch:
                 raise
             raise PulsarError(
                 f"no space for the pixels of {printable(frame.path)} in "
-                f"{tempfile.gettempdir()}; point TMPDIR to a folder with more"
+                f"{tempfile.gettempdir()}; point TMPDIR to a folder with more",
+                "system",
             ) from error
 
     def drop(self) -> None:
@@ -94,7 +95,8 @@ def _check_room(frames: Sequence[Frame]) -> None:
         raise PulsarError(
             f"{printable(frames[0].path)}{more}: no space for the pixels in "
             f"{printable(tempfile.gettempdir())}, {needed / GB:.3g} GB of which {free / GB:.3g} "
-            "are free; point TMPDIR to a folder with more"
+            "are free; point TMPDIR to a folder with more",
+            "system",
         )
 
 

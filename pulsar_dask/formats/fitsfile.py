@@ -61,7 +61,8 @@ def _frame(
     header = hdu.header
     if tiled and zipped:
         raise PulsarError(
-            f"{printable(path)}: a tile-compressed image inside a .gz; expand it with gunzip first"
+            f"{printable(path)}: a tile-compressed image inside a .gz; expand it with gunzip first",
+            "unreadable",
         )
     lengths = list(reversed(image.shape))
     bitpix = integer(header, ("Z" if tiled else "") + "BITPIX", path)

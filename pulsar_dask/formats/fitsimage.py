@@ -84,7 +84,8 @@ def image_of(
     if len(own) > 1:
         raise PulsarError(
             f"{printable(path)}: {len(own)} images in this file ({_listed(own)}); "
-            "⟦hdu⟧ with a number or name says which one is meant"
+            "⟦hdu⟧ with a number or name says which one is meant",
+            "unreadable",
         )
     return own[0], None
 
@@ -207,7 +208,8 @@ def _wanted(
     of_two = "; NAME,EXTVER or a number tells them apart" if found else ""
     raise PulsarError(
         f"{printable(path)}: {how_many} {what}, which ⟦hdu⟧ names; it holds {there} "
-        f"({_listed(images)}){of_two}"
+        f"({_listed(images)}){of_two}",
+        "unreadable",
     )
 
 

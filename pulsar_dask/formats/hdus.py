@@ -74,7 +74,7 @@ def _unreadable(path: str, error: OSError) -> PulsarError:
         return refusal(path, "no such file", "a mask is not taken here, name one file")
     if isinstance(error, FileNotFoundError) and os.path.islink(path):
         return refusal(path, "no such file behind this link", "remove it from the input")
-    return PulsarError(f"{printable(path)}: {printable(reason(error))}")
+    return PulsarError(f"{printable(path)}: {printable(reason(error))}", "unreadable")
 
 
 def _open_now(path: str, flags: int) -> int:
@@ -186,7 +186,7 @@ def _foreign(path: str, head: bytes) -> PulsarError:
         if kind.preview:
             return refusal(path, "not a FITS file", f"{way_out}. It is {told([path], kind)}")
         what = f"not a FITS file but {told([path], kind)}"
-        return PulsarError(f"{printable(path)}: {what}, or remove it from the input")
+        return PulsarError(f"{printable(path)}: {what}, or remove it from the input", "unreadable")
     return refusal(path, "not a FITS file", DAMAGED if FITS_NAME.search(path) else way_out)
 
 

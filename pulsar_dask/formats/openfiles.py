@@ -25,7 +25,7 @@ def check_unchanged(frames: Sequence[Frame]) -> None:
         try:
             status = os.stat(frame.file)
         except OSError as error:
-            raise PulsarError(f"{printable(frame.path)}: {error.strerror}") from error
+            raise PulsarError(f"{printable(frame.path)}: {error.strerror}", "unreadable") from error
         _check_status(frame, status)
         # Another file of that size and time. Each of the two alone changes without that: the
         # number in some network folders, the time with a further link or other permissions.
@@ -144,7 +144,8 @@ def _check_status(frame: Frame, status: os.stat_result) -> None:
 def _changed(path: str) -> PulsarError:
     return PulsarError(
         f"{printable(path)}: the file changed after its header was read; "
-        "run again when nothing writes to it"
+        "run again when nothing writes to it",
+        "changed",
     )
 
 
@@ -158,7 +159,7 @@ def guarded(read: Callable[..., Any]) -> Callable[..., Any]:
             raise
         except Exception as error:
             if text := exhausted(error):
-                raise PulsarError(f"{printable(frame.place)}: {text}") from error
+                raise PulsarError(f"{printable(frame.place)}: {text}", "unreadable") from error
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error
             what, way_out = f"its pixels cannot be read ({reason})", frame.stored.way_out
             raise refusal(frame.place, what, way_out) from error

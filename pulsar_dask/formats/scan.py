@@ -99,7 +99,8 @@ def refuse_planes(frames: Sequence[Frame]) -> None:
         if frame.plane:
             raise PulsarError(
                 f"{printable(frame.path)}: no image, it holds what is beside one in a master "
-                f"({frame.plane}: {PLANES[frame.plane].words}); name the master"
+                f"({frame.plane}: {PLANES[frame.plane].words}); name the master",
+                "unreadable",
             )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pulsar_dask.errors import printable
+from pulsar_dask.errors import Remark, printable
 from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.formats.openfiles import guarded, open_plain
 from pulsar_dask.formats.reading import read_tile, sum_part
@@ -97,12 +97,12 @@ def check_sums(
     with ThreadPoolExecutor(max(1, threads)) as pool:
         found = list(pool.map(functools.partial(_check_sum, ledger=ledger), frames))
     sums = {frame.path: total for frame, (total, _) in zip(frames, found, strict=True)}
-    remarks = []
+    remarks: list[str] = []
     for problem, means in _MISMATCHES.items():
         odd = [f.path for f, (_, text) in zip(frames, found, strict=True) if text == problem]
         more = f" (and of {len(odd) - 1} more)" if len(odd) > 1 else ""
         if odd:
-            remarks.append(f"{printable(odd[0])}{more}: {problem}; {means}")
+            remarks.append(Remark(f"{printable(odd[0])}{more}: {problem}; {means}", "checksum"))
     return sums, remarks
 
 

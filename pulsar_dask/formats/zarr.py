@@ -147,12 +147,14 @@ def scan(path: str, hdu: int | str | None = None) -> list[Frame]:
     ):
         raise PulsarError(
             f"{name}: neither a cube nor a master that {CREATOR} wrote; "
-            "make a cube of frames with `pulsar-dask cube`"
+            "make a cube of frames with `pulsar-dask cube`",
+            "unreadable",
         )
     if description["zarr_format"] == INCOMPLETE or not known.get("complete", variable == MASTER):
         raise PulsarError(
             f"{name} is not complete: the run that writes it goes on, or was interrupted; "
-            "the same command takes it up again"
+            "the same command takes it up again",
+            "unreadable",
         )
     array = read_array(path, variable)
     # those that are not there would be read as zeros
@@ -202,7 +204,8 @@ def _check_same(store: str, status: os.stat_result) -> None:
 def _changed(store: str) -> PulsarError:
     return PulsarError(
         f"{printable(store)}: the store changed after it was looked at; "
-        "run again when nothing writes to it"
+        "run again when nothing writes to it",
+        "unreadable",
     )
 
 

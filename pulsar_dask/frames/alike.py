@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pulsar_dask.errors import printable
+from pulsar_dask.errors import Remark, printable
 from pulsar_dask.frames import exposures, settings, temperature
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.group import USUAL, Ways
@@ -31,7 +31,11 @@ def differences(
     what = ", ".join(f"{keyword} ({some})" for keyword, (some, _) in differ.items())
     odd = next(iter(differ.values()))[1].name
     return [
-        f"the frames differ in {what}; the first odd one is {odd}. Do they belong into one {into}?"
+        Remark(
+            f"the frames differ in {what}; the first odd one is {odd}. Do they belong into one "
+            f"{into}?",
+            "frames-differ",
+        )
     ]
 
 

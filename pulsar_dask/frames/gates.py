@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from pulsar_dask.errors import PulsarError
+from pulsar_dask.errors import PulsarError, Remark
 from pulsar_dask.frames import exposures, settings, temperature
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.group import USUAL, Group, Ways
@@ -54,7 +54,9 @@ def cautions(
     pairs = itertools.product(theirs, ours)
     if timed and not any(exposures.same_exposure(a, b, ways.tolerance) for a, b in pairs):
         found.append(f"an exposure of {theirs[0]:g} s, not {ours[0]:g} s")
-    return [f"the {kind} {calibrators[0].name} has {'; '.join(found)}"] if found else []
+    if not found:
+        return []
+    return [Remark(f"the {kind} {calibrators[0].name} has {'; '.join(found)}", "calibrator")]
 
 
 def choose_calibrator(
@@ -80,7 +82,8 @@ def choose_calibrator(
         more = f" (and {len(lines) - 3} more)" if len(lines) > 3 else ""
         raise PulsarError(
             f"no {option} agrees with these frames: {'; '.join(lines[:3])}{more}; give one that "
-            f"does with ⟦{option}⟧{_words(candidates, frames, ways)}"
+            f"does with ⟦{option}⟧{_words(candidates, frames, ways)}",
+            "calibration",
         )
     most = max(_stated(candidates[i], frames) for i in left)
     left = [i for i in left if _stated(candidates[i], frames) == most]
@@ -88,7 +91,8 @@ def choose_calibrator(
         names = " and ".join(_name(candidates[i]) for i in left[:3])
         raise PulsarError(
             f"several of {option} agree with these frames and differ in {differ}, which the frames "
-            f"do not state: {names}; say which with ⟦{option}⟧"
+            f"do not state: {names}; say which with ⟦{option}⟧",
+            "calibration",
         )
     if newest:
         left.sort(key=lambda i: _preference(candidates[i], frames))

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pulsar_dask.errors import printable
+from pulsar_dask.errors import Remark, printable
 from pulsar_dask.frames import exposures, temperature
 from pulsar_dask.frames.frame import Frame, named
 from pulsar_dask.frames.group import USUAL, Group, Grouped, Ways
@@ -33,7 +33,8 @@ def dark_groups(frames: Sequence[Frame], ways: Ways = USUAL) -> Grouped:
     # of exposures, not of groups: several of one exposure are told apart by their settings
     times = [exposures.commonest(some) for some in by_time]
     near = exposures.hint(times)
-    notes = [f"the darks of {', '.join(f'{t:g}' for t in times)} s are made one by one; {near}"]
+    text = f"the darks of {', '.join(f'{t:g}' for t in times)} s are made one by one; {near}"
+    notes = [Remark(text, "exposures")]
     return Grouped(_unique(groups), tuple(out), tuple(notes if near else ()))
 
 
@@ -96,7 +97,11 @@ def _with_exposure(group: Group, ways: Ways) -> Group:
     if exposures.same_exposure(times[0], times[-1], ways.tolerance):
         return replace(group, exposure=exposures.commonest(group.frames))
     what = f"exposures from {times[0]:g} to {times[-1]:g} s"
-    return replace(group, mixed=(*group.mixed, what), notes=(*group.notes, f"{what} are mixed"))
+    return replace(
+        group,
+        mixed=(*group.mixed, what),
+        notes=(*group.notes, Remark(f"{what} are mixed", "mixed")),
+    )
 
 
 def _inconsistent(group: Group, ways: Ways) -> str:
@@ -130,7 +135,11 @@ def _with_filter(group: Group, ways: Ways) -> Group:
     spellings = Counter(f.filter for f in group.frames if f.filter)
     if not spellings:
         return replace(
-            group, notes=(*group.notes, "no FILTER in the headers; ⟦filter⟧ NAME gives one")
+            group,
+            notes=(
+                *group.notes,
+                Remark("no FILTER in the headers; ⟦filter⟧ NAME gives one", "no-filter"),
+            ),
         )
     commonest = min(spellings, key=lambda s: (-spellings[s], s))
     notes = group.notes
@@ -138,7 +147,7 @@ def _with_filter(group: Group, ways: Ways) -> Group:
         names = ", ".join(repr(printable(s)) for s in sorted(spellings))
         apart = len({s.lower() for s in spellings}) < len(spellings)
         way = "; ⟦split_case⟧ keeps those of different case apart" if apart else ""
-        notes = (*notes, f"the filters {names} are taken as one{way}")
+        notes = (*notes, Remark(f"the filters {names} are taken as one{way}", "filters"))
     return replace(group, filter=commonest, notes=notes)
 
 
@@ -155,7 +164,9 @@ def _spread(group: Group, ways: Ways) -> Group:
     """With a warning where biases or flats are of very different temperatures."""
     if "temperature" in ways.mix or not temperature.apart(group.frames, temperature.WIDE):
         return group
-    return replace(group, notes=(*group.notes, temperature.range_of(group.frames)))
+    return replace(
+        group, notes=(*group.notes, Remark(temperature.range_of(group.frames), "temperature"))
+    )
 
 
 def _unique(groups: Sequence[Group]) -> tuple[Group, ...]:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from pulsar_dask.errors import count
+from pulsar_dask.errors import Remark, count
 from pulsar_dask.frames import settings, temperature
 from pulsar_dask.frames.about import Value
 from pulsar_dask.frames.frame import Frame
@@ -114,8 +114,11 @@ def _missing_notes(
     if not gone:
         return []
     return [
-        f"{count(len(frames), 'frame')} without {' and '.join(gone)}, of which others state "
-        "several values, are a master of their own"
+        Remark(
+            f"{count(len(frames), 'frame')} without {' and '.join(gone)}, of which others state "
+            "several values, are a master of their own",
+            "not-stated",
+        )
     ]
 
 
@@ -131,7 +134,7 @@ def _mixed(group: Group, ways: Ways) -> Group:
     if "temperature" in ways.mix and temperature.apart(group.frames, temperature.ONE):
         known = temperature.known(group.frames)
         texts.append(f"temperatures from {known[0]:g} to {known[-1]:g} degC")
-    notes = tuple(f"{text} are mixed" for text in texts)
+    notes = tuple(Remark(f"{text} are mixed", "mixed") for text in texts)
     return replace(group, mixed=(*group.mixed, *texts), notes=(*group.notes, *notes))
 
 
@@ -147,8 +150,11 @@ def _chips(frames: Sequence[Frame]) -> list[str]:
         return []
     (n,) = times
     return [
-        f"each DATE-OBS occurs {n} times; if these are {n} chips of one exposure, ⟦keywords⟧ FILE "
-        "names the card that tells them apart"
+        Remark(
+            f"each DATE-OBS occurs {n} times; if these are {n} chips of one exposure, ⟦keywords⟧ "
+            "FILE names the card that tells them apart",
+            "same-instant",
+        )
     ]
 
 

@@ -24,7 +24,8 @@ def check_shapes(frames: Sequence[Frame]) -> tuple[int, ...]:
                 "frames of one stack must have one shape: "
                 f"{printable(first.path)} is {describe_shape(first.shape)}, "
                 f"{printable(frame.path)} is {describe_shape(frame.shape)}; "
-                "remove one kind from the input"
+                "remove one kind from the input",
+                "shapes",
             )
     return first.shape
 

@@ -163,15 +163,17 @@ def with_users(path: str | os.PathLike[str] | None = None) -> Table:
         with open(path, "rb") as file:
             given = tomllib.load(file)
     except OSError as error:
-        raise PulsarError(f"{name}: {printable(reason(error))}") from error
+        raise PulsarError(f"{name}: {printable(reason(error))}", "keywords") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PulsarError(
-            f"{name}: not a table of keywords in TOML ({printable(error)})"
+            f"{name}: not a table of keywords in TOML ({printable(error)})", "keywords"
         ) from error
     try:
         return Table(_merged(own_table().data, given), os.path.abspath(path))
     except ValueError as error:
-        raise PulsarError(f"{name}: {printable(error)}; docs/keywords.md shows the form") from error
+        raise PulsarError(
+            f"{name}: {printable(error)}; docs/keywords.md shows the form", "keywords"
+        ) from error
 
 
 def _merged(own: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from pulsar_dask.errors import Remark
 from pulsar_dask.frames.frame import Frame
 
 #: °C: set points within are one; a measured value so far from a set point does not hold it; a gap
@@ -127,16 +128,19 @@ def _at_gaps(frames: list[Frame]) -> list[list[Frame]]:
 
 def _drifting(frames: Sequence[Frame]) -> Warmth:
     name = f"{math.floor(median(known(frames)) + 0.5):d}C"
-    notes = list(_drift(frames))
+    notes: list[str] = list(_drift(frames))
     far = _beyond_gaps(frames)
     if far:
         names = ", ".join(f"{f.name} ({_measured(f):g})" for f in far[:3])
         more = f" and {len(far) - 3} more" if len(far) > 3 else ""
-        notes.append(f"far from the temperature of the others: {names}{more}")
+        notes.append(
+            Remark(f"far from the temperature of the others: {names}{more}", "temperature")
+        )
     points = {f.about.set_point for f in frames} - {None}
     if points:
         some = ", ".join(f"{p:g}" for p in sorted(p for p in points if p is not None))
-        notes.append(f"no frame holds its set point (temperature {some} degC was asked for)")
+        text = f"no frame holds its set point (temperature {some} degC was asked for)"
+        notes.append(Remark(text, "temperature"))
     return Warmth(name, tuple(frames), tuple(notes))
 
 
@@ -153,4 +157,6 @@ def _beyond_gaps(frames: Sequence[Frame]) -> list[Frame]:
 def _drift(frames: Sequence[Frame]) -> tuple[str, ...]:
     if not apart(frames, ONE):
         return ()
-    return (f"{range_of(frames)}; the dark current differs among the frames",)
+    return (
+        Remark(f"{range_of(frames)}; the dark current differs among the frames", "temperature"),
+    )

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from pulsar_dask.errors import PulsarError, printable, reason, warn
+from pulsar_dask.errors import PulsarError, Remark, printable, reason, warn
 from pulsar_dask.inputs.numbers import NUMBER_FORM
 from pulsar_dask.inputs.others import packed, what_else
 from pulsar_dask.inputs.sequence import sequence_from
@@ -87,12 +87,14 @@ def resolve(
     folders: list[str] = []
     for text in texts:
         if not text:
-            raise PulsarError('a name is empty (""): is a variable of the shell not set?')
+            raise PulsarError('a name is empty (""): is a variable of the shell not set?', "input")
         if "\0" in text:
-            raise PulsarError(f"{printable(text)}: no such file or folder")
+            raise PulsarError(f"{printable(text)}: no such file or folder", "input")
         if (alone := one_alone(text)) is not None:
             if not os.path.exists(alone) or os.path.isdir(alone):
-                raise PulsarError(f"{printable(text)}: no such file; = stands before one file")
+                raise PulsarError(
+                    f"{printable(text)}: no such file; = stands before one file", "input"
+                )
             named = [os.path.abspath(alone)]
             explicit.update(named if len(texts) == 1 else [])
             found += named
@@ -116,7 +118,8 @@ def resolve(
         elif not os.path.exists(text):
             last = len(texts) > 1 and NUMBER_FORM.fullmatch(text)
             hint = "; a number comes last, after the input" if last else ""
-            raise PulsarError(f"{printable(text)}: no such file or folder{hint}")
+            hint = hint or near_name(text)
+            raise PulsarError(f"{printable(text)}: no such file or folder{hint}", "input")
         elif len(texts) == 1 and sequence and (numbered := sequence_from(text, remarks)):
             named = numbered
         else:
@@ -132,11 +135,29 @@ def resolve(
     )
 
 
+def near_name(path: str) -> str:
+    """What is there of nearly that name, as a question; maybe nothing."""
+    import difflib
+
+    stripped = path.rstrip("/" + os.sep)
+    folder, name = os.path.split(stripped)
+    try:
+        there = [n for n in os.listdir(folder or ".") if not n.startswith(".")]
+    except OSError:
+        return ""
+    lower = {n.lower(): n for n in there}
+    close = difflib.get_close_matches(name.lower(), lower, 1, 0.7)
+    if not close:
+        return ""
+    found = os.path.join(folder, lower[close[0]])
+    return f"; did you mean {printable(found)}{'/' if os.path.isdir(found) else ''}?"
+
+
 def _in_folder(folder: str, recursive: bool, remarks: list[str]) -> list[str]:
     every: list[str] = []
 
     def fail(error: OSError) -> None:
-        raise PulsarError(f"{printable(error.filename)}: {reason(error)}") from error
+        raise PulsarError(f"{printable(error.filename)}: {reason(error)}", "input") from error
 
     for parent, folders, names in os.walk(folder, onerror=fail):
         every += [os.path.abspath(os.path.join(parent, n)) for n in names]
@@ -147,10 +168,11 @@ def _in_folder(folder: str, recursive: bool, remarks: list[str]) -> list[str]:
         more = "" if recursive else " (folders in it are entered with ⟦recursive⟧)"
         raise PulsarError(
             f"{printable(folder)}: no FITS file (.fit, .fits, .fts) in this folder"
-            f"{what_else(every) or more}"
+            f"{what_else(every) or more}",
+            "frames",
         )
     if remark := packed(every):
-        remarks.append(remark)
+        remarks.append(Remark(remark, "passed-over"))
     return found
 
 
@@ -160,7 +182,9 @@ def _in_mask(mask: str) -> list[str]:
     found = [os.path.abspath(p) for p in names if _wanted(p)]
     if not found:
         why = "no file matches this mask" if not names else "no FITS file matches this mask"
-        raise PulsarError(f"{printable(mask)}: {why}{what_else(names) or _literal_folder(mask)}")
+        raise PulsarError(
+            f"{printable(mask)}: {why}{what_else(names) or _literal_folder(mask)}", "input"
+        )
     return found
 
 
@@ -190,5 +214,5 @@ def _once(paths: Iterable[str], remarks: list[str]) -> list[str]:
     if twice:
         more = f" and {len(twice) - 3} more" if len(twice) > 3 else ""
         names = ", ".join(printable(os.path.basename(p)) for p in twice[:3])
-        remarks.append(f"named twice, counted once: {names}{more}")
+        remarks.append(Remark(f"named twice, counted once: {names}{more}", "named-twice"))
     return list(seen.values())

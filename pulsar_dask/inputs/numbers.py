@@ -55,7 +55,9 @@ def as_number(text: str) -> float | None:
             return None
         why = "" if str(error) == "not a number" else f" ({error})"
         raise PulsarError(
-            f"{printable(text)}: no such file or folder, and not a number of ADU as 100 or 4.5{why}"
+            f"{printable(text)}: no such file or folder, and not a number of ADU as 100 or 4.5"
+            + why,
+            "argument",
         ) from None
     return finite(value, text)
 
@@ -65,7 +67,7 @@ def finite(value: float, text: object = None) -> float:
     value = float(value)
     shown = printable(value if text is None else text)
     if not math.isfinite(value):
-        raise PulsarError(f"{shown}: not a finite number; give ADU, such as 100")
+        raise PulsarError(f"{shown}: not a finite number; give ADU, such as 100", "argument")
     if abs(value) > MOST_ADU:
-        raise PulsarError(f"{shown}: more than a pixel can have; give ADU, such as 100")
+        raise PulsarError(f"{shown}: more than a pixel can have; give ADU, such as 100", "argument")
     return value

@@ -171,7 +171,7 @@ def _defect(line: str, size: tuple[int, int], where: str) -> tuple[str, int, int
     if line[:_LONGEST_LINE].lstrip().startswith("#"):
         return None
     if len(line) > _LONGEST_LINE:
-        raise PulsarError(f"{where}: too long for a list of pixels")
+        raise PulsarError(f"{where}: too long for a list of pixels", "list")
     text = line.strip()
     if not text:
         return None
@@ -179,14 +179,16 @@ def _defect(line: str, size: tuple[int, int], where: str) -> tuple[str, int, int
     if not match:
         raise PulsarError(
             f"{where}: {printable(text[:60])!r} is not 'P X Y', 'C X 0' or 'L Y 0', "
-            "whole numbers from 0"
+            "whole numbers from 0",
+            "list",
         )
     kind, a, b = match[1].upper(), int(match[2]), int(match[3])
     x, y = (a, b) if kind == "P" else (a, 0) if kind == "C" else (0, a)
     if not (0 <= x < size[1] and 0 <= y < size[0]):
         raise PulsarError(
             f"{where}: {printable(text)} lies outside the image of {size[1]} x {size[0]} pixels; "
-            "X and Y count from 0"
+            "X and Y count from 0",
+            "list",
         )
     return kind, x, y
 
@@ -239,4 +241,4 @@ def _parts(path: str, seen: Callable[[bytes], None]) -> Iterator[bytes]:
                 yield part
                 part = read()
     except OSError as error:
-        raise PulsarError(f"{printable(path)}: {reason(error)}") from error
+        raise PulsarError(f"{printable(path)}: {reason(error)}", "list") from error

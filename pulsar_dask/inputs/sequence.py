@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.errors import PulsarError, Remark, printable
 
 _ENDING = r"\.(?:fit|fits|fts)(?:\.(?:fz|gz))?"
 #: Where the number stands: last (bias0001, IRIS: bias1), maybe in brackets, as Windows and MaxIm
@@ -67,7 +67,8 @@ def sequence_from(path: str, remarks: list[str]) -> list[str] | None:
     except OSError as error:
         raise PulsarError(
             f"{printable(first.folder)}: {error.strerror}, so the sequence of {printable(path)} "
-            "cannot be looked for; ⟦no_sequence⟧ takes this one file"
+            "cannot be looked for; ⟦no_sequence⟧ takes this one file",
+            "input",
         ) from error
     numbers = {}
     # a2.FIT belongs to the sequence of a1.fit, except where there is an a2.fit
@@ -85,8 +86,11 @@ def sequence_from(path: str, remarks: list[str]) -> list[str] | None:
     gaps = _ranges(sorted(numbers), first.name)
     if gaps:
         remarks.append(
-            f"the sequence of {printable(os.path.basename(path))} has gaps, "
-            f"passed over: {printable(gaps)}"
+            Remark(
+                f"the sequence of {printable(os.path.basename(path))} has gaps, "
+                f"passed over: {printable(gaps)}",
+                "gaps",
+            )
         )
     return list(numbers.values())
 

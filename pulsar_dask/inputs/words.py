@@ -11,7 +11,7 @@ import select
 import stat
 from collections.abc import Iterable, Iterator
 
-from pulsar_dask.errors import PulsarError, printable, reason, wrong_argument
+from pulsar_dask.errors import PulsarError, Remark, printable, reason, wrong_argument
 
 #: File names that are FITS: .fit .fits .fts, in any case, also with .fz or .gz.
 FITS_NAME = re.compile(r"\.(fit|fits|fts)(\.(fz|gz))?$", re.IGNORECASE)
@@ -35,7 +35,7 @@ def as_texts(
     except TypeError:
         raise wrong_argument(name, spec, give) from None
     if not texts:
-        raise PulsarError(f"⟦{name}⟧ is empty, it names no file; did a mask find none?")
+        raise PulsarError(f"⟦{name}⟧ is empty, it names no file; did a mask find none?", "input")
     return texts
 
 
@@ -139,16 +139,17 @@ def in_list(path: str, remarks: list[str], *, among: bool = False) -> list[str]:
             raise
         raise PulsarError(
             f"{error.text}. A .txt or .lst is read as a list of files; "
-            "a folder's name or a quoted mask takes the FITS files only"
+            "a folder's name or a quoted mask takes the FITS files only",
+            error.code,
         ) from error
 
 
 def _listed(path: str, remarks: list[str]) -> list[str]:
     name = printable(path)
     if not path:
-        raise PulsarError("@: the list's name is missing, as in @list.txt")
+        raise PulsarError("@: the list's name is missing, as in @list.txt", "input")
     if os.path.isdir(path):
-        raise PulsarError(f"{name}: a folder, not a list; name it without the @")
+        raise PulsarError(f"{name}: a folder, not a list; name it without the @", "input")
     folder = os.path.dirname(os.path.abspath(path))
     found, twice = [], []
     for number, line in enumerate(_list_lines(path), 1):
@@ -164,28 +165,34 @@ def _listed(path: str, remarks: list[str]) -> list[str]:
         if existing is None:
             there = next((p for p in places if "\0" not in p and os.path.exists(p)), None)
             if entry.startswith("@"):
-                raise PulsarError(f"{where} is a list; a list names files, not lists")
+                raise PulsarError(f"{where} is a list; a list names files, not lists", "input")
             if there is not None:
                 what = "a folder" if os.path.isdir(there) else "not a regular file"
-                raise PulsarError(f"{where} is {what}; a list names files")
+                raise PulsarError(f"{where} is {what}; a list names files", "input")
             raise PulsarError(
-                f"{where}: no such file, neither from the list's folder nor from the current one"
+                f"{where}: no such file, neither from the list's folder nor from the current one",
+                "input",
             )
         if same_file(existing, path):
-            raise PulsarError(f"{where} is this list itself; a list names files, not lists")
+            raise PulsarError(
+                f"{where} is this list itself; a list names files, not lists", "input"
+            )
         if LIST_NAME.search(existing):
-            raise PulsarError(f"{where} is a list; a list names files, not lists")
+            raise PulsarError(f"{where} is a list; a list names files, not lists", "input")
         found.append(os.path.abspath(existing))
         if not same_file(existing, files[-1]):
             twice.append(existing)
     if twice:
         more = f" and {len(twice) - 1} more" if len(twice) > 1 else ""
         remarks.append(
-            f"{name}: {printable(os.path.basename(twice[0]))}{more} of the list's folder taken, "
-            "not of the current one, which has such files, too"
+            Remark(
+                f"{name}: {printable(os.path.basename(twice[0]))}{more} of the list's folder "
+                "taken, not of the current one, which has such files, too",
+                "two-places",
+            )
         )
     if not found:
-        raise PulsarError(f"{name}: the list names no file")
+        raise PulsarError(f"{name}: the list names no file", "input")
     return found
 
 
@@ -206,12 +213,16 @@ def _list_lines(path: str) -> Iterator[str]:
                 if not line:
                     return
                 if len(line) > _LONGEST_LINE:
-                    raise PulsarError(f"{printable(path)}, line {number}: too long for a name")
+                    raise PulsarError(
+                        f"{printable(path)}, line {number}: too long for a name", "input"
+                    )
                 if number > _MOST_LINES:
-                    raise PulsarError(f"{printable(path)}: over {_MOST_LINES} lines are no list")
+                    raise PulsarError(
+                        f"{printable(path)}: over {_MOST_LINES} lines are no list", "input"
+                    )
                 yield line.removesuffix("\n")
     except OSError as error:
-        raise PulsarError(f"{printable(path)}: {reason(error)}") from error
+        raise PulsarError(f"{printable(path)}: {reason(error)}", "input") from error
 
 
 def open_text(path: str, flags: int) -> int:
@@ -223,7 +234,7 @@ def open_text(path: str, flags: int) -> int:
     waiting.register(pipe, select.POLLIN)
     if not waiting.poll(_PIPE_PATIENCE * 1000):
         os.close(pipe)
-        raise PulsarError(f"{printable(path)}: a pipe through which nothing comes")
+        raise PulsarError(f"{printable(path)}: a pipe through which nothing comes", "input")
     os.set_blocking(pipe, True)
     return pipe
 

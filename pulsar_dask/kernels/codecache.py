@@ -82,7 +82,8 @@ def _say(folder: str) -> None:
     warn(
         f"{printable(folder)}: others can write there, so compiled code is neither loaded from "
         "it nor kept, which costs time in each run; set NUMBA_CACHE_DIR to a folder that only "
-        "you can write to"
+        "you can write to",
+        "no-cache",
     )
 
 

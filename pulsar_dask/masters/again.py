@@ -52,7 +52,8 @@ def recipe_again(
         if isinstance(step, str):
             raise PulsarError(
                 f"this version does not know the step {printable(step)!r}, so it cannot make "
-                "the pixels again"
+                "the pixels again",
+                "unknown-step",
             )
         by_verb[step.verb] = step
     frames: Sequence[Frame] = sources["input"]
@@ -109,9 +110,11 @@ def _minus(
             some = tuple(by_name[name] for name in names.split(", ") if name)
         except KeyError as error:
             raise PulsarError(
-                f"it cannot be told which of its darks was {printable(error)}"
+                f"it cannot be told which of its darks was {printable(error)}", "unknown-step"
             ) from None
         found += [Minus(some, number)] * count
     if len(found) != len(frames):
-        raise PulsarError("its steps do not say what was subtracted from each of its frames")
+        raise PulsarError(
+            "its steps do not say what was subtracted from each of its frames", "unknown-step"
+        )
     return tuple(found)

@@ -44,7 +44,10 @@ class Biases:
         at = choose_calibrator(candidates, group.frames, ways)
         if len(self.masters) > 1:
             name = self.masters[at].name
-            warn(f"{group.name}.fit: of {len(self.masters)} master biases {name} is taken")
+            warn(
+                f"{group.name}.fit: of {len(self.masters)} master biases {name} is taken",
+                "several-biases",
+            )
         return Bias((self.masters[at],))
 
 
@@ -64,7 +67,8 @@ def read_bias(bias: Spec | float) -> float | list[str]:
         return numbers[0]
     if numbers:
         raise PulsarError(
-            "the bias is either a number or files; say which with ⟦bias⟧ NUMBER or ⟦bias⟧ FILE"
+            "the bias is either a number or files; say which with ⟦bias⟧ NUMBER or ⟦bias⟧ FILE",
+            "argument",
         )
     return words
 
@@ -81,18 +85,19 @@ def find_biases(args: Sequence[str], search: Search) -> tuple[Biases, list[Frame
         (only,) = frames
         if only.kind not in (None, "bias", "other"):
             label = printable(only.about.label)
-            warn(f"{printable(only.path)} is labelled '{label}', taken as bias")
+            warn(f"{printable(only.path)} is labelled '{label}', taken as bias", "label")
         return Biases(masters=(only,)), among
     raw = [f for f in frames if f.kind in ("bias", None) and not f.is_master]
     masters = tuple(f for f in frames if f.kind in ("bias", None) and f.is_master)
     if not raw and not masters:
-        raise PulsarError(none_found("bias", "Bias Frame", args, frames))
+        raise PulsarError(none_found("bias", "Bias Frame", args, frames), "frames")
     labelled = [f for f in raw if f.kind == "bias"]
     if not labelled and not masters and len(raw) < len(frames):
         raise PulsarError(
             f"{count(len(raw), 'frame')} that nothing tells the kind of among others cannot be "
             f"told to be bias (the first is {printable(raw[0].path)}); name them alone, or label "
-            "them"
+            "them",
+            "calibration",
         )
     if labelled and len(labelled) < len(raw) and len(raw) < len(frames):
         raw = labelled  # among labelled frames of all kinds an unlabelled one is no bias

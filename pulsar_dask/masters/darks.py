@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pulsar_dask.errors import PulsarError, printable, warn
+from pulsar_dask.errors import PulsarError, code_of, printable, warn
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.gates import cautions
 from pulsar_dask.frames.group import Group, Grouped, Ways
@@ -82,7 +82,7 @@ def gather_darks(
     if not raw:
         swapped = bias is None and _holds_darks(words, search)
         hint = "; is the order right? The input comes first, the bias last" if swapped else ""
-        raise PulsarError(none_found("dark", "Dark Frame", args, found.frames) + hint)
+        raise PulsarError(none_found("dark", "Dark Frame", args, found.frames) + hint, "frames")
     among: list[Frame] = []
     if isinstance(words, float):
         calibrators = Biases(constant=words)
@@ -95,7 +95,8 @@ def gather_darks(
             first = printable(args[0])
             raise PulsarError(
                 f"{error.text}. What follows the input, here {first}, is the bias; "
-                "further darks need a run of their own"
+                "further darks need a run of their own",
+                error.code,
             ) from error
     darks = darks_of(usable(dark_groups(raw, search.ways), method), calibrators, search.ways)
     used = {f.path for f in darks.frames} | {
@@ -119,7 +120,7 @@ def darks_of(grouped: Grouped, biases: Biases, ways: Ways) -> Darks:
             failures = failures.and_(group, error.text)
             continue
         for text in cautions("bias", bias.frames, group.frames, ways) if bias.frames else ():
-            warn(f"{group.name}.fit: {text}")
+            warn(f"{group.name}.fit: {text}", code_of(text))
         if bias.combine:
             made.update({one.name: one for one in biases.raw if one.name == bias.name})
         darks.append(Dark(group.name, group.frames, bias))
@@ -159,7 +160,8 @@ def _split_by_type(args: Sequence[str], search: Search) -> tuple[list[str], list
     elif not darks and unlabelled:
         raise PulsarError(
             "cannot tell dark frames from bias: none is labelled as a dark by its IMAGETYP; "
-            "name the bias with ⟦bias⟧ and take unlabelled darks with ⟦assume_type⟧"
+            "name the bias with ⟦bias⟧ and take unlabelled darks with ⟦assume_type⟧",
+            "frames",
         )
     else:
         bias += unlabelled

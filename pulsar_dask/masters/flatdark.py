@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from pulsar_dask.errors import PulsarError, printable, warn
+from pulsar_dask.errors import PulsarError, code_of, printable, warn
 from pulsar_dask.formats.reading import read_header
 from pulsar_dask.formats.scan import refuse_planes, scan_frame
 from pulsar_dask.frames.biasout import stated
@@ -80,17 +80,22 @@ class Looking:
         if frame.shape != shape:
             raise PulsarError(
                 f"{path} is {describe_shape(frame.shape)}, the flats are {describe_shape(shape)}; "
-                "it is not their dark"
+                "it is not their dark",
+                "calibration",
             )
         if why := disagreements([frame], group.frames, self.search.ways):
             raise PulsarError(
                 f"{path} does not agree with the flats: {'; '.join(why)}; give another with "
-                "⟦dark⟧, or let it pass with ⟦mix⟧"
+                "⟦dark⟧, or let it pass with ⟦mix⟧",
+                "calibration",
             )
         if frame.kind in ("light", "flat"):
-            warn(f"{name}: {path} is labelled '{printable(frame.about.label)}', taken as the dark")
+            warn(
+                f"{name}: {path} is labelled '{printable(frame.about.label)}', taken as the dark",
+                "label",
+            )
         for text in cautions(frame.kind or "dark", [frame], group.frames, self.search.ways):
-            warn(f"{name}: {text}")
+            warn(f"{name}: {text}", code_of(text))
 
     def _found(self, group: Group, exposure: float) -> Minus:
         """The dark that lies about, else one made of dark flats."""
@@ -98,7 +103,7 @@ class Looking:
         if frame is None:
             frame = self._made(group, exposure)
         if frame is None:
-            raise PulsarError(self.shelf.not_found(group, exposure))
+            raise PulsarError(self.shelf.not_found(group, exposure), "calibration")
         self._fits(group, frame)
         return Minus((frame,))
 
@@ -110,7 +115,7 @@ class Looking:
             return self.bias(group)
         frame = frame or self.shelf.bias(group)
         if frame is None:
-            raise PulsarError(self.shelf.not_found(group, exposure))
+            raise PulsarError(self.shelf.not_found(group, exposure), "calibration")
         return Minus((frame,))
 
     def _made(self, group: Group, exposure: float) -> Frame | None:
@@ -127,7 +132,8 @@ class Looking:
             first = fits[0].frames[0].name
             raise PulsarError(
                 f"Dark not found for exposure {exposure:g} s ({group.name}.fit), but dark frames "
-                f"of it ({first}, …) lie among the flats; make their master with makedark first"
+                f"of it ({first}, …) lie among the flats; make their master with makedark first",
+                "calibration",
             )
         self.make_darks(fits)
         self.used |= {f.path for one in fits for f in one.frames}
@@ -158,11 +164,13 @@ class Looking:
             raise PulsarError(
                 f"the bias was subtracted from {file}, so it has to be subtracted from the flats, "
                 f"too, but it{named} is not there and no other agrees; give it with ⟦bias⟧ FILE or "
-                "⟦bias⟧ NUMBER, or a dark that holds it with ⟦dark⟧"
+                "⟦bias⟧ NUMBER, or a dark that holds it with ⟦dark⟧",
+                "calibration",
             )
         warn(
             f"{name}: the bias was subtracted from {file}, so "
-            f"{bias.name} is subtracted from the flats, too"
+            f"{bias.name} is subtracted from the flats, too",
+            "bias-too",
         )
         return Minus((dark, bias))
 

@@ -56,7 +56,7 @@ class Lists:
                 if os.path.isfile(path):
                     return path
         what = list_name(wanted[0][1]) if wanted else "list of hot pixels"
-        warn(f"{group.name}.fit: no {what}, so hot pixels stay in the flats")
+        warn(f"{group.name}.fit: no {what}, so hot pixels stay in the flats", "no-list")
         return None
 
     def read(self, path: str, shape: tuple[int, ...]) -> tuple[Array, Sums]:
@@ -79,7 +79,8 @@ def colours_for(name: str, frames: Sequence[Frame]) -> Colours | None:
         warn(
             f"{name}: {colours.unknown} is no known pattern of colours (RGGB, or the 36 letters of "
             "X-Trans), so a 2 x 2 one is taken; if that is wrong, put the pattern, or NONE, into "
-            "BAYERPAT"
+            "BAYERPAT",
+            "colours",
         )
     return colours
 

@@ -110,7 +110,7 @@ def gather_flats(
     found = search.frames(args, "flat")
     raw = raw_frames(found.frames, "flat")
     if not raw:
-        raise PulsarError(none_found("flat", "Flat Frame", args, found.frames))
+        raise PulsarError(none_found("flat", "Flat Frame", args, found.frames), "frames")
     grouped = usable(flat_groups(raw, search.ways, timed=dark is None), method)
     folders = [os.path.abspath(folder), os.getcwd(), *found.inputs.folders]
     folders += [os.path.dirname(f.path) for f in raw]
@@ -175,7 +175,8 @@ def bias_of(
             return Minus(taken.frames, taken.constant)
         if make is None:
             raise PulsarError(
-                '⟦bias⟧ of several frames: combine them first, as in: med "bias*.fit" bias.fit'
+                '⟦bias⟧ of several frames: combine them first, as in: med "bias*.fit" bias.fit',
+                "calibration",
             )
         if taken.name not in made:
             made[taken.name] = make(next(one for one in biases.raw if one.name == taken.name))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pulsar_dask.errors import PulsarError, printable, warn
+from pulsar_dask.errors import NotMade, PulsarError, code_of, printable, warn
 from pulsar_dask.frames.frame import Frame, named
 from pulsar_dask.frames.group import Group, Grouped
 
@@ -29,7 +29,14 @@ class Failures:
     def none_left(self, some: bool) -> None:
         """Raise what there is where nothing else is left to make."""
         if not some and self.reasons:
-            raise PulsarError(self.text)
+            raise self.error
+
+    @property
+    def error(self) -> NotMade:
+        """All of them."""
+        error = NotMade(self.text)
+        error.reasons = self.reasons
+        return error
 
     @property
     def text(self) -> str:
@@ -46,19 +53,21 @@ class Failures:
 def usable(grouped: Grouped, method: str | None = None) -> Grouped:
     """Groups, when what there is to say of them was said; with a method, of their numbers, too."""
     for text in grouped.notes:
-        warn(text)
+        warn(text, code_of(text))
     by_reason: dict[str, list[Frame]] = {}
     for frame, reason in grouped.left_out:
         by_reason.setdefault(reason, []).append(frame)
     if by_reason and not grouped.groups and not grouped.failed:
         raise PulsarError(
-            "; ".join(f"{named(frames)}: {reason}" for reason, frames in by_reason.items())
+            "; ".join(f"{named(frames)}: {reason}" for reason, frames in by_reason.items()),
+            "frames",
         )
     for reason, frames in by_reason.items():
-        warn(f"left out: {named(frames)} ({reason})")
+        paths = tuple(f.path for f in frames)
+        warn(f"left out: {named(frames)} ({reason})", "left-out", frames=paths, left_out=True)
     for group in grouped.groups:
         for text in group.notes:
-            warn(f"{group.name}.fit: {text}")
+            warn(f"{group.name}.fit: {text}", code_of(text))
         if method is not None:
             check_group(group, method)
     return grouped
@@ -75,12 +84,16 @@ def check_group(group: Group, method: str = "median") -> None:
     if group.kind == "bias" and longest and (longest.exposure or 0.0) > LONG_BIAS:
         warn(
             f"{name}: {printable(longest.name)} is a bias by its label, with an exposure of "
-            f"{longest.exposure:g} s; if it is a dark, it takes off what is to stay in darks"
+            f"{longest.exposure:g} s; if it is a dark, it takes off what is to stay in darks",
+            "label",
         )
     if len(frames) == 1:
-        warn(f"{name}: one frame is its own {method}, no cleaner than that frame")
+        warn(f"{name}: one frame is its own {method}, no cleaner than that frame", "one-frame")
     elif len(frames) < FEW_FRAMES:
-        warn(f"{name}: {len(frames)} frames; with fewer than {FEW_FRAMES} a master is noisy")
+        warn(
+            f"{name}: {len(frames)} frames; with fewer than {FEW_FRAMES} a master is noisy",
+            "few-frames",
+        )
 
 
 def by_size(

@@ -11,7 +11,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from pulsar_dask.errors import count, printable, warn, wrong_argument
+from pulsar_dask.errors import Remark, count, printable, warn, wrong_argument
 from pulsar_dask.formats.copies import without_copies
 from pulsar_dask.formats.scan import scan_inputs
 from pulsar_dask.frames.frame import Frame
@@ -120,7 +120,8 @@ class Search:
             warn(
                 f"{printable(first.path)}: {first.shape[0]} planes in this file, each is combined "
                 "on its own, as colours are; exposures that lie in one file have to be split, a "
-                "file each"
+                "file each",
+                "planes",
             )
         frames = [self._overridden(f, kind) for f in frames]
         for text in remarks(frames):
@@ -157,9 +158,10 @@ def remarks(frames: Sequence[Frame]) -> Iterator[str]:
         for text in frame.about.remarks:
             said.setdefault(text, []).append(frame)
     for text, some in said.items():
-        yield f"{counted(some)}: {text}"
+        yield Remark(f"{counted(some)}: {text}", "understood")
     if some := [f for f in frames if f.about.calibrated and not f.is_master]:
-        yield f"{counted(some)}: calibrated already ({some[0].about.calibrated})"
+        text = f"{counted(some)}: calibrated already ({some[0].about.calibrated})"
+        yield Remark(text, "calibrated")
 
 
 def counted(frames: Sequence[Frame]) -> str:

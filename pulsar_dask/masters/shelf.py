@@ -120,7 +120,7 @@ def _masters(folder: str, kind: str) -> Iterator[Frame]:
             frame = scan_frame(path)
         except PulsarError as error:
             if named_exposure(name.lower().removeprefix(kind).partition(".")[0]) is not None:
-                warn(f"passed over: {error.text}")
+                warn(f"passed over: {error.text}", "passed-over")
             continue
         if frame.is_master and not frame.plane and frame.kind in (kind, None, "other"):
             yield frame

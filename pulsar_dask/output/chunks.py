@@ -104,5 +104,6 @@ class ChunkWriter:
         if not os.path.exists(os.path.join(self.store, "zarr.json")):
             raise PulsarError(
                 f"{printable(self.store)} is not there; a Zarr store that workers write must lie "
-                "where all of them see it"
+                "where all of them see it",
+                "write",
             )

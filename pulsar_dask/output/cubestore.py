@@ -28,7 +28,7 @@ from pulsar_dask.engine.layer import Index, token
 from pulsar_dask.engine.make import make
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.engine.sink import Executor, Run
-from pulsar_dask.errors import PulsarError, printable, warn
+from pulsar_dask.errors import PulsarError, code_of, printable, warn
 from pulsar_dask.files.atomicfolder import AtomicFolder
 from pulsar_dask.files.disk import failure
 from pulsar_dask.files.leftovers import remove_stale
@@ -87,7 +87,7 @@ class CubeStore:
         """What is known of the content of chunks."""
         name = printable(path)
         if not self.path.lower().endswith(".zarr"):
-            raise PulsarError(f"{name}: the name of a cube ends in .zarr")
+            raise PulsarError(f"{name}: the name of a cube ends in .zarr", "output")
         inputs = [f.path for f in frames] + _stores(frames)
         self._check_output = functools.partial(
             check_output, path, inputs, overwrite=overwrite, resumes=True
@@ -97,7 +97,7 @@ class CubeStore:
             self._go_on(name)
         else:
             for text in differences(frames, into="cube"):
-                warn(f"{printable(os.path.basename(path))}: {text}")
+                warn(f"{printable(os.path.basename(path))}: {text}", code_of(text))
 
     def _go_on(self, name: str) -> None:
         """Take up what a run before this one has written."""
@@ -107,7 +107,8 @@ class CubeStore:
         if array is None or (array.shape, array.dtype) != wanted:
             raise PulsarError(
                 f"{name} exists and holds other frames, or these as they were before; "
-                "name another output or add ⟦overwrite⟧"
+                "name another output or add ⟦overwrite⟧",
+                "output",
             )
         self.grid, self._array = Grid(self.shape, *array.chunks[-2:]), array
         self.same_files = known.get("files") == layer.files_token(self.frames)
@@ -158,7 +159,8 @@ class CubeStore:
         if done < of:
             raise PulsarError(
                 f"{printable(self.path)}: chunks of it went away while others were written; "
-                "run again when nothing else writes to it"
+                "run again when nothing else writes to it",
+                "output",
             )
         description = read_description(self.path)
         arrays = description["consolidated_metadata"]["metadata"]
@@ -207,9 +209,9 @@ class CubeStore:
             arrays = read_description(self.path)["consolidated_metadata"]["metadata"]
             return check_array(self.path, FRAMES, arrays[FRAMES])
         except (LookupError, TypeError) as error:
-            raise PulsarError(f"{printable(self.path)}: not a cube that can be gone on with") from (
-                error
-            )
+            raise PulsarError(
+                f"{printable(self.path)}: not a cube that can be gone on with", "output"
+            ) from error
 
     def _create(self, grid: Grid) -> None:
         """All but the chunks, under another name until it is whole."""
@@ -226,7 +228,8 @@ class CubeStore:
         if not self._overwrite and os.path.lexists(self.path):
             raise PulsarError(
                 f"{printable(self.path)} has come into being meanwhile; "
-                "run again when nothing else writes to it"
+                "run again when nothing else writes to it",
+                "output",
             )
         self._check_output()
 

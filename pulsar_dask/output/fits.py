@@ -115,7 +115,7 @@ class FitsFile:
         self.shape, self.dtypes = shape, dict(dtypes)
         for dtype in self.dtypes.values():
             if dtype not in OUTPUT_TYPES:
-                raise PulsarError(f"dtype {dtype}: not one of {', '.join(OUTPUT_TYPES)}")
+                raise PulsarError(f"dtype {dtype}: not one of {', '.join(OUTPUT_TYPES)}", "write")
         self.clipped = 0
         """Pixels that did not fit an integer type."""
         self.missing = 0

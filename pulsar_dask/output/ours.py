@@ -130,7 +130,8 @@ def _keep(path: str, new: list[str]) -> str:
         return name
     raise PulsarError(
         f"{printable(path)}: it was to be kept, and {printable(path)}.bak to .bak{_MOST_KEPT - 1} "
-        "are there; remove some, or add ⟦overwrite⟧"
+        "are there; remove some, or add ⟦overwrite⟧",
+        "output",
     )
 
 
@@ -191,20 +192,24 @@ def check_output(
     other = "rename it" if own_names else "name another output"
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
-        raise PulsarError(f"{name}: the folder {printable(folder)} does not exist; make it first")
+        raise PulsarError(
+            f"{name}: the folder {printable(folder)} does not exist; make it first", "output"
+        )
     related = set(map(Same(path).relation, inputs))
     if "file" in related:
         elsewhere = "choose another ⟦output_dir⟧" if own_names else other
-        raise PulsarError(f"{name} is an input; an input is never replaced, {elsewhere}")
+        raise PulsarError(f"{name} is an input; an input is never replaced, {elsewhere}", "output")
     if "sequence" in related:
         raise PulsarError(
             f"{name} belongs to the numbered sequence of the inputs, which is never written to. "
-            f"{OUTPUT_LAST}"
+            f"{OUTPUT_LAST}",
+            "output",
         )
     if os.path.isdir(path) and not path.lower().endswith(".zarr"):
         raise PulsarError(
             f"{name} is a folder, and no file takes its place; name a file, such as "
-            f"{printable(os.path.join(path, 'master.fit'))}"
+            f"{printable(os.path.join(path, 'master.fit'))}",
+            "output",
         )
     if not os.path.lexists(path) or (overwrite and not os.path.isdir(path)):
         return
@@ -216,9 +221,9 @@ def check_output(
             what = what_happened(path, CREATOR)
         elif has_form(path, None):
             what += ", or changed since: no master beside it vouches for what it lists"
-        raise PulsarError(f"{name} {what}; {other} or add ⟦overwrite⟧")
+        raise PulsarError(f"{name} {what}; {other} or add ⟦overwrite⟧", "output")
     if not (overwrite or resumes) and _is_read_only(path):
-        raise PulsarError(f"{name} is read-only; {other} or add ⟦overwrite⟧")
+        raise PulsarError(f"{name} is read-only; {other} or add ⟦overwrite⟧", "output")
 
 
 def _is_read_only(path: str) -> bool:

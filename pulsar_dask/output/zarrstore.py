@@ -73,7 +73,7 @@ class ZarrMaster:
     ) -> None:
         """`planes` are further variables, with their types."""
         if dtype not in OUTPUT_TYPES:
-            raise PulsarError(f"⟦dtype⟧ {dtype}: not one of {', '.join(OUTPUT_TYPES)}")
+            raise PulsarError(f"⟦dtype⟧ {dtype}: not one of {', '.join(OUTPUT_TYPES)}", "output")
         self.path = os.path.abspath(path)
         self.dtype = dtype
         self._header, self._trace, self._verified = header, trace, verify

@@ -52,7 +52,9 @@ def planes_of(master: Frame) -> dict[str, Frame]:
         beside = LIGHT_PLANES if read_header(master).get("NEXTEND") else ()
         return found | {p.name: scan_frame(master.path, p.name.upper()) for p in beside}
     if unknown := set(found) - {"image", *PLANES}:
-        raise PulsarError(f"this version does not know the plane {printable(min(unknown))!r}")
+        raise PulsarError(
+            f"this version does not know the plane {printable(min(unknown))!r}", "unknown-step"
+        )
     return found
 
 

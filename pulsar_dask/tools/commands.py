@@ -16,6 +16,7 @@ from pulsar_dask.cli.arguments import (
     common_options,
     execution_options,
     from_row,
+    heard,
     how_many,
     no_verify,
     own_outputs,
@@ -207,18 +208,17 @@ tools.add_command(make_cosme, "find_hot")
 
 @tools.command("frames", cls=Command, context_settings=CONTEXT)
 @click.argument("input_spec", nargs=-1, required=True, metavar="INPUT_SPEC...")
-@click.option("--json", "as_json", is_flag=True, help="Print it as one JSON document.")
 @exposures
 @mixing
 @split_case
 @names_option
 @input_options
 @saying
-def frames(input_spec: tuple[str, ...], as_json: bool, **options: Any) -> None:
+def frames(input_spec: tuple[str, ...], **options: Any) -> None:
     """Show what is understood of each frame: kind, exposure, filter, temperature, settings, and the
     master that it would become. With --verbose also the card that each comes from.
     """
-    tool("frames")(input_spec, as_json=as_json, options=settings(options))
+    tool("frames")(input_spec, options=settings(options))
 
 
 @tools.command("cube", cls=Command, context_settings=CONTEXT)
@@ -260,6 +260,7 @@ def cube(names: tuple[str, ...], **options: Any) -> None:
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but what is wrong.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more.")
 @click.option("--debug", is_flag=True, help="Show where an error comes from.")
+@heard
 def verify(
     masters: tuple[str, ...],
     tiles: int,

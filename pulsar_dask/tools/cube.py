@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pulsar_dask.cli.program import INTERRUPTED
+from pulsar_dask.cli.report import Report
 from pulsar_dask.errors import PulsarError, count, printable, warn
 from pulsar_dask.frames.passed import why_passed
 from pulsar_dask.output.cuberesume import OtherPixels
 from pulsar_dask.output.cubestore import CubeStore, write
-from pulsar_dask.tools.options import Options, check_order, telling, watching
+from pulsar_dask.tools.options import Options, telling, watching
+from pulsar_dask.tools.outputs import check_order
 
 
 @telling
@@ -23,6 +25,7 @@ def cube(spec: Sequence[str], output: str, *, options: Options) -> None:
     store = CubeStore(output, frames, overwrite=options.overwrite)
     if store.complete:
         report.made(output, f"{count(len(frames), 'frame')}, complete already")
+        _know(store, report)
         return
     if store.grid:
         done, of = store.progress()
@@ -39,11 +42,25 @@ def cube(spec: Sequence[str], output: str, *, options: Options) -> None:
         stays = f"{done} of {of} chunks are in it and stay, the same command takes it up again"
         if isinstance(error, PulsarError):
             raise PulsarError(
-                f"{error.text}\n{printable(output)} is not complete: {stays}"
+                f"{error.text}\n{printable(output)} is not complete: {stays}", error.code
             ) from error
-        warn(f"{printable(output)} is not complete: {stays}")
+        warn(f"{printable(output)} is not complete: {stays}", "incomplete")
         if isinstance(error, KeyboardInterrupt):
             raise SystemExit(INTERRUPTED) from error
         raise
     report.made(output, f"{store.dtype}, {count(len(frames), 'frame')}")
+    _know(store, report)
     report.end()
+
+
+def _know(store: CubeStore, report: Report) -> None:
+    report.know(
+        "products",
+        {
+            "path": store.path,
+            "what": "cube",
+            "shape": [len(store.frames), *store.shape],
+            "dtype": str(store.dtype),
+            "frames": [frame.path for frame in store.frames],
+        },
+    )

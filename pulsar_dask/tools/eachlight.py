@@ -6,10 +6,8 @@ import os
 import re
 from collections.abc import Callable, Sequence
 
-import click
-
 from pulsar_dask.cli.report import Report
-from pulsar_dask.errors import PulsarError, count, printable, terminal_text
+from pulsar_dask.errors import NotMade, PulsarError, count, printable
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.inputs.words import FITS_NAME
 from pulsar_dask.masters.calibration import Calibration
@@ -35,24 +33,27 @@ def calibrate_all(
     outputs = output_names(output, lights)
     if len(outputs) > 1 and not _is_folder(output):
         report.say(f"{printable(outputs[0])} to {os.path.basename(outputs[-1])} are written")
-    failed = there = 0
+    there = 0
+    failed: list[tuple[str, str]] = []
     for number, (light, path) in enumerate(zip(lights, outputs, strict=True), 1):
         try:
             done = calibrate_light(light, path, chosen)
         except PulsarError as error:
             if len(lights) == 1 or options.debug or options.strict:
                 raise
-            failed += 1
-            click.echo(terminal_text(f"error: {light.name}: {error.on_command_line}"), err=True)
+            failed.append((light.name, error.on_command_line))
+            report.error(PulsarError(f"{light.name}: {error.text}", error.code))
             continue
         there += done is None
         words = "is there, of the same files" if done is None else f"| {done}" if done else ""
         report.say(f"[{number}/{len(lights)}] {light.name} -> {printable(path)} {words}".rstrip())
     again = f", {count(there, what)} there already" if there else ""
-    report.say(f"{count(len(lights) - failed - there, what)} calibrated{again}")
+    report.say(f"{count(len(lights) - len(failed) - there, what)} calibrated{again}")
     report.end()
     if failed:
-        raise PulsarError(f"{failed} of {count(len(lights), what)} could not be calibrated")
+        lost = NotMade(f"{len(failed)} of {count(len(lights), what)} could not be calibrated")
+        lost.reasons = tuple(failed)
+        raise lost
 
 
 def _is_folder(output: str) -> bool:

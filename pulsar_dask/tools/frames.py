@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import click
-
-from pulsar_dask.errors import PulsarError, count, printable, terminal_text
+from pulsar_dask.errors import PulsarError, count, printable
 from pulsar_dask.frames import settings
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.group import Grouped, Ways
@@ -22,26 +19,25 @@ _COLUMNS = ("file", "kind", "exposure", "filter", "degC", "settings", "becomes")
 
 
 @telling
-def frames(spec: Sequence[str], *, as_json: bool, options: Options) -> None:
+def frames(spec: Sequence[str], *, options: Options) -> None:
     """Say what is understood of frames, and which masters they would become."""
+    report = options.report()
     found = options.search.frames(spec)
     grouped = dict(_grouped(found.frames, options.search.ways))
     becomes: dict[str, str] = {}
     for some in grouped.values():
         becomes |= {f.path: f"{group.name}.fit" for group in some.groups for f in group.frames}
         becomes |= {f.path: f"left out: {why}" for f, why in some.left_out}
-    if as_json:
-        click.echo(json.dumps(_document(found.frames, grouped, becomes), indent=1))
-        return
+    for kind, items in _document(found.frames, grouped, becomes).items():
+        for item in items:
+            report.know(kind, item)
     lines = [_COLUMNS, *(_row(f, becomes.get(f.path, "")) for f in found.frames)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for frame, line in zip([None, *found.frames], lines, strict=True):
         cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        click.echo(terminal_text("  ".join(cells).rstrip()))
-        if frame is not None and options.verbose:
-            for what, card in frame.about.origins:
-                click.echo(terminal_text(f"    {what} from {PulsarError(card).on_command_line}"))
-    report = options.report()
+        report.row("  ".join(cells).rstrip())
+        for what, card in frame.about.origins if frame is not None else ():
+            report.detail(f"    {what} from {PulsarError(card).on_command_line}")
     for some in grouped.values():
         for group in some.groups:
             report.say(f"{group.name}.fit: {count(len(group.frames), 'frame')}")

@@ -15,14 +15,8 @@ from pulsar_dask.masters.stack import stacked
 from pulsar_dask.output.lists import ListSink
 from pulsar_dask.output.ours import check_output
 from pulsar_dask.tools.masters import hottest
-from pulsar_dask.tools.options import (
-    Options,
-    check_name,
-    check_order,
-    is_store_name,
-    make_files,
-    telling,
-)
+from pulsar_dask.tools.options import Options, make_files, telling
+from pulsar_dask.tools.outputs import check_name, check_order, is_store_name
 from pulsar_dask.tools.told import hint_at_number
 
 
@@ -34,12 +28,14 @@ def make_cosme(
     report = options.report()
     check_order([image], output)
     if os.path.isdir(image) and not is_store(image):
-        raise PulsarError(f"{printable(image)}: a folder; name one image, such as dark120s.fit")
+        raise PulsarError(
+            f"{printable(image)}: a folder; name one image, such as dark120s.fit", "argument"
+        )
     check_name(output)
     remove_stale(os.path.dirname(os.path.abspath(output)))
     check_output(output, [image], overwrite=options.overwrite)
     if FITS_NAME.search(output) or is_store_name(output):
-        raise PulsarError(f"{printable(output)}: a list is no image; name it .lst")
+        raise PulsarError(f"{printable(output)}: a list is no image; name it .lst", "argument")
     frames = scan_frames([image], options.search.hdu)
     refuse_planes(frames)
     wanted = HOT_PIXELS if hot_pixels is None else hot_pixels

@@ -43,7 +43,9 @@ def makeflat(
         spec = spec[:-1]
     target = TARGET_MEDIAN if target is None else target
     if not 1 / MOST_ADU < target < MOST_ADU:
-        raise PulsarError(f"target median {target:g}: give a positive number of ADU, such as 5000")
+        raise PulsarError(
+            f"target median {target:g}: give a positive number of ADU, such as 5000", "argument"
+        )
     with options.executor() as executor:
 
         def dark_flats(groups: Sequence[Group]) -> None:

@@ -10,7 +10,7 @@ from pulsar_dask import combine
 from pulsar_dask.cli.report import Report
 from pulsar_dask.engine.recipe import Product, Recipe
 from pulsar_dask.engine.sink import Executor, Run
-from pulsar_dask.errors import OneGroup, PulsarError, count, printable
+from pulsar_dask.errors import OneGroup, count, printable
 from pulsar_dask.formats.reading import read_header
 from pulsar_dask.formats.scan import scan_frame
 from pulsar_dask.frames.gates import replaced
@@ -157,7 +157,7 @@ def make_by_group(
     for some in by_size(wanted, lambda name: groups[name].frames):
         make(some)
     if failures.reasons:
-        raise PulsarError(failures.text)
+        raise failures.error
 
 
 def check_replaced(group: Group, options: Options, report: Report) -> None:
@@ -171,7 +171,8 @@ def check_replaced(group: Group, options: Options, report: Report) -> None:
         raise OneGroup(
             f"a master of other settings has that name ({'; '.join(differ)}); it is kept. "
             "⟦output_dir⟧ DIR puts the new one elsewhere, ⟦names⟧ full tells them apart, "
-            "⟦overwrite⟧ replaces it"
+            "⟦overwrite⟧ replaces it",
+            "output",
         )
     trace = read_trace(map(str, read_header(old).get("HISTORY", [])), os.path.dirname(old.path))
     before = {os.path.realpath(s.path) for s in trace.sources if s.role == "input"}

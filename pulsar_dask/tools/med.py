@@ -11,7 +11,7 @@ from typing import Any
 from pulsar_dask import combine
 from pulsar_dask.cli.report import Report
 from pulsar_dask.engine.recipe import Recipe
-from pulsar_dask.errors import PulsarError, count, printable, warn
+from pulsar_dask.errors import PulsarError, code_of, count, printable, warn
 from pulsar_dask.files.leftovers import remove_stale
 from pulsar_dask.frames import stack
 from pulsar_dask.frames.alike import differences
@@ -25,14 +25,8 @@ from pulsar_dask.output.fits_sink import FitsSink
 from pulsar_dask.output.header import common
 from pulsar_dask.output.ours import OUTPUT_LAST, check_output, is_ours
 from pulsar_dask.tools.levels import surveying, without_odd
-from pulsar_dask.tools.options import (
-    Options,
-    check_name,
-    check_order,
-    lists_in,
-    make_files,
-    telling,
-)
+from pulsar_dask.tools.options import Options, lists_in, make_files, telling
+from pulsar_dask.tools.outputs import check_name, check_order
 from pulsar_dask.tools.told import warn_of_pixels
 
 
@@ -45,12 +39,12 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
     same = Same(output)
     paths = [p for p in inputs.paths if not (same.is_name(p) and is_ours(output))]
     if not paths:
-        raise PulsarError(f"{printable(output)} is the only input, and the output")
+        raise PulsarError(f"{printable(output)} is the only input, and the output", "input")
     check_name(output)
     if not re.search(r"[^/\\]\.(fit|fits|fts|zarr)$", output, re.IGNORECASE):
         way_out = OUTPUT_LAST if os.path.lexists(output) else "Name it so"
         raise PulsarError(
-            f"{printable(output)}: a master is a .fit, .fits, .fts or .zarr. {way_out}"
+            f"{printable(output)}: a master is a .fit, .fits, .fts or .zarr. {way_out}", "output"
         )
     read = [*paths, *lists_in(spec)]
     remove_stale(os.path.dirname(os.path.abspath(output)))
@@ -58,9 +52,12 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
     found = options.search.scan(replace(inputs, paths=tuple(paths)))
     frames = _without_masters(found.frames, found.planes, inputs, report)
     if len(frames) == 1:
-        warn(f"one frame is its own {options.combine}: the result is no cleaner than that frame")
+        warn(
+            f"one frame is its own {options.combine}: the result is no cleaner than that frame",
+            "one-frame",
+        )
     for text in differences(frames, options.search.ways, into=options.combine):
-        warn(f"{printable(os.path.basename(output))}: {text}")
+        warn(f"{printable(os.path.basename(output))}: {text}", code_of(text))
     stack.check_shapes(frames)
     method = combine.method(options.combine, options.numbers)
     kind = common([f.kind for f in frames])

@@ -13,7 +13,8 @@ from typing import Any
 from dask.system import CPU_COUNT
 
 from pulsar_dask._version import CREATOR
-from pulsar_dask.cli.report import Progress, Report
+from pulsar_dask.cli.progress import Progress
+from pulsar_dask.cli.report import Report
 from pulsar_dask.engine.cut import Plan
 from pulsar_dask.engine.layer import Layer
 from pulsar_dask.engine.make import make
@@ -26,11 +27,12 @@ from pulsar_dask.files.interrupts import uninterrupted
 from pulsar_dask.files.leftovers import remove_stale
 from pulsar_dask.files.transaction import DONE, commit_all
 from pulsar_dask.frames.table import READ_BY, using
-from pulsar_dask.inputs.words import as_texts, has_mask, is_list, list_path
+from pulsar_dask.inputs.words import as_texts, is_list, list_path
 from pulsar_dask.kernels.pixels import Tile
 from pulsar_dask.masters.search import Search
 from pulsar_dask.output.ours import check_output, is_ours, kept
 from pulsar_dask.tools.levels import survey_sinks, tell
+from pulsar_dask.tools.record import record
 
 
 @dataclass(frozen=True)
@@ -131,11 +133,9 @@ def make_files(
         for sink in sinks:
             stack.callback(sink.close)
         lists = {sink.path: sink for sink in sinks if sink.lines is not None}
-        commit = functools.partial(
-            _commit, checks=checks, lists=lists, report=report, options=options
-        )
+        commit = functools.partial(_commit, checks, lists, report, options)
         watch = stack.enter_context(watching(report, options, what, hint, seen))
-        return make(
+        run = make(
             recipe,
             [*looks, *sinks],
             executor,
@@ -146,6 +146,8 @@ def make_files(
             watch=watch,
             summed=summed,
         )
+        record(run, sinks, report)
+        return run
 
 
 class _Watch(Watch):
@@ -227,16 +229,16 @@ def make_folder(folder: str) -> None:
 
 
 def _commit(
-    files: Mapping[str, Any],
-    *,
     checks: Mapping[str, Callable[[], None]],
     lists: Mapping[str, Any],
     report: Report,
     options: Options,
+    files: Mapping[str, Any],
 ) -> None:
     """Give sealed outputs their names, all or none; a list that may be the user's is kept."""
     foreign = [p for p, sink in lists.items() if not options.overwrite and _is_foreign(p, sink)]
     goes = [path for path, file in files.items() if file is None and os.path.lexists(path)]
+    report.replaced |= {os.path.abspath(path) for path in files if os.path.lexists(path)}
     with uninterrupted(), kept(foreign) as copies:
         commit_all(files, checks)
         DONE.extend(path for path, file in files.items() if file is not None)
@@ -263,34 +265,3 @@ def _is_foreign(path: str, sink: Any) -> bool:
 def lists_in(spec: Sequence[str]) -> list[str]:
     """The lists of names in an input spec: they are inputs, too."""
     return [list_path(text) for text in as_texts(spec) if text and is_list(text)]
-
-
-def check_order(spec: Sequence[str], output: str) -> None:
-    """Ask whether input and output are the wrong way round, where only the second is there."""
-    first = spec[0]
-    if len(spec) > 1 or first.startswith(("@", "=")) or has_mask(first) or os.path.lexists(first):
-        return
-    list_wanted = first.lower().endswith(".lst")
-    if has_mask(output) or (os.path.exists(output) and (list_wanted or not is_ours(output))):
-        raise PulsarError(
-            f"{printable(first)}: no such file or folder. Is the order right? "
-            f"The input comes first, the output (here {printable(output)}) last"
-        )
-
-
-def check_name(output: str) -> None:
-    """Refuse the name of an output that no file can have, before any work is done for it."""
-    name = printable(output)
-    if os.path.isdir(output) and not is_store_name(output):
-        raise PulsarError(f"{name} is a folder; the output, which comes last, is a file")
-    try:
-        os.lstat(output)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    except OSError as error:
-        short = name if len(name) < 80 else f"{name[:76]}…"
-        raise PulsarError(f"{short}: {error.strerror}; name another output") from error
-
-
-def is_store_name(path: str) -> bool:
-    return path.lower().rstrip("/\\").endswith(".zarr")

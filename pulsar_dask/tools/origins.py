@@ -131,7 +131,7 @@ def _sums(file: File) -> Sums:
     try:
         return file_sums(file)
     except OSError as error:
-        raise PulsarError(f"{printable(file)}: {error.strerror}") from error
+        raise PulsarError(f"{printable(file)}: {error.strerror}", "unreadable") from error
 
 
 def _compare(origin: Origin, sums: Sums) -> Origin:

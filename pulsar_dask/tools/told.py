@@ -22,12 +22,12 @@ def warn_of_pixels(sink: Any) -> None:
     path, dtype, master = printable(sink.path), sink.dtype, sink.file
     if master.clipped:
         pixels, was = count(master.clipped, "pixel"), _agreeing(master.clipped, "was", "were")
-        warn(f"{path}: {pixels} did not fit {dtype} and {was} clipped")
+        warn(f"{path}: {pixels} did not fit {dtype} and {was} clipped", "clipped")
     if master.missing:
         pixels, has = count(master.missing, "pixel"), _agreeing(master.missing, "has", "have")
         stands = _agreeing(master.missing, "is", "are")
         what = "NaN" if np.dtype(dtype).kind == "f" else "0"
-        warn(f"{path}: {pixels} {has} no value in any frame and {stands} {what}")
+        warn(f"{path}: {pixels} {has} no value in any frame and {stands} {what}", "missing-pixels")
 
 
 def _agreeing(n: int, one: str, many: str) -> str:
@@ -42,7 +42,8 @@ def warn_of_stuck(path: str, product: Product, run: Run) -> None:
         warn(
             f"{printable(path)}: {count(stays, 'value')} of listed pixels "
             f"{_agreeing(stays, 'has', 'have')} no good neighbour in the frame and "
-            f"{_agreeing(stays, 'stays as it is', 'stay as they are')}"
+            f"{_agreeing(stays, 'stays as it is', 'stay as they are')}",
+            "stuck-pixels",
         )
 
 

@@ -9,14 +9,13 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
-import click
 from dask.system import CPU_COUNT
 
 from pulsar_dask._version import CREATOR
 from pulsar_dask.cli.report import Report
 from pulsar_dask.engine import memory
 from pulsar_dask.engine.sink import Executor
-from pulsar_dask.errors import PulsarError, count, printable, reason, terminal_text
+from pulsar_dask.errors import PulsarError, count, printable, reason
 from pulsar_dask.formats import holding, reading, sums
 from pulsar_dask.formats.reading import read_header
 from pulsar_dask.formats.scan import scan_frames
@@ -80,11 +79,15 @@ def verify(
                     found = _in_folder(named, recursive, passed)
             except PulsarError as error:
                 statuses[named] = _not_judged(error, options)
+                report.know("verified", {"path": os.path.abspath(named), "status": "wrong"})
                 continue
             for path in found:
                 place = os.path.realpath(path)
                 if place not in statuses:
-                    statuses[place] = _judge(path, tiles, folders, executor, options, report)
+                    status = _judge(path, tiles, folders, executor, options, report)
+                    statuses[place] = status
+                    known = {"path": os.path.abspath(path), "status": status.name.lower()}
+                    report.know("verified", known)
     report.passed_over(passed)
     if len(statuses) > 1:
         report.say(summary(list(statuses.values())))
@@ -119,7 +122,7 @@ def _judge(
 def _not_judged(error: PulsarError, options: Options) -> Status:
     if options.debug:
         raise error
-    click.echo(terminal_text(f"error: {error.on_command_line}"), err=True)
+    options.report().error(error)
     return Status.WRONG
 
 
@@ -142,7 +145,8 @@ def _in_folder(folder: str, recursive: bool, passed: Counter[str]) -> list[str]:
         deeper = "" if recursive else "; --recursive looks into the folders below"
         raise PulsarError(
             f"{name}: a folder; verify takes masters and cubes, not folders of frames, "
-            f"and none that {CREATOR} wrote is in it{there}{deeper}"
+            f"and none that {CREATOR} wrote is in it{there}{deeper}",
+            "not-ours",
         )
     return found
 
@@ -151,7 +155,9 @@ def _files(folder: str, recursive: bool) -> Iterator[str]:
     """FITS files and Zarr stores."""
 
     def fail(error: OSError) -> None:
-        raise PulsarError(f"{printable(error.filename)}: {printable(reason(error))}") from error
+        raise PulsarError(
+            f"{printable(error.filename)}: {printable(reason(error))}", "not-ours"
+        ) from error
 
     for parent, below, names in os.walk(folder, onerror=fail):
         stores = [name for name in below if _is_store_name(name)]
@@ -198,7 +204,8 @@ def _check_master(
     if not _made_here(master):
         raise PulsarError(
             f"{findings.name}: {_words_for(master)}; verify takes masters and cubes "
-            f"that {CREATOR} wrote, which say what they were made of"
+            f"that {CREATOR} wrote, which say what they were made of",
+            "not-ours",
         )
     check_whole(master, threads_for([master], options), findings)
     check_lists(master, written_in(map(str, header.get("HISTORY", []))), findings)
@@ -206,7 +213,8 @@ def _check_master(
     if not any(source.role == "input" for source in trace.sources):
         raise PulsarError(
             f"{findings.name}: its HISTORY does not say what it was made of; "
-            "only masters that this version or a later one made do"
+            "only masters that this version or a later one made do",
+            "not-ours",
         )
     if all(source.order is None for source in trace.sources):
         findings.say("an older master: its sums do not see the order of pixels, or of lines")

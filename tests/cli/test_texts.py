@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 import numpy as np
 import pytest
 from helpers import run
-from night import noted, stack, tool, write, write_stack
+from night import Night, noted, stack, tool, write, write_stack
 
 import pulsar_dask
+from pulsar_dask.cli.examples import EXAMPLES
 
 
 @pytest.fixture
@@ -136,3 +138,15 @@ def test_paths_are_named_as_they_were_typed(here):
         folder.mkdir(exist_ok=True)
         err = run("med", spec, "o.fit", cwd=folder, status=1).stderr
         assert f"error: {named}: not a FITS file" in err
+
+
+def test_examples_of_the_help_run(here):
+    """Each as it stands there, in a night."""
+    Night(here)
+    (here / "list.txt").write_text("bias0001.fit\nbias0002.fit\n")
+    for name, examples in EXAMPLES.items():
+        text = flat(run(name, "--help", cwd=here).stdout)
+        for line, words in examples:
+            assert f"{line} {words}" in text
+            arguments = shlex.split(line.removeprefix("pulsar-dask "))
+            run(*arguments, cwd=here, status=0)

@@ -1,0 +1,75 @@
+"""What programs are to know of the files that a run made: one place, from the Run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from pulsar_dask.cli.report import Report
+from pulsar_dask.engine.recipe import Product
+from pulsar_dask.engine.sink import Run
+from pulsar_dask.frames import exposures
+from pulsar_dask.frames.frame import Frame
+
+
+def record(run: Run, sinks: Sequence[Any], report: Report) -> None:
+    """Tell of each file of a run that has its name by now."""
+    for sink in sinks:
+        for path, file in sink.files().items():
+            if file is not None:
+                report.know("products", _file(os.path.abspath(path), sink, run, report))
+
+
+def _file(path: str, sink: Any, run: Run, report: Report) -> dict[str, Any]:
+    product: Product | None = getattr(sink, "product", None)
+    found: dict[str, Any] = {"path": path, "what": "list", "replaces": path in report.replaced}
+    if product is None:  # a list of pixels
+        layer = sink.layer
+        product = next((p for p in run.recipe.products if p.layer is layer), None)
+        found |= {"pixels": sink.lines, "of": product.name if product is not None else None}
+        return found
+    planes = path != os.path.abspath(sink.path)
+    dtypes = {n: t for n, t in product.dtypes.items() if (n != "image") == planes}
+    return found | {
+        "what": "planes" if planes else "master",
+        "kind": product.kind,
+        "name": product.name,
+        "group": group_of(product.frames),
+        "shape": list(product.frames[0].shape),
+        "dtype": None if planes else product.dtype,
+        "planes": dtypes if planes else {},
+        "frames": [frame.path for frame in product.frames],
+        "sources": [{"role": s.role, "path": s.path} for s in product.sources],
+        "steps": [str(step) for step in product.steps],
+        "figures": dict(_figures(product, run)),
+        "seconds": round(run.seconds, 3),
+    }
+
+
+def group_of(frames: Sequence[Frame]) -> dict[str, Any]:
+    """What frames have in common: null where they differ, or do not say it."""
+    timed = [f for f in frames if f.exposure is not None]
+    known = [f.temperature for f in frames if f.temperature is not None]
+    settings = [set(f.about.settings) for f in frames]
+    return {
+        "exposure": exposures.commonest(timed) if timed else None,
+        "filter": _common([f.filter for f in frames]),
+        "temperature": float(np.median(known)) if known else None,
+        "settings": dict(sorted(set.intersection(*settings))),
+    }
+
+
+def _common(values: Sequence[Any]) -> Any:
+    return values[0] if all(value == values[0] for value in values) else None
+
+
+def _figures(product: Product, run: Run) -> Iterator[tuple[str, Any]]:
+    """Levels of flats as they were taken, and before they were scaled, in the order of the
+    frames."""
+    parts = [run.values[layer.name] for layer in product.levels]
+    if parts:
+        yield "raw_levels", np.concatenate([part.raw for part in parts]).mean(axis=1).tolist()
+        yield "levels", np.concatenate([part.medians for part in parts]).mean(axis=1).tolist()
