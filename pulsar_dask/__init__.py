@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pulsar_dask.masters.search import Search
     from pulsar_dask.notebook.cube import open_frames, write_cube
     from pulsar_dask.notebook.hotpixels import hot_pixels
+    from pulsar_dask.notebook.levels import check_frames
     from pulsar_dask.notebook.lights import calibrate
     from pulsar_dask.notebook.masters import dark_masters, flat_masters, master, median
 
@@ -32,6 +33,7 @@ _PLACES = {
     "median": "notebook.masters",
     "dark_masters": "notebook.masters",
     "flat_masters": "notebook.masters",
+    "check_frames": "notebook.levels",
     "hot_pixels": "notebook.hotpixels",
     "calibrate": "notebook.lights",
     "write_cube": "notebook.cube",
@@ -48,6 +50,7 @@ __all__ = [
     "Search",
     "__version__",
     "calibrate",
+    "check_frames",
     "dark_masters",
     "find_inputs",
     "flat_masters",

@@ -76,6 +76,8 @@ def master(
 ) -> xr.Dataset:
     """Frames combined, lazily, with planes beside the image: what `med` writes.
 
+    Tiles are computed when somebody wants them: which frames do not belong, `check_frames` tells.
+
     Parameters
     ----------
     spec, sequence, recursive, hdu, memory, threads
@@ -116,6 +118,8 @@ def dark_masters(
     threads: int | None = None,
 ) -> xr.Dataset:
     """Master darks by exposure, lazily: what `makedark` writes.
+
+    Tiles are computed when somebody wants them: which frames do not belong, `check_frames` tells.
 
     Parameters
     ----------
@@ -168,6 +172,8 @@ def flat_masters(
     threads: int | None = None,
 ) -> xr.Dataset:
     """Master flats by filter, lazily: what `makeflat` writes.
+
+    Tiles are computed when somebody wants them: which frames do not belong, `check_frames` tells.
 
     Parameters
     ----------
