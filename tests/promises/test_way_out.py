@@ -59,7 +59,7 @@ WRONG = [
     ("med m.fit bias/b*.fit", f"m.fit: no such file or folder. {ORDER}"),
     ("cube c.zarr bias", f"c.zarr: no such file or folder. {ORDER}"),
     ("make_cosme c.lst master.fit", f"c.lst: no such file or folder. {ORDER}"),
-    ("med baias master.fit", "baias: no such file or folder\n"),
+    ("med baias master.fit", "baias: no such file or folder; did you mean bias/?"),
     ("makedark bias darks", "; is the order right? The input comes first, the bias last"),
     ("makedark bias flats", "IMAGETYP = 'Dark Frame'; --force-type takes all"),
     ("makedark 100 darks", f"100: no such file or folder; {LAST}"),
