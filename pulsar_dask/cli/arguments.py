@@ -110,7 +110,7 @@ combine_option = options(
         type=click.Choice(combine.names()),
         default="median",
         help="How the frames are combined. A mean of what is left when outliers are gone "
-        "(winsorized, minmax; sigclip from 11 frames on) has about a fifth less noise than a "
+        "(winsorized, minmax; sigclip from 10 frames on) has about a fifth less noise than a "
         "median, and a third to a half less where values are coarse. [default: median]",
     ),
     _number("low", "scales below the centre beyond which values go", 0.1, methods=_BY_SCALE),
