@@ -206,7 +206,7 @@ def _hits(measured: Measured, usable: Array, noise: float) -> list[Found]:
     """Frames with many more bright pixels than others: trails, a storm of particles."""
     share = measured.hits[usable]
     usual = float(np.median(share))
-    few = max(HIT_SHARE, TRACKS / (4 * measured.size))
+    few = max(HIT_SHARE, TRACKS / (4 * max(1.0, measured.size)))
     least = few * (1 + _warmth(measured, usable)) + usual
     bad = np.flatnonzero((share > HITS * usual) & (share > least))
     if not len(bad) or 2 * len(bad) >= len(usable):

@@ -64,7 +64,8 @@ def test_an_input_that_does_not_match_its_sum(here):
     _, err = tool("med", "?.fit", "m.fits", cwd=here)
     (text,) = told(err)
     assert "b.fit: the data do not match their DATASUM" in text
-    assert notes(here / "m.fits") == (text,)
+    (kept,) = notes(here / "m.fits")
+    assert kept.endswith(f"/{text}")
 
 
 def test_many_warnings_leave_a_header_that_is_whole(here):
@@ -79,7 +80,7 @@ def test_many_warnings_leave_a_header_that_is_whole(here):
 
 
 @pytest.mark.parametrize(
-    "words", ["turned upside down", "mode of 3 frames", "sigclip low=3 of 3 frames"]
+    "words", ["turned upside down", "mode of 3 frames", "median low=3 of 3 frames"]
 )
 def test_verify_says_what_it_does_not_know(here, words):
     write_stack(here / "b", "b", stack(0, 3, 300), "Bias")

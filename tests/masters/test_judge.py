@@ -8,6 +8,9 @@ import pytest
 import sensor
 from sensor import found
 
+from pulsar_dask.masters.judge import judge
+from pulsar_dask.masters.measured import measure
+
 SIZE = 192
 
 
@@ -111,3 +114,17 @@ def test_of_few_frames_only_what_is_far_off():
     stack[1] += 5000
     (said,) = found(stack)
     assert said.frames == (1,)
+
+
+@pytest.mark.filterwarnings("ignore:All-NaN")
+def test_images_of_one_row_or_column():
+    """Of which a quarter has no pixel."""
+    rng = np.random.default_rng(7)
+    for shape in ((12, 1, 300), (12, 1, 1)):
+        stack = rng.normal(500, 5, shape)
+        quadrant = np.zeros(shape[2], int)
+        frames = (image.ravel() for image in stack)
+        measured = measure(
+            frames, 12, shape[2], np.median(stack, axis=0).ravel(), quadrant, flat=False
+        )
+        assert judge(measured) == []
