@@ -102,3 +102,20 @@ def check_limits(method: Any) -> None:
         nkeep=(method.nkeep, -1e6),
         grain=(method.grain, 0),
     )
+
+
+def all_stay(method: Any, frames: int, *, least: int) -> str | None:
+    """What there is to say where no value can go: of fewer than `least`, or as `nkeep` keeps all.
+
+    Of one and two frames there is nothing to say, whatever the method.
+    """
+    if frames < 3:
+        return None
+    if frames < least:
+        return (
+            f"{method.name} cannot reject anything from {frames} frames, only from {least} on; "
+            "⟦combine⟧ median can"
+        )
+    if method.nkeep is not None and method.nkeep >= frames:
+        return f"⟦nkeep⟧ {method.nkeep:g} keeps all of {frames} frames, so that none is rejected"
+    return None

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pulsar_dask.combine._clipped import Clipped, check_limits
+from pulsar_dask.combine._clipped import Clipped, all_stay, check_limits
 from pulsar_dask.kernels.clipping import SIGCLIP, Rule
 
 
@@ -40,8 +40,8 @@ class Method(Clipped):
         # the farthest that one value can be from the others, in their standard deviations
         reach = (frames - 1 if self.center == 1 else frames) / math.sqrt(frames)
         if min(self.low, self.high) < reach:
-            return None
+            return all_stay(self, frames, least=3)
         return (
             f"sigclip at {min(self.low, self.high):g} sigma cannot reject anything from {frames} "
-            "frames; ⟦combine⟧ winsorized can"
+            f"frames; ⟦combine⟧ {'winsorized' if frames > 3 else 'median'} can"
         )

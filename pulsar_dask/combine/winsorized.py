@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pulsar_dask.combine._clipped import Clipped, check_limits
+from pulsar_dask.combine._clipped import Clipped, all_stay, check_limits
 from pulsar_dask.kernels.clipping import WINSORIZED, Rule
 
 
@@ -32,3 +32,6 @@ class Method(Clipped):
     def rule(self) -> Rule:
         nkeep = math.nan if self.nkeep is None else self.nkeep
         return Rule(WINSORIZED, self.low, self.high, self.maxiters, 0.0, nkeep, self.grain or 0.0)
+
+    def check(self, frames: int) -> str | None:
+        return all_stay(self, frames, least=4)

@@ -295,6 +295,14 @@ def test_what_cannot_be(here):
     assert "--combine median has no high" in out.stderr
     out = run("med", "d", "m.fit", "--combine", "sigclip", cwd=here)
     assert "sigclip at 3 sigma cannot reject anything from 6 frames" in out.stderr
+    out = run("med", "d", "n.fit", "--combine", "winsorized", "--nkeep", "6", cwd=here)
+    assert "--nkeep 6 keeps all of 6 frames" in out.stderr
+    for name in ("sigclip", "winsorized"):  # of three frames both are the mean: not in silence
+        said = combine.method(name).check(3)
+        assert "cannot reject anything from 3 frames" in said
+        assert said.endswith("⟦combine⟧ median can")
+        assert combine.method(name).check(20) is None
+    assert combine.method("winsorized").check(4) is None
     for wrong in ({"low": 0}, {"maxiters": 0}, {"sigma": 3}, {"high": math.nan}):
         with pytest.raises(ValueError, match=r"sigclip|give a number"):
             combine.method("sigclip", wrong)
