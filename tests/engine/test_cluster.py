@@ -224,7 +224,7 @@ def test_tiles_in_which_no_pixel_is_hot(cluster, tmp_path):
     frames[:, :100] += 5000
     for i, frame in enumerate(frames):
         write(tmp_path / f"d{i}.fit", frame, "Dark", 10.0)
-    more = ("--hot-pixels", "20", "--scheduler", cluster.address)
+    more = ("--hot-pixels", "20", "--verbose", "--scheduler", cluster.address)
     said = run("makedark", "d*.fit", "0", *more, cwd=tmp_path).stdout
     assert "8 tiles" in said
     truth = np.median(frames, axis=0).astype("f4")

@@ -460,7 +460,7 @@ def begin(*args, cwd):
     process = subprocess.Popen(
         command(*args), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    assert any(" tiles of " in line for line in process.stdout), process.stderr.read()
+    assert any(" pixels, " in line for line in process.stdout), process.stderr.read()
     return process
 
 
