@@ -172,13 +172,15 @@ execution_options = options(
 )
 
 
+json_option = click.option(
+    "--json",
+    is_flag=True,
+    expose_value=False,
+    help="Print one JSON document of all that was done on stdout, and all else on stderr.",
+)
+
 heard = options(
-    click.option(
-        "--json",
-        is_flag=True,
-        expose_value=False,
-        help="Print one JSON document of all that was done on stdout, and all else on stderr.",
-    ),
+    json_option,
     click.option(
         "--log",
         metavar="FILE",

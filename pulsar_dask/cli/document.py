@@ -54,6 +54,7 @@ class Document:
             self._lists["notes"].append(event.text)
 
     def end(self, status: int) -> None:
+        self._lists["left_out"] = _once(self._lists["left_out"])
         names = {os.path.basename(p["path"]): p["path"] for p in self._lists["products"]}
         for warning in self._lists["warnings"]:
             head = os.path.basename(warning["text"].partition(": ")[0])
@@ -64,6 +65,14 @@ class Document:
             "status": status,
         }
         print_json(self._run | ended | self._lists)
+
+
+def _once(left_out: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Each frame once, with all reasons."""
+    reasons: dict[str, dict[str, None]] = {}
+    for item in left_out:
+        reasons.setdefault(item["path"], {})[item["reason"]] = None
+    return [{"path": path, "reason": "; ".join(why)} for path, why in reasons.items()]
 
 
 def print_json(document: Mapping[str, Any]) -> None:

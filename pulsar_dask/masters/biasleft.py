@@ -36,13 +36,15 @@ def seems_without(name: str, dark: Frame, bias: Frame | None) -> bool:
         warn(
             f"{name}: {dark.name} does not say whether its bias was subtracted, and no bias is "
             "there to compare with; it is taken to hold it. If it does not, give the bias with "
-            "⟦bias⟧"
+            "⟦bias⟧",
+            "bias-unknown",
         )
         return False
     warn(
         f"{name}: {dark.name} does not say whether its bias was subtracted; with a median of "
         f"{level:g} ADU, the bias {bias.name} of {zero:g}, it is "
-        "taken to hold it. If it does not, give the bias with ⟦bias⟧"
+        "taken to hold it. If it does not, give the bias with ⟦bias⟧",
+        "bias-unknown",
     )
     return False
 

@@ -144,7 +144,7 @@ def hot_pixels(c: Calibration, colours: Colours | None) -> Hot:
             "⟦scale_dark⟧ exposure"
         )
     if len(places) < _FEW:
-        warn(f"{c.dark.name} has only {len(places)} hot pixels to find k by")
+        warn(f"{c.dark.name} has only {len(places)} hot pixels to find k by", "dark-scale")
     return Hot(places, contrast)
 
 
@@ -283,7 +283,9 @@ def scaled_by(light: Frame, c: Calibration, hot: Hot, *, robust: bool = True) ->
     if wanted is not None and abs(k - wanted) > max(5 * found.error, 0.2 * wanted):
         warn(
             f"{light.name}: the hot pixels of {c.dark.name} give k = {k:.4g}, its exposure and "
-            f"temperature {wanted:.4g}; is it the right dark?"
+            f"temperature {wanted:.4g}; is it the right dark?",
+            "dark-scale",
+            frames=(light.path,),
         )
     words = f"fitted to {found.pixels} hot pixels, error {found.error:.2g}"
     return with_scale(c, k, words)

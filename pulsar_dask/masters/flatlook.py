@@ -64,7 +64,8 @@ def flat_levels(flat: Frame, colours: Colours | None) -> FlatLevels:
         )
     if dark := sum(v <= 0 for v in known):
         what = "1 of its colours has" if dark == 1 else f"{dark} of its colours have"
-        warn(f"{flat.name}: {what} no light (a narrow filter?); their pixels get no value")
+        text = f"{flat.name}: {what} no light (a narrow filter?); their pixels get no value"
+        warn(text, "unlit", frames=(flat.path,))
     return FlatLevels(whole, levels)
 
 

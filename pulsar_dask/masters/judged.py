@@ -48,9 +48,13 @@ class Said:
     """Something about frames of a product."""
 
     text: str
-    note: bool = False
+    code: str
+    """Of its kind; docs/programs.md lists them."""
+    about: tuple[Frame, ...] = ()
+    """Those that it is about; none where that is all of them."""
     frames: tuple[Frame, ...] = ()
     """Those that are better left out."""
+    note: bool = False
 
 
 def judged(product: Product, found: Surveyed, run: Run) -> list[Said]:
@@ -94,12 +98,9 @@ def judged(product: Product, found: Surveyed, run: Run) -> list[Said]:
 def _said(found: Found, frames: Sequence[Frame]) -> Said:
     odd = tuple(frames[i] for i in found.frames)
     if not odd:
-        return Said(found.text, found.note)
-    return Said(
-        f"{found.what} of {_names(odd, len(frames))}: {found.text}",
-        found.note,
-        odd if found.rejects else (),
-    )
+        return Said(found.text, found.what, note=found.note)
+    text = f"{found.what} of {_names(odd, len(frames))}: {found.text}"
+    return Said(text, found.what, odd, odd if found.rejects else (), found.note)
 
 
 def _names(odd: Sequence[Frame], n: int) -> str:
@@ -139,10 +140,14 @@ def _constant(frames: Sequence[Frame], seen: Sequence[Seen]) -> list[Said]:
         return []
     values = sorted({seen[i].top for i in odd})
     at = f"{values[0]:.6g}" if len(values) == 1 else f"{values[0]:.6g} to {values[-1]:.6g}"
-    who = [frames[i] for i in odd]
-    left = tuple(who) if 2 * len(who) < len(frames) else ()
+    who = tuple(frames[i] for i in odd)
     text = f"the same value in every pixel ({at} ADU): {_names(who, len(frames))}"
-    return [Said(f"{text}; saturated, or no exposure at all", frames=left)]
+    return [_few(f"{text}; saturated, or no exposure at all", "constant", who, frames)]
+
+
+def _few(text: str, code: str, who: tuple[Frame, ...], frames: Sequence[Frame]) -> Said:
+    """Something about frames that are better left out where they are the fewer."""
+    return Said(text, code, who, who if 2 * len(who) < len(frames) else ())
 
 
 def _units(
@@ -161,7 +166,7 @@ def _units(
         if few is large:
             text = f"values in ADU (level {adu:.6g}), the others in 0..1 (up to {top:.4g})"
         text = f"{_names(odd, len(frames))}: {text}; bring all to one scale (65535 times 0..1)"
-        said.append(Said(text, frames=odd if len(few) * 2 < len(frames) else ()))
+        said.append(_few(text, "units", odd, frames))
     return said + _minus_units(seen, found, adu, what)
 
 
@@ -190,14 +195,16 @@ def _minus_units(seen: Sequence[Seen], found: Surveyed, adu: float, what: str) -
             Said(
                 f"{what} holds values in 0..1 ({low:.4g} to {high:.4g}), the frames "
                 f"are in ADU (level {adu:.6g}): it takes nothing off. Give a master in ADU, such "
-                "as the raw frames combined here, or multiply it by 65535"
+                "as the raw frames combined here, or multiply it by 65535",
+                "units",
             )
         ]
     if tops and max(tops) <= UNIT and max(tops) > 0 and high >= SOME_ADU:
         return [
             Said(
                 f"{what} is in ADU (up to {high:.6g}), the frames hold values in 0..1 "
-                f"(up to {max(tops):.4g}). Bring both to one scale (65535 times 0..1)"
+                f"(up to {max(tops):.4g}). Bring both to one scale (65535 times 0..1)",
+                "units",
             )
         ]
     return []
@@ -210,7 +217,8 @@ def _below_zero(found: Surveyed, noise: float) -> list[Said]:
     return [
         Said(
             f"its median is {middle:.4g} ADU, below zero by more than the noise of a frame "
-            f"({noise:.3g}); the bias is not that of these darks, or is out of them already"
+            f"({noise:.3g}); the bias is not that of these darks, or is out of them already",
+            "below-zero",
         )
     ]
 
@@ -245,15 +253,10 @@ def _saturated(frames: Sequence[Frame], seen: Sequence[Seen], survey: Survey) ->
     odd = [i for i, share in enumerate(shares) if share > SATURATED]
     if not odd:
         return []
-    who = [frames[i] for i in odd]
+    who = tuple(frames[i] for i in odd)
     at = survey.limit if survey.limit is not None else max(seen[i].top for i in odd)
-    return [
-        Said(
-            f"up to {max(shares):.2%} of the pixels saturated (at {at:.6g} ADU) in "
-            f"{_names(who, len(frames))}",
-            frames=tuple(who) if 2 * len(who) < len(frames) else (),
-        )
-    ]
+    share = f"up to {max(shares):.2%} of the pixels saturated (at {at:.6g} ADU)"
+    return [_few(f"{share} in {_names(who, len(frames))}", "saturated", who, frames)]
 
 
 def _exposed(
@@ -269,12 +272,14 @@ def _exposed(
         (level < LEVELS[0] * full, np.nanmin, "down", "its noise counts"),
         (level > LEVELS[1] * full, np.nanmax, "up", "it may be saturated"),
     ):
-        who = [frames[i] for i in np.flatnonzero(bad & varied).tolist()]
+        who = tuple(frames[i] for i in np.flatnonzero(bad & varied).tolist())
         if who:
             said.append(
                 Said(
                     f"raw level {what} to {most(level) / full:.0%} of full scale "
-                    f"({full:.6g} ADU) in {_names(who, len(frames))}; {why}"
+                    f"({full:.6g} ADU) in {_names(who, len(frames))}; {why}",
+                    "exposed",
+                    who,
                 )
             )
     return said

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from pulsar_dask.errors import PulsarError, note, printable, shown, warn
+from pulsar_dask.errors import PulsarError, code_of, note, printable, shown, warn
 from pulsar_dask.formats.reading import read_header
 from pulsar_dask.formats.scan import refuse_planes, scan_frames
 from pulsar_dask.frames import exposures
@@ -77,9 +77,9 @@ def _one(path: str, role: str, search: Search) -> Frame:
         )
     frame = frames[0]
     if frame.kind not in (None, role, "other"):
-        warn(
-            f"{printable(frame.path)} is labelled '{printable(frame.about.label)}', taken as {role}"
-        )
+        label = printable(frame.about.label)
+        text = f"{printable(frame.path)} is labelled '{label}', taken as {role}"
+        warn(text, "label", frames=(frame.path,))
     return frame
 
 
@@ -129,17 +129,19 @@ class Masters:
                 f"the {role} {frame.name} does not agree with {light.name}: {'; '.join(why)}; give "
                 f"another, or let it pass with ⟦mix⟧ {words}"
             )
+        of = (light.path,)
         if role == "flat":
             for text in disagreements([frame], [light], ways):
-                warn(f"{light.name}: the flat {frame.name} has {text}; it cancels if its dark fits")
+                what = f"has {text}; it cancels if its dark fits"
+                warn(f"{light.name}: the flat {frame.name} {what}", "calibrator", frames=of)
             theirs, ours = frame.filter, light.filter
             if theirs and ours and filter_code(theirs) != filter_code(ours):
                 what = f"of filter {shown(theirs)}, not {shown(ours)}"
-                warn(f"{light.name}: the flat {frame.name} is {what}")
+                warn(f"{light.name}: the flat {frame.name} is {what}", "filters", frames=of)
         else:
             timeless = replace(ways, mix=ways.mix | {"exposure"})
             for text in cautions(role, [frame], [light], timeless):
-                warn(f"{light.name}: {text}")
+                warn(f"{light.name}: {text}", code_of(text), frames=of)
 
     def _with_bias(self, c: Calibration, dark: Frame, light: Frame) -> Calibration:
         """Whether the dark holds its bias; where it does not, with the bias it lacks."""
@@ -222,7 +224,9 @@ class Masters:
             warn(
                 f"{light.name}: the dark {dark.name} has an exposure of {theirs:g} s, not "
                 f"{ours:g} s, and is subtracted as it is; ⟦scale_dark⟧ exposure scales it by "
-                "that, -o by its hot pixels"
+                "that, -o by its hot pixels",
+                "exposures",
+                frames=(light.path,),
             )
         return c
 

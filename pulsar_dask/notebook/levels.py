@@ -85,7 +85,7 @@ def check_frames(
     odd: dict[str, str] = {}
     for said in judged(product, sink.surveyed, run):
         if not said.note:
-            warn(said.text)
+            warn(said.text, said.code, frames=tuple(f.path for f in said.about))
         for frame in said.frames:
             odd[frame.path] = "; ".join(filter(None, (odd.get(frame.path), said.text)))
     return odd

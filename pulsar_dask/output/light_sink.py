@@ -70,6 +70,7 @@ class _Encode:
 class LightSink:
     """See `make.Sink`."""
 
+    what = "light"
     grid = None
     lines = None
     after = Holds()

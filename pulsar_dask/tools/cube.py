@@ -25,7 +25,7 @@ def cube(spec: Sequence[str], output: str, *, options: Options) -> None:
     store = CubeStore(output, frames, overwrite=options.overwrite)
     if store.complete:
         report.made(output, f"{count(len(frames), 'frame')}, complete already")
-        _know(store, report)
+        _know(store, report, made=False)
         return
     if store.grid:
         done, of = store.progress()
@@ -53,12 +53,13 @@ def cube(spec: Sequence[str], output: str, *, options: Options) -> None:
     report.end()
 
 
-def _know(store: CubeStore, report: Report) -> None:
+def _know(store: CubeStore, report: Report, *, made: bool = True) -> None:
     report.know(
         "products",
         {
             "path": store.path,
             "what": "cube",
+            "made": made,
             "shape": [len(store.frames), *store.shape],
             "dtype": str(store.dtype),
             "frames": [frame.path for frame in store.frames],

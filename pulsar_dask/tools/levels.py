@@ -84,7 +84,9 @@ def _tell(product: Product, said: Said, options: Asked, report: Report, *, leave
         done = "; left out" if leaves else "; --reject-frames leaves such frames out"
         if options.reject_frames and not leaves:
             done = "; too many to be left out"
-    warn(f"{product.file}: {said.text}{done}")
+    about = tuple(frame.path for frame in said.about)
+    left_out = leaves and bool(said.frames)
+    warn(f"{product.file}: {said.text}{done}", said.code, frames=about, left_out=left_out)
 
 
 def without_odd(make: Callable[[frozenset[str]], None]) -> None:

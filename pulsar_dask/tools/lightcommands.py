@@ -14,6 +14,7 @@ from pulsar_dask.cli.arguments import (
     common_options,
     execution_options,
     from_row,
+    json_option,
     no_verify,
 )
 from pulsar_dask.cli.choosing import input_options, mixing
@@ -270,6 +271,7 @@ def cosme(names: tuple[str, ...], drawn: bool, origin: str, **options: Any) -> N
 @click.option("--list", "listed", is_flag=True, help="Show from when to when flats are the same.")
 @click.option("--strict", is_flag=True, help="Make an error of each warning.")
 @click.option("--debug", is_flag=True, help="Show where an error comes from.")
+@json_option
 def newflat(log: str, debug: bool, **options: Any) -> None:
     """Note that from now on the flats of a camera are others: dust, a turned camera, new optics."""
     tool("newflat")(log, **options)

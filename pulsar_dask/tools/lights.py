@@ -14,11 +14,9 @@ from pulsar_dask.engine.sink import Executor, Run
 from pulsar_dask.errors import PulsarError, count, printable, told, warn
 from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.formats.reading import read_header
-from pulsar_dask.formats.scan import scan_frame
-from pulsar_dask.formats.sums import check_sums, pixel_sums
+from pulsar_dask.formats.sums import check_sums
 from pulsar_dask.frames.colour import colours_of
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.frames.provenance import Source, Trace, read_trace
 from pulsar_dask.frames.stack import default_dtype, describe_shape
 from pulsar_dask.kernels.ordersum import Sums
 from pulsar_dask.masters.biasleft import sample
@@ -30,7 +28,7 @@ from pulsar_dask.masters.lightfit import fit, told_of
 from pulsar_dask.masters.lightlevel import too_low
 from pulsar_dask.masters.lightnoise import noise_of
 from pulsar_dask.output.light_sink import LightSink, light_header
-from pulsar_dask.output.ours import is_ours
+from pulsar_dask.tools.lightthere import is_there
 from pulsar_dask.tools.options import Options, make_files, make_folder
 
 #: Cards of a light that holds a step, by the letter that CALSTAT has for it.
@@ -116,10 +114,13 @@ class Calibrating:
         (product,) = recipe.products
         self._masters_summed(calibration)
         trace = replace(product.trace, verb="calibrated")
-        if self._is_there(path, frame, trace, product.dtypes):
+        overwrite = self.options.overwrite
+        if is_there(path, frame, trace, product.dtypes, self._sums, overwrite=overwrite):
+            data = {"path": os.path.abspath(path), "what": "light", "made": False}
+            self.report.know("products", data | {"kind": "light", "frames": [frame.path]})
             return None
         if (text := too_low(frame, calibration, self._sample)) is not None:
-            warn(text)
+            warn(text, "below-zero", frames=(frame.path,))
         make_folder(os.path.dirname(os.path.abspath(path)))
         header = light_header(frame, self._cards(frame, calibration, found))
         sink = LightSink(product, path, header, known=self._sums, verify=self.options.verify)
@@ -145,14 +146,16 @@ class Calibrating:
             if not self.fallback or not frame.exposure or not c.dark.exposure:
                 raise
             k = frame.exposure / c.dark.exposure
-            warn(f"{error.text}; taken by exposure: k = {k:.4g}")
+            text = f"{error.text}; taken by exposure: k = {k:.4g}"
+            warn(text, "dark-scale", frames=(frame.path,))
             return with_scale(c, k, f"by exposure, {frame.exposure:g} s of {c.dark.exposure:g} s")
 
     def _fit(self, frame: Frame, calibration: Calibration) -> Fit:
         colours = colours_of(frame)
         if colours is not None and colours.unknown:
             what = f"{colours.unknown} is no known pattern of colours"
-            warn(f"{frame.name}: {what}, a 2 x 2 one is taken")
+            said = f"{frame.name}: {what}, a 2 x 2 one is taken"
+            warn(said, "colours", frames=(frame.path,))
         c = calibration
         key = (tuple(f.path for _, f in c.images), c.level, c.lists, c.origin_top,
                c.flat_floor, c.one_level, frame.shape, colours)  # fmt: skip
@@ -177,34 +180,6 @@ class Calibrating:
             self._sums |= sums
             for remark in remarks:
                 warn(remark)
-
-    def _is_there(self, path: str, frame: Frame, trace: Trace, dtypes: Any) -> bool:
-        """Whether the output is there and was made of the same files, in the same way.
-
-        Raises
-        ------
-        PulsarError
-            It is one of ours, and not a calibration of this light.
-        """
-        if not os.path.isfile(path) or not is_ours(path):
-            return False
-        there = scan_frame(path, 0)
-        header = read_header(there)
-        old = read_trace(map(str, header.get("HISTORY", [])), os.path.dirname(there.path))
-        inputs = [os.path.realpath(s.path) for s in old.sources if s.role == "input"]
-        if inputs != [os.path.realpath(frame.path)] or old.verb != "calibrated":
-            if self.options.overwrite:
-                return False
-            raise PulsarError(
-                f"{printable(path)} is there and is no calibration of {frame.name}; it is kept. "
-                "Name another output, or add ⟦overwrite⟧"
-            )
-        if str(there.pixels.native) != dtypes["image"] or old.steps != trace.steps:
-            return False
-        if ("NEXTEND" in header) != (len(dtypes) > 1):
-            return False
-        known = self._sums | {frame.path: pixel_sums(frame)}
-        return list(map(_known, old.sources)) == [_known(s, known) for s in trace.sources]
 
     def _cards(self, frame: Frame, c: Calibration, found: Fit) -> dict[str, tuple[Any, str]]:
         roles = {role for role, _ in c.images} | ({"list"} if c.lists else set())
@@ -232,16 +207,18 @@ class Calibrating:
         frame = product.frames[0]
 
         def seen(run: Run) -> None:
-            name = printable(sink.path)
+            def say(text: str, code: str) -> None:
+                warn(f"{printable(sink.path)}: {text}", code, frames=(frame.path,))
+
             if sink.saturated:
-                warn(f"{name}: {count(sink.saturated, 'saturated pixel')} in {frame.name}")
+                pixels = count(sink.saturated, "saturated pixel")
+                say(f"{pixels} in {frame.name}", "saturated")
             if lost := sink.file.missing:
                 what = "has no value" if lost == 1 else "have no value"
-                warn(f"{name}: {count(lost, 'pixel')} {what}")
+                say(f"{count(lost, 'pixel')} {what}", "missing-pixels")
             if sink.file.clipped:
-                warn(
-                    f"{name}: {count(sink.file.clipped, 'pixel')} did not fit {sink.dtype}, clipped"
-                )
+                pixels = count(sink.file.clipped, "pixel")
+                say(f"{pixels} did not fit {sink.dtype}, clipped", "clipped")
 
         quiet = Report(quiet=not self.options.verbose, verbose=False)
         options = replace(self.options, warnings=notes)
@@ -270,12 +247,6 @@ def _may_be(path: str, folder: str) -> bool:
     except OSError:
         linked = False
     return linked or os.path.dirname(os.path.realpath(path)) == folder
-
-
-def _known(source: Source, sums: Any = None) -> tuple[Any, ...]:
-    known = (sums or {}).get(source.path)
-    words = source.sum if known is None else known.words
-    return source.role, os.path.realpath(source.path), words
 
 
 def _levels(found: Fit, calibration: Calibration) -> str:

@@ -32,10 +32,11 @@ def newflat(
     entry = Entry(when.replace(microsecond=0), name, text)
     with told(strict=strict):
         if when > now:
-            warn(f"{entry.when:%Y-%m-%dT%H:%M:%S} UTC is in the future")
+            warn(f"{entry.when:%Y-%m-%dT%H:%M:%S} UTC is in the future", "future")
     added = add_entry(log, entry)
     done = "added" if added else "is there already"
     report.say(f"{printable(log)}: {printable(entry.line.strip())} {done}")
+    report.know("products", {"path": os.path.abspath(log), "what": "log", "made": added})
     return None
 
 

@@ -34,7 +34,7 @@ def _file(path: str, sink: Any, run: Run, report: Report) -> dict[str, Any]:
     planes = path != os.path.abspath(sink.path)
     dtypes = {n: t for n, t in product.dtypes.items() if (n != "image") == planes}
     return found | {
-        "what": "planes" if planes else "master",
+        "what": "planes" if planes else getattr(sink, "what", "master"),
         "kind": product.kind,
         "name": product.name,
         "group": group_of(product.frames),

@@ -61,7 +61,8 @@ def warn_of_unlit(path: str, product: Product, run: Run) -> None:
             f"no light (their median minus the dark is {np.nanmin(colours):.3g} ADU in "
             f"{printable(product.frames[worst].name)}); they are scaled with the others, and what "
             "the master holds there is noise. If the filter lets light through there, the dark is "
-            "not that of these flats"
+            "not that of these flats",
+            "unlit",
         )
 
 
