@@ -198,7 +198,14 @@ saying = options(
     click.version_option(__version__, prog_name="pulsar-dask", message="%(prog)s %(version)s"),
 )
 
+dry_run_option = click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Say what would be made, of which frames and how, and make nothing.",
+)
+
 common_options = options(
+    dry_run_option,
     click.option("--overwrite", is_flag=True, help="Replace files of others, too."),
     saying,
 )

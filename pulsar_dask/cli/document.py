@@ -16,10 +16,10 @@ import click
 from pulsar_dask.cli.voices import Event
 
 #: Of the document: the first number changes where a program that reads it must, too.
-SCHEMA = "pulsar-dask/run", "1.0"
+SCHEMA = "pulsar-dask/run", "1.1"
 #: What is a list of its own in the document, beside warnings and errors.
 LISTS = (
-    "products", "frames", "masters", "left_out", "failed", "verified", "plans", "notes",
+    "products", "planned", "frames", "masters", "left_out", "failed", "verified", "plans", "notes",
 )  # fmt: skip
 
 
@@ -55,7 +55,10 @@ class Document:
 
     def end(self, status: int) -> None:
         self._lists["left_out"] = _once(self._lists["left_out"])
-        names = {os.path.basename(p["path"]): p["path"] for p in self._lists["products"]}
+        names = {
+            os.path.basename(p["path"]): p["path"]
+            for p in [*self._lists["planned"], *self._lists["products"]]
+        }
         for warning in self._lists["warnings"]:
             head = os.path.basename(warning["text"].partition(": ")[0])
             warning["product"] = names.get(head)

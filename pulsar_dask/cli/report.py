@@ -20,8 +20,10 @@ from pulsar_dask.frames.stack import describe_shape
 class Report:
     """Says what is done, from the start of a command on."""
 
-    def __init__(self, *, quiet: bool, verbose: bool) -> None:
+    def __init__(self, *, quiet: bool, verbose: bool, dry: bool = False) -> None:
         self.quiet, self.verbose = quiet, verbose
+        self.dry = dry
+        """Whether nothing is made."""
         self.began = time.perf_counter()
         self.replaced: set[str] = set()
         """Paths of what there was before, and is not any more."""
@@ -69,7 +71,7 @@ class Report:
         )
         where = f"{count(plan.workers, 'worker')} of " if plan.workers else ""
         each = " each" if plan.workers else ""
-        self.detail(
+        (self.say if self.dry else self.detail)(
             f"{count(len(plan.grid), 'tile')} of {plan.grid.width} x {plan.grid.height} pixels on "
             f"{where}{count(plan.threads, 'thread')}, "
             f"{size_text(plan.total)} of at most {size_text(plan.budget)}{each}"
@@ -93,10 +95,17 @@ class Report:
         )
 
     def made(self, path: str, what: str) -> None:
+        if self.dry:
+            again = ", in place of what is there" if os.path.lexists(path) else ""
+            self.say(f"{printable(path)} would be made: {printable(what)}{again}")
+            return
         again = ", replaces what was there" if os.path.abspath(path) in self.replaced else ""
         self.say(f"{printable(path)}: {printable(what)}{again}")
 
     def end(self) -> None:
+        if self.dry:
+            self.say("dry run: nothing was made")
+            return
         self.say(
             f"{time.perf_counter() - self.began:.2f} s, "
             f"peak memory {size_text(memory.peak_resident())}"

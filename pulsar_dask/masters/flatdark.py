@@ -25,7 +25,7 @@ from pulsar_dask.masters.flatgroup import Minus
 from pulsar_dask.masters.search import Search
 from pulsar_dask.masters.shelf import Shelf, serves
 
-MakeDarks = Callable[[Sequence[Group]], None]
+MakeDarks = Callable[[Sequence[Group]], Sequence[Frame]]
 """Makes master darks of the dark flats, in the folder for outputs."""
 
 
@@ -135,10 +135,9 @@ class Looking:
                 f"of it ({first}, …) lie among the flats; make their master with makedark first",
                 "calibration",
             )
-        self.make_darks(fits)
+        self.shelf.take("dark", self.make_darks(fits))
         self.used |= {f.path for one in fits for f in one.frames}
         self.among = [f for f in self.among if f.path not in self.used]
-        self.shelf.seen.clear()
         return self.shelf.dark(group, exposure)
 
     def _with_bias(self, name: str, group: Group, minus: Minus) -> Minus:

@@ -11,6 +11,7 @@ import numpy as np
 
 from pulsar_dask.engine.memory import room, too_little
 from pulsar_dask.errors import printable, warn
+from pulsar_dask.formats.tocome import ToCome
 from pulsar_dask.frames import exposures
 from pulsar_dask.frames.colour import QUAD, Cells, Colours, colours_among
 from pulsar_dask.frames.frame import Frame
@@ -55,6 +56,8 @@ class Lists:
                 path = os.path.join(place, list_name(stem))
                 if os.path.isfile(path):
                     return path
+        if any(isinstance(f.stored, ToCome) for f in darks):
+            return None  # it is made with the dark
         what = list_name(wanted[0][1]) if wanted else "list of hot pixels"
         warn(f"{group.name}.fit: no {what}, so hot pixels stay in the flats", "no-list")
         return None

@@ -33,6 +33,13 @@ class Shelf:
             self.seen[folder, kind] = list(_masters(folder, kind))
         return self.seen[folder, kind]
 
+    def take(self, kind: str, made: Sequence[Frame]) -> None:
+        """Masters that were made meanwhile, or that a dry run would make."""
+        for frame in made:
+            key = os.path.dirname(frame.path), kind
+            there = [f for f in self.masters(*key) if f.path != frame.path]
+            self.seen[key] = [*there, frame]
+
     def dark(self, group: Group, exposure: float, *, near: bool = False) -> Frame | None:
         """The dark of an exposure that agrees with some flats: of several in a folder the one
         that states more of their settings, then the nearest in temperature, then the newest.
@@ -44,7 +51,8 @@ class Shelf:
         PulsarError
             It cannot be told which of several.
         """
-        for folder in self.folders:
+        taken = (folder for folder, kind in self.seen if kind == "dark")
+        for folder in dict.fromkeys((*self.folders, *taken)):
             agreeing = [
                 f
                 for f in self.masters(folder, "dark")

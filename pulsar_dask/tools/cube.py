@@ -10,7 +10,7 @@ from pulsar_dask.errors import PulsarError, count, printable, warn
 from pulsar_dask.frames.passed import why_passed
 from pulsar_dask.output.cuberesume import OtherPixels
 from pulsar_dask.output.cubestore import CubeStore, write
-from pulsar_dask.tools.options import Options, telling, watching
+from pulsar_dask.tools.options import Options, Planned, telling, watching
 from pulsar_dask.tools.outputs import check_order
 
 
@@ -25,7 +25,7 @@ def cube(spec: Sequence[str], output: str, *, options: Options) -> None:
     store = CubeStore(output, frames, overwrite=options.overwrite)
     if store.complete:
         report.made(output, f"{count(len(frames), 'frame')}, complete already")
-        _know(store, report, made=False)
+        _know(store, report, "products", made=False)
         return
     if store.grid:
         done, of = store.progress()
@@ -33,6 +33,11 @@ def cube(spec: Sequence[str], output: str, *, options: Options) -> None:
     try:
         with options.executor() as executor, watching(report, options) as watch:
             write(store, executor, memory=options.memory, threads=options.used, watch=watch)
+    except Planned:
+        report.made(output, f"{store.dtype}, {count(len(frames), 'frame')}")
+        _know(store, report, "planned")
+        report.end()
+        return
     except OtherPixels:
         raise
     except BaseException as error:
@@ -49,13 +54,13 @@ def cube(spec: Sequence[str], output: str, *, options: Options) -> None:
             raise SystemExit(INTERRUPTED) from error
         raise
     report.made(output, f"{store.dtype}, {count(len(frames), 'frame')}")
-    _know(store, report)
+    _know(store, report, "products")
     report.end()
 
 
-def _know(store: CubeStore, report: Report, *, made: bool = True) -> None:
+def _know(store: CubeStore, report: Report, kind: str, *, made: bool = True) -> None:
     report.know(
-        "products",
+        kind,
         {
             "path": store.path,
             "what": "cube",

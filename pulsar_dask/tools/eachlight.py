@@ -32,7 +32,8 @@ def calibrate_all(
     """
     outputs = output_names(output, lights)
     if len(outputs) > 1 and not _is_folder(output):
-        report.say(f"{printable(outputs[0])} to {os.path.basename(outputs[-1])} are written")
+        what_is = "would be" if report.dry else "are"
+        report.say(f"{printable(outputs[0])} to {os.path.basename(outputs[-1])} {what_is} written")
     there = 0
     failed: list[tuple[str, str]] = []
     for number, (light, path) in enumerate(zip(lights, outputs, strict=True), 1):
@@ -48,7 +49,8 @@ def calibrate_all(
         words = "is there, of the same files" if done is None else f"| {done}" if done else ""
         report.say(f"[{number}/{len(lights)}] {light.name} -> {printable(path)} {words}".rstrip())
     again = f", {count(there, what)} there already" if there else ""
-    report.say(f"{count(len(lights) - len(failed) - there, what)} calibrated{again}")
+    would = "would be " if report.dry else ""
+    report.say(f"{count(len(lights) - len(failed) - there, what)} {would}calibrated{again}")
     report.end()
     if failed:
         lost = NotMade(f"{len(failed)} of {count(len(lights), what)} could not be calibrated")

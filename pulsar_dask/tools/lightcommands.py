@@ -12,6 +12,7 @@ from pulsar_dask.cli.arguments import (
     CONTEXT,
     Command,
     common_options,
+    dry_run_option,
     execution_options,
     from_row,
     json_option,
@@ -272,6 +273,7 @@ def cosme(names: tuple[str, ...], drawn: bool, origin: str, **options: Any) -> N
 @click.option("--strict", is_flag=True, help="Make an error of each warning.")
 @click.option("--debug", is_flag=True, help="Show where an error comes from.")
 @json_option
+@dry_run_option
 def newflat(log: str, debug: bool, **options: Any) -> None:
     """Note that from now on the flats of a camera are others: dust, a turned camera, new optics."""
     tool("newflat")(log, **options)

@@ -29,7 +29,7 @@ from pulsar_dask.masters.lightlevel import too_low
 from pulsar_dask.masters.lightnoise import noise_of
 from pulsar_dask.output.light_sink import LightSink, light_header
 from pulsar_dask.tools.lightthere import is_there
-from pulsar_dask.tools.options import Options, make_files, make_folder
+from pulsar_dask.tools.options import Options, make_files
 
 #: Cards of a light that holds a step, by the letter that CALSTAT has for it.
 STEPS = {"bias": "B", "dark": "D", "flat": "F", "list": "C"}
@@ -121,7 +121,7 @@ class Calibrating:
             return None
         if (text := too_low(frame, calibration, self._sample)) is not None:
             warn(text, "below-zero", frames=(frame.path,))
-        make_folder(os.path.dirname(os.path.abspath(path)))
+        self.options.make_folder(os.path.dirname(os.path.abspath(path)))
         header = light_header(frame, self._cards(frame, calibration, found))
         sink = LightSink(product, path, header, known=self._sums, verify=self.options.verify)
         self._make(recipe, sink, notes)
@@ -220,7 +220,7 @@ class Calibrating:
                 pixels = count(sink.file.clipped, "pixel")
                 say(f"{pixels} did not fit {sink.dtype}, clipped", "clipped")
 
-        quiet = Report(quiet=not self.options.verbose, verbose=False)
+        quiet = replace(self.options, quiet=not self.options.verbose, verbose=False).report()
         options = replace(self.options, warnings=notes)
         return make_files(
             recipe,

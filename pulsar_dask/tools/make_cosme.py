@@ -7,7 +7,6 @@ import os
 from pulsar_dask import combine
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.errors import PulsarError, printable
-from pulsar_dask.files.leftovers import remove_stale
 from pulsar_dask.formats.scan import refuse_planes, scan_frames
 from pulsar_dask.inputs.words import FITS_NAME, is_store
 from pulsar_dask.kernels.highest import HOT_PIXELS
@@ -32,7 +31,7 @@ def make_cosme(
             f"{printable(image)}: a folder; name one image, such as dark120s.fit", "argument"
         )
     check_name(output)
-    remove_stale(os.path.dirname(os.path.abspath(output)))
+    options.clear(output)
     check_output(output, [image], overwrite=options.overwrite)
     if FITS_NAME.search(output) or is_store_name(output):
         raise PulsarError(f"{printable(output)}: a list is no image; name it .lst", "argument")

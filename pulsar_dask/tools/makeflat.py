@@ -8,7 +8,6 @@ from dataclasses import replace
 from pulsar_dask import combine
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.errors import PulsarError, count
-from pulsar_dask.formats.scan import scan_frame
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.group import Group
 from pulsar_dask.inputs.numbers import MOST_ADU, as_number
@@ -20,7 +19,7 @@ from pulsar_dask.masters.flat import flat_recipe
 from pulsar_dask.masters.flats import gather_flats
 from pulsar_dask.masters.groups import Failures
 from pulsar_dask.tools.levels import surveying
-from pulsar_dask.tools.masters import make_bias, make_by_group, make_darks
+from pulsar_dask.tools.masters import made_frame, make_bias, make_by_group, make_darks
 from pulsar_dask.tools.options import Options, lists_in, telling
 
 
@@ -48,14 +47,15 @@ def makeflat(
         )
     with options.executor() as executor:
 
-        def dark_flats(groups: Sequence[Group]) -> None:
+        def dark_flats(groups: Sequence[Group]) -> list[Frame]:
             darks = tuple(Dark(group.name, group.frames) for group in groups)
             plain = replace(options, planes=())
             make_darks(Darks(darks, tuple(groups), Failures()), executor, plain, report)
+            return [made_frame(group, "dark", options) for group in groups]
 
         def combined(group: Group) -> Frame:
             make_bias(group, executor, replace(options, planes=()), report)
-            return scan_frame(options.place(f"{group.name}.fit"))
+            return made_frame(group, "bias", options)
 
         flats = gather_flats(
             spec,

@@ -13,6 +13,8 @@ from pulsar_dask.engine.sink import Executor, Run
 from pulsar_dask.errors import OneGroup, count, printable
 from pulsar_dask.formats.reading import read_header
 from pulsar_dask.formats.scan import scan_frame
+from pulsar_dask.formats.tocome import to_come
+from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.gates import replaced
 from pulsar_dask.frames.group import Group
 from pulsar_dask.frames.naming import dark_stem, list_name
@@ -26,7 +28,7 @@ from pulsar_dask.output.fits_sink import FitsSink
 from pulsar_dask.output.lists import ListSink
 from pulsar_dask.output.ours import is_ours
 from pulsar_dask.tools.levels import surveying, without_odd
-from pulsar_dask.tools.options import Options, make_files, make_folder
+from pulsar_dask.tools.options import Options, make_files
 from pulsar_dask.tools.told import hint_at_number, warn_of_pixels, warn_of_stuck, warn_of_unlit
 
 
@@ -160,6 +162,12 @@ def make_by_group(
         raise failures.error
 
 
+def made_frame(group: Group, kind: str, options: Options) -> Frame:
+    """The master of a group that was made; in a dry run, that would be."""
+    path = options.place(f"{group.name}.fit")
+    return to_come(path, kind, group.frames) if options.dry_run else scan_frame(path)
+
+
 def check_replaced(group: Group, options: Options, report: Report) -> None:
     """Refuse to replace a master of ours that has other settings; say it where it is one of other
     frames."""
@@ -199,7 +207,7 @@ def make_masters(
     again: bool = False,
 ) -> Run:
     """Make a FITS file of each product, and lists of the hottest pixels: how many, by product."""
-    make_folder(options.output_dir)
+    options.make_folder(options.output_dir)
     masters = {
         product.name: FitsSink(
             product,

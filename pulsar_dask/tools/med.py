@@ -12,7 +12,6 @@ from pulsar_dask import combine
 from pulsar_dask.cli.report import Report
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.errors import PulsarError, code_of, count, printable, warn
-from pulsar_dask.files.leftovers import remove_stale
 from pulsar_dask.frames import stack
 from pulsar_dask.frames.alike import differences
 from pulsar_dask.frames.frame import Frame
@@ -47,7 +46,7 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
             f"{printable(output)}: a master is a .fit, .fits, .fts or .zarr. {way_out}", "output"
         )
     read = [*paths, *lists_in(spec)]
-    remove_stale(os.path.dirname(os.path.abspath(output)))
+    options.clear(output)
     check_output(output, read, overwrite=options.overwrite)
     found = options.search.scan(replace(inputs, paths=tuple(paths)))
     frames = _without_masters(found.frames, found.planes, inputs, report)

@@ -18,9 +18,10 @@ def newflat(
     comment: str | None,
     listed: bool,
     strict: bool,
+    dry_run: bool = False,
 ) -> None:
     """Add an entry to a log, or show the intervals of a camera."""
-    report = Report(quiet=False, verbose=False)
+    report = Report(quiet=False, verbose=False, dry=dry_run)
     name = " ".join((camera or "").replace(",", "_").split())
     if listed:
         return show(log, name, report)
@@ -33,10 +34,12 @@ def newflat(
     with told(strict=strict):
         if when > now:
             warn(f"{entry.when:%Y-%m-%dT%H:%M:%S} UTC is in the future", "future")
-    added = add_entry(log, entry)
-    done = "added" if added else "is there already"
+    known = read_log(log) if os.path.exists(log) else []
+    added = not any(map(entry.same, known)) if dry_run else add_entry(log, entry)
+    done = ("would be added" if dry_run else "added") if added else "is there already"
     report.say(f"{printable(log)}: {printable(entry.line.strip())} {done}")
-    report.know("products", {"path": os.path.abspath(log), "what": "log", "made": added})
+    kind = "planned" if dry_run and added else "products"
+    report.know(kind, {"path": os.path.abspath(log), "what": "log", "made": added})
     return None
 
 

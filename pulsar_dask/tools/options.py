@@ -59,6 +59,8 @@ class Options:
     debug: bool = False
     strict: bool = False
     """Whether a warning is an error."""
+    dry_run: bool = False
+    """Whether nothing is made, and what would be is said."""
     warnings: list[str] = field(default_factory=list)
     """What was warned of; see `telling`."""
 
@@ -83,11 +85,32 @@ class Options:
         return self.threads or CPU_COUNT
 
     def report(self) -> Report:
-        return Report(quiet=self.quiet, verbose=self.verbose)
+        return Report(quiet=self.quiet, verbose=self.verbose, dry=self.dry_run)
 
     def place(self, name: str) -> str:
         """Where an output of that name lies."""
         return os.path.normpath(os.path.join(self.output_dir, name))
+
+    def make_folder(self, folder: str) -> None:
+        """Make a folder for outputs, if it is not there."""
+        try:
+            if not self.dry_run:
+                os.makedirs(folder, exist_ok=True)
+        except OSError as error:
+            raise failure(folder, error) from error
+
+    def clear(self, path: str) -> None:
+        """Remove what killed runs have left where an output goes."""
+        if not self.dry_run:
+            remove_stale(os.path.dirname(os.path.abspath(path)))
+
+
+class Planned(Exception):
+    """A dry run ends, as all is known that it can tell."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        super().__init__()
 
 
 def make_files(
@@ -119,10 +142,11 @@ def make_files(
         for sink in sinks
         for path in sink.paths
     }
-    for folder in {os.path.dirname(os.path.abspath(path)) for path in checks}:
-        remove_stale(folder)
-    for check in checks.values():
-        check()
+    for path in {os.path.dirname(os.path.abspath(path)): path for path in checks}.values():
+        options.clear(path)
+    for path, check in checks.items():
+        if not options.dry_run or os.path.isdir(os.path.dirname(os.path.abspath(path))):
+            check()
     looks = survey_sinks(recipe.products)
 
     def seen(run: Run) -> None:
@@ -135,17 +159,20 @@ def make_files(
         lists = {sink.path: sink for sink in sinks if sink.lines is not None}
         commit = functools.partial(_commit, checks, lists, report, options)
         watch = stack.enter_context(watching(report, options, what, hint, seen))
-        run = make(
-            recipe,
-            [*looks, *sinks],
-            executor,
-            memory=options.memory,
-            threads=options.used,
-            warnings=options.warnings,
-            commit=commit,
-            watch=watch,
-            summed=summed,
-        )
+        try:
+            run = make(
+                recipe,
+                [*looks, *sinks],
+                executor,
+                memory=options.memory,
+                threads=options.used,
+                warnings=options.warnings,
+                commit=commit,
+                watch=watch,
+                summed=summed,
+            )
+        except Planned as end:
+            run = end.run
         record(run, sinks, report)
         return run
 
@@ -175,6 +202,8 @@ class _Watch(Watch):
         self._report.plan(recipe.frames, plan, self._what)
         if self._hint:
             self._report.say(self._hint)
+        if self._options.dry_run:
+            raise Planned(Run(recipe, plan))
         self._once = {x.name: sum(f.nbytes for f in x.also) for x in recipe.layers if x.once}
         self._each = sum(layer.stored for layer in recipe.layers if not layer.once)
         total = self._each * math.prod(recipe.shape) + sum(self._once.values())
@@ -218,14 +247,6 @@ def telling(tool: Callable[..., None]) -> Callable[..., None]:
                 raise
 
     return run
-
-
-def make_folder(folder: str) -> None:
-    """Make a folder for outputs, if it is not there."""
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        raise failure(folder, error) from error
 
 
 def _commit(

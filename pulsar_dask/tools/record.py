@@ -11,16 +11,30 @@ import numpy as np
 from pulsar_dask.cli.report import Report
 from pulsar_dask.engine.recipe import Product
 from pulsar_dask.engine.sink import Run
+from pulsar_dask.errors import printable
 from pulsar_dask.frames import exposures
 from pulsar_dask.frames.frame import Frame
 
 
 def record(run: Run, sinks: Sequence[Any], report: Report) -> None:
-    """Tell of each file of a run that has its name by now."""
+    """Tell of each file of a run that has its name by now; of a dry run, of those that would."""
+    if report.dry:
+        _record_planned(run, sinks, report)
+        return
     for sink in sinks:
         for path, file in sink.files().items():
             if file is not None:
                 report.know("products", _file(os.path.abspath(path), sink, run, report))
+
+
+def _record_planned(run: Run, sinks: Sequence[Any], report: Report) -> None:
+    for sink in sinks:
+        more = len(sink.paths) > 1 and len(sink.product.dtypes) > 1
+        for path in sink.paths[: 1 + more]:
+            there = {"replaces": os.path.lexists(path)}
+            report.know("planned", _file(os.path.abspath(path), sink, run, report) | there)
+        for path in filter(os.path.lexists, sink.paths[1 + more :]):
+            report.say(f"{printable(path)} would be removed, as a master of before has it")
 
 
 def _file(path: str, sink: Any, run: Run, report: Report) -> dict[str, Any]:
@@ -69,7 +83,7 @@ def _common(values: Sequence[Any]) -> Any:
 def _figures(product: Product, run: Run) -> Iterator[tuple[str, Any]]:
     """Levels of flats as they were taken, and before they were scaled, in the order of the
     frames."""
-    parts = [run.values[layer.name] for layer in product.levels]
+    parts = [run.values[layer.name] for layer in product.levels if layer.name in run.values]
     if parts:
         yield "raw_levels", np.concatenate([part.raw for part in parts]).mean(axis=1).tolist()
         yield "levels", np.concatenate([part.medians for part in parts]).mean(axis=1).tolist()
