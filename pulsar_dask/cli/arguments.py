@@ -15,8 +15,15 @@ from pulsar_dask.cli.choosing import names_option
 from pulsar_dask.cli.examples import EXAMPLES
 from pulsar_dask.cli.number import Number, options
 from pulsar_dask.cli.program import Running, reword
+from pulsar_dask.cli.settings import Setting, of_command, settings
+from pulsar_dask.cli.voices import Event, tell
+from pulsar_dask.errors import printable
 from pulsar_dask.frames.planes import PLANES, wanted_planes
 
+#: Ask for nothing but a text.
+_TEXTS = {"-h", "--help", "--version"}
+#: Where a value comes from that is set, and not on the command line.
+_SET = click.core.ParameterSource.DEFAULT_MAP
 #: Before an argument that begins as an option and is none; no argument can hold it.
 _MARK = "\0"
 
@@ -38,6 +45,11 @@ class Command(Running, click.Command):
         }
         if "" in args:
             raise click.UsageError('an argument is empty (""): is a variable of the shell not set?')
+        given = {} if _TEXTS.intersection(args) else of_command(self, settings())
+        ctx.default_map = {
+            name: one.value if isinstance(one.value, bool) else _at_home(one.value)
+            for name, one in given.items()
+        }
         args = list(map(_at_home, args))
         end = args.index("--") if "--" in args else len(args)
         marked = [
@@ -50,13 +62,33 @@ class Command(Running, click.Command):
             rest = super().parse_args(ctx, marked + args[end:])
         except click.ClickException as error:
             reword(error, lambda text: text.replace(_MARK, ""))
+            name = getattr(getattr(error, "param", None), "name", None)
+            if name in given and ctx.get_parameter_source(name) is _SET:
+                raise set_by(given[name], error) from None
             raise
+        for name in given:
+            if ctx.get_parameter_source(name) is _SET:
+                _tell(name, given[name], shown=ctx.params.get("verbose", False))
         for name, value in ctx.params.items():
             if isinstance(value, tuple):
                 ctx.params[name] = tuple(v.removeprefix(_MARK) for v in value)
             elif isinstance(value, str):
                 ctx.params[name] = value.removeprefix(_MARK)
         return rest
+
+
+def set_by(one: Setting, error: click.ClickException) -> click.ClickException:
+    """The error of a value that is not on the command line, with where it comes from."""
+    end = "" if error.message.endswith(".") else "."
+    reword(error, lambda text: f"{text}{end} It is set by {printable(one.source)}.")
+    return error
+
+
+def _tell(name: str, one: Setting, *, shown: bool) -> None:
+    name = name.replace("_", "-")
+    data = {"name": name, "value": one.text, "source": one.source}
+    text = f"{name} {printable(one.text)}, set by {printable(one.source)}"
+    tell(Event(text, "detail", "settings", data, shown=shown))
 
 
 def _at_home(argument: str) -> str:

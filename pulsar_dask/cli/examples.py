@@ -18,6 +18,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("make_cosme dark300s.fit hottest.lst --hot-pixels 500", "the 500 hottest pixels"),
     ),
     "frames": (("pulsar-dask frames darks/ --verbose", "and from which card"),),
+    "config": (
+        ("pulsar-dask config", "all settings"),
+        ("pulsar-dask config --json", "for programs"),
+    ),
     "cube": (("pulsar-dask cube darks/ darks.zarr", "then: makedark darks.zarr"),),
     "verify": (
         ("pulsar-dask verify dark300s.fit", "whether it can be trusted"),

@@ -59,8 +59,9 @@ tools.sections = {
         "cosme": "listed pixels replaced, and nothing else",
         "newflat": "a note that the flats of a camera are others from now on",
     },
-    "What frames say": {
+    "What frames say, and what is set": {
         "frames": "what is understood of each frame, and which masters they would become",
+        "config": "settings that commands have without being told, and where they come from",
     },
     "Cubes, and what masters are worth": {
         "cube": "frames as one compressed Zarr store, which every tool takes",
@@ -287,5 +288,5 @@ def verify(
     return int(status)
 
 
-for command in commands_of("lightcommands"):
+for command in (*commands_of("lightcommands"), *commands_of("config")):
     tools.add_command(command)

@@ -271,19 +271,27 @@ def _text(value: Any) -> Any:
 
 
 def run(
-    *args: Any, cwd: Path, status: int = 0, alone: bool = False, **kwargs: Any
+    *args: Any,
+    cwd: Path,
+    status: int = 0,
+    alone: bool = False,
+    variables: dict[str, str] | None = None,
+    **kwargs: Any,
 ) -> subprocess.CompletedProcess[str]:
     """Run a tool as a user does; its exit status must be `status`, and no traceback shown.
 
     The libraries are loaded already, except where it is to be alone or needs more (`kwargs`):
-    then it runs from the start of Python on.
+    then it runs from the start of Python on. `variables` are added to the environment.
     """
     line = command(*args)
     if alone or kwargs:
+        kwargs.setdefault("env", {**os.environ, **(variables or {})})
         done = subprocess.run(line, cwd=cwd, capture_output=True, text=True, timeout=120, **kwargs)
     else:
         load = ["pulsar_dask.engine.cluster"] if "--scheduler" in line else []
-        done = subprocess.CompletedProcess(line, *forked(line[3:], cwd, load=load)[:3])
+        done = subprocess.CompletedProcess(
+            line, *forked(line[3:], cwd, load=load, env=variables)[:3]
+        )
     assert "Traceback" not in done.stderr
     assert done.returncode == status, done.stderr or done.stdout
     return done
