@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from pulsar_dask.errors import printable
 from pulsar_dask.frames.frame import Frame
@@ -28,3 +28,16 @@ def why(frame: Frame) -> str:
     if frame.kind == "other":
         return f"of type '{printable(frame.about.label)[:20]}'"
     return f"{frame.kind} frames"
+
+
+def without_masters(
+    frames: Iterable[Frame], explicit: Container[str] = ()
+) -> tuple[list[Frame], list[Frame]]:
+    """Frames, and the masters among them that were not meant: those that lie among raw frames,
+    unless their paths are `explicit`; masters alone are meant."""
+    found = list(frames)
+    masters = [f for f in found if f.is_master and f.path not in explicit]
+    if len(masters) == len(found):
+        return found, []
+    passed = {f.path for f in masters}
+    return [f for f in found if f.path not in passed], masters

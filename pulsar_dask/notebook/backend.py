@@ -17,7 +17,8 @@ from pulsar_dask.formats.scan import scan_frames
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.inputs.words import FITS_NAME
 from pulsar_dask.kernels.pixels import Tile
-from pulsar_dask.output.header import attributes
+from pulsar_dask.output.header import clean_header
+from pulsar_dask.output.labels import header_attributes
 
 
 class PulsarBackend(BackendEntrypoint):
@@ -45,7 +46,7 @@ class PulsarBackend(BackendEntrypoint):
         image = xr.Variable(
             dims,
             indexing.LazilyIndexedArray(_Image(frame)),
-            attrs=attributes(frame),
+            attrs=header_attributes(clean_header(frame)),
             encoding={"preferred_chunks": chunks},
         )
         dataset = xr.Dataset({} if "image" in (drop_variables or ()) else {"image": image})

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import xarray as xr
@@ -17,27 +17,23 @@ from pulsar_dask.engine.sink import Executor
 from pulsar_dask.engine.threads import Threads
 from pulsar_dask.frames import stack
 from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.table import using
 from pulsar_dask.inputs.words import as_text
-from pulsar_dask.masters.search import Search, Spec, check_hdu
+from pulsar_dask.masters.search import Spec
 from pulsar_dask.masters.stack import cube_layer
-from pulsar_dask.notebook.arguments import check_resources
+from pulsar_dask.notebook.arguments import Ask, Asked, asking, check_switch
+from pulsar_dask.notebook.chosen import chosen, warn_of_mix
 from pulsar_dask.notebook.lazy import graph_of, lazy_array
 from pulsar_dask.output.cubestore import CubeStore
 from pulsar_dask.output.cubestore import write as write_store
-from pulsar_dask.output.header import attributes, coordinates
+from pulsar_dask.output.header import clean_header
+from pulsar_dask.output.labels import coordinates, header_attributes
 
 Array = np.ndarray[Any, Any]
 
 
-def open_frames(
-    spec: Spec,
-    *,
-    sequence: bool = True,
-    recursive: bool = False,
-    hdu: int | str | None = None,
-    memory: float | None = None,
-    threads: int | None = None,
-) -> xr.DataArray:
+@asking
+def open_frames(spec: Spec, *, kind: str | None = None, **how: Unpack[Asked]) -> xr.DataArray:
     """Open frames as a lazy cube; headers are read, pixels are not.
 
     Parameters
@@ -45,9 +41,16 @@ def open_frames(
     spec : path or iterable of paths
         A folder, a mask, a list (``@list.txt``), files, or one numbered file, which stands
         for its sequence (unless `sequence` is False).
-    sequence, recursive : bool
+    kind : str, optional
+        "bias", "dark", "flat" or "light": frames of that kind alone, and masters of it only
+        where there are no raw ones. Without it all frames, and a `PulsarWarning` where they
+        differ in their kind; exposures, filters and settings, which differ
+        in a night, are coordinates to select by.
+    search : Search, optional
+        How frames are looked for and understood: all that the commands have options for.
+    sequence, recursive : bool, optional
     hdu : int or str, optional
-        See `find_inputs`.
+        In place of what `search` says; see `find_inputs`.
     memory : float, optional
         GB that computing on all `threads` may take; bounds the chunks. By default 16, or
         what the machine has.
@@ -60,31 +63,31 @@ def open_frames(
         Dims (frame, y, x), or (frame, plane, y, x); values in ADU with scaling applied.
         Integers keep their type (uint16 is uint16); where values can be missing they are
         float, missing ones NaN. A chunk is all frames of one tile. Coordinates along
-        ``frame``: file, date, exposure (s), filter, temperature (°C), kind. ``attrs``
-        holds the units and the first frame's header, a card a line.
+        ``frame``: file, date, exposure (s), filter, kind, temperature and set_temperature
+        (°C), and a setting each: camera, binning, gain, offset, readout, … (NaN or "" where
+        a frame does not state it). ``attrs`` holds the units and the first frame's header, a
+        card a line.
 
     Raises
     ------
     PulsarError
         No file, a damaged file, or frames of different shapes.
     """
-    check_resources(memory, threads)
-    check_hdu(hdu)
-    search = Search(sequence=sequence, recursive=recursive, hdu=hdu)
-    frames = search.frames(spec).frames
-    return frames_cube(frames, memory=memory, threads=threads)
+    ask = Ask.of(how)
+    frames = chosen(spec, kind, ask.search)
+    warn_of_mix("the cube", frames, ask.search, "cube")
+    with using(ask.search.table):
+        return frames_cube(frames, memory=ask.memory, threads=ask.threads)
 
 
+@asking
 def write_cube(
     spec: Spec,
     path: str | os.PathLike[str],
     *,
-    sequence: bool = True,
-    recursive: bool = False,
-    hdu: int | str | None = None,
-    memory: float | None = None,
-    threads: int | None = None,
     overwrite: bool = False,
+    kind: str | None = None,
+    **how: Unpack[Asked],
 ) -> None:
     """Write frames as one compressed Zarr store: what the tool `cube` does.
 
@@ -96,34 +99,34 @@ def write_cube(
 
     Parameters
     ----------
-    spec, sequence, recursive, hdu
-        As for `open_frames`.
     path : path
         Ends in ``.zarr``.
+    overwrite : bool
+        Whether a cube of other frames is replaced.
     memory : float, optional
         GB that this process may take, or each worker process.
     threads : int, optional
         Threads here, where there is no client.
-    overwrite : bool
-        Whether a cube of other frames is replaced.
+    spec, kind, search, sequence, recursive, hdu
+        As for `open_frames`.
 
     Raises
     ------
     PulsarError
         No file, a damaged file, frames of different shapes, or a store that is in the way.
     """
-    check_resources(memory, threads)
-    check_hdu(hdu)
+    ask = Ask.of(how)
+    check_switch("overwrite", overwrite)
     path = as_text(path, "path")
-    search = Search(sequence=sequence, recursive=recursive, hdu=hdu)
-    frames = search.frames(spec).frames
-    store = CubeStore(path, frames, overwrite=overwrite)
-    if not store.complete:
-        executor = _active_executor(threads or CPU_COUNT)
-        write_store(store, executor, memory=memory, threads=threads or CPU_COUNT)
+    frames, slots = chosen(spec, kind, ask.search), ask.threads or CPU_COUNT
+    with using(ask.search.table):
+        store = CubeStore(path, frames, overwrite=overwrite)
+        if not store.complete:
+            write_store(store, active_executor(slots), memory=ask.memory, threads=slots)
 
 
-def _active_executor(threads: int) -> Executor:
+def active_executor(threads: int) -> Executor:
+    """The workers of the active dask client, if there is one; else threads here."""
     if "distributed" in sys.modules:
         from distributed import default_client
 
@@ -148,5 +151,5 @@ def frames_cube(
         dims=("frame", *("plane", "y", "x")[-len(shape) :]),
         coords=coordinates(frames),
         name="frames",
-        attrs=attributes(frames[0]),
+        attrs=header_attributes(clean_header(frames[0])),
     )

@@ -21,7 +21,8 @@ from pulsar_dask.frames import stack
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.planes import Plane
 from pulsar_dask.masters.dark import stack_product
-from pulsar_dask.output.header import common, header_attributes, product_header
+from pulsar_dask.output.header import common, product_header
+from pulsar_dask.output.labels import header_attributes
 
 
 def lazy_array(graph: Graph, layer: Layer, plane: Plane) -> da.Array:

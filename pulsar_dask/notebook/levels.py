@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 from dask.system import CPU_COUNT
 
 from pulsar_dask import combine
@@ -10,22 +12,22 @@ from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.engine.threads import Threads
 from pulsar_dask.errors import PulsarError, warn
 from pulsar_dask.frames import stack
-from pulsar_dask.frames.table import using
 from pulsar_dask.masters.dark import stack_product
 from pulsar_dask.masters.judged import judged, surveyed
-from pulsar_dask.masters.search import Search, Spec
-from pulsar_dask.notebook.arguments import check_number, check_resources, searching
+from pulsar_dask.masters.search import Spec
+from pulsar_dask.notebook.arguments import Ask, Asked, asking, check_number
+from pulsar_dask.notebook.chosen import chosen
 from pulsar_dask.output.header import common
 from pulsar_dask.output.survey_sink import SurveySink
 
 
+@asking
 def check_frames(
     spec: Spec,
     *,
     saturation: float | None = None,
-    search: Search | None = None,
-    memory: float | None = None,
-    threads: int | None = None,
+    kind: str | None = None,
+    **how: Unpack[Asked],
 ) -> dict[str, str]:
     """Frames of one stack that do not belong: what `med` warns of. All pixels are read once, now.
 
@@ -41,9 +43,7 @@ def check_frames(
         Frames of one kind and size, raw ones; masters among them are passed over.
     saturation : float, optional
         ADU from which a pixel is saturated, as for ``--saturation``.
-    search : Search, optional
-        How to look for them, and what they are taken for.
-    memory, threads
+    kind, search, sequence, recursive, hdu, memory, threads
         As for `open_frames`.
 
     Returns
@@ -62,26 +62,24 @@ def check_frames(
     >>> odd = pulsar.check_frames("darks/")                                   # doctest: +SKIP
     >>> pulsar.master(sorted(set(map(str, paths)) - set(odd)))                # doctest: +SKIP
     """
-    check_resources(memory, threads)
+    ask = Ask.of(how)
     if saturation is not None:
         check_number("saturation", saturation, "ADU as a number, such as 65535", above=0)
-    search = searching(search)
-    with using(search.table):
-        found = search.frames(spec).frames
-    frames = [f for f in found if not f.is_master]
+    frames = [f for f in chosen(spec, kind, ask.search) if not f.is_master]
     if not frames:
         raise PulsarError("no raw frames are among them; a master of masters is not judged")
     stack.check_shapes(frames)
-    kind = common([f.kind for f in frames])
+    what = common([f.kind for f in frames])
     product = stack_product(
         "the frames",
-        None if kind == "other" else kind,
+        None if what == "other" else what,
         frames,
         combine.method("median"),
         surveyed=lambda some: surveyed(some, saturation),
     )
-    sink, slots = SurveySink(product), threads or CPU_COUNT
-    run = make(Recipe([product]), [sink], Threads(slots), memory=memory, threads=slots, summed=())
+    sink, slots = SurveySink(product), ask.threads or CPU_COUNT
+    recipe, here = Recipe([product]), Threads(slots)
+    run = make(recipe, [sink], here, memory=ask.memory, threads=slots, summed=())
     odd: dict[str, str] = {}
     for said in judged(product, sink.surveyed, run):
         if not said.note:

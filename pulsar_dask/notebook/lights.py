@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from typing import Unpack
 
 import dask.array as da
 import numpy as np
@@ -20,14 +21,16 @@ from pulsar_dask.masters.light import light_recipe
 from pulsar_dask.masters.lightband import Light
 from pulsar_dask.masters.lightfit import fit
 from pulsar_dask.masters.lightmasters import Wanted
-from pulsar_dask.masters.search import Search, Spec, is_number
-from pulsar_dask.notebook.arguments import check_number, check_resources, searching
+from pulsar_dask.masters.search import Spec, is_number
+from pulsar_dask.notebook.arguments import Ask, Asked, asking, check_number, check_switch
 from pulsar_dask.notebook.lazy import graph_of, lazy_planes
-from pulsar_dask.output.header import attributes, coordinates
+from pulsar_dask.output.header import clean_header
+from pulsar_dask.output.labels import coordinates, header_attributes
 
 Path = str | os.PathLike[str]
 
 
+@asking
 def calibrate(
     cube: xr.DataArray | Spec,
     *,
@@ -41,9 +44,7 @@ def calibrate(
     bias_in_dark: bool | None = None,
     one_level: bool = False,
     pedestal: float = 0.0,
-    search: Search | None = None,
-    memory: float | None = None,
-    threads: int | None = None,
+    **how: Unpack[Asked],
 ) -> xr.DataArray:
     """Lights calibrated, lazily: what the tool `calibrate` writes.
 
@@ -63,10 +64,8 @@ def calibrate(
         Whether the dark is scaled by the exposures.
     no_bias, bias_in_dark, one_level, pedestal
         As the options of the tool.
-    search : Search, optional
-        How files are understood, and which settings may differ (``mix``).
-    memory, threads
-        As for `open_frames`.
+    search, sequence, recursive, hdu, memory, threads
+        As for `open_frames`; of `search` ``mix`` says which settings may differ.
 
     Returns
     -------
@@ -80,12 +79,19 @@ def calibrate(
     PulsarError
         As for the command.
     """
-    check_resources(memory, threads)
+    ask = Ask.of(how)
     check_number("pedestal", pedestal, "ADU as a number, such as 100")
     if level is not None:
         check_number("level", level, "a positive number of ADU, such as 5000", above=0)
-    search = searching(search)
-    spec: Spec = cube if not isinstance(cube, xr.DataArray) else _files(cube)
+    for name, switch in (
+        ("by_exposure", by_exposure),
+        ("no_bias", no_bias),
+        ("bias_in_dark", False if bias_in_dark is None else bias_in_dark),
+        ("one_level", one_level),
+    ):
+        check_switch(name, switch)
+    search = ask.search
+    spec: Spec = _files(cube) if isinstance(cube, xr.DataArray) else as_texts(cube, "cube")
     lists = as_texts(cosme, "cosme") if not isinstance(cosme, tuple) or cosme else []
     wanted = Wanted(
         search,
@@ -109,13 +115,13 @@ def calibrate(
         colours = colours_of(frame)
         key = calibration.formula, tuple(f.path for _, f in calibration.images), colours
         if key not in fits:
-            fits[key] = fit(calibration, shape, colours, gigabytes=memory)
+            fits[key] = fit(calibration, shape, colours, gigabytes=ask.memory)
         recipe = light_recipe(Light(frame, calibration, fits[key]), frame.name, dtype)
-        grid = graph.grid if graph is not None else graph_of(recipe, memory, threads).grid
+        grid = graph.grid if graph is not None else graph_of(recipe, ask.memory, ask.threads).grid
         graph = Graph(recipe.layers, grid)
         planes.append(lazy_planes(recipe.products[0], graph)["image"])
     dims = ("plane", "y", "x")[-len(shape) :]
-    known = attributes(frames[0])
+    known = header_attributes(clean_header(frames[0]))
     return xr.DataArray(
         da.stack(planes),
         dims=("frame", *dims),

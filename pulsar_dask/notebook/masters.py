@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import xarray as xr
@@ -22,34 +22,24 @@ from pulsar_dask.masters.darks import gather_darks
 from pulsar_dask.masters.flat import flat_recipe
 from pulsar_dask.masters.flats import gather_flats
 from pulsar_dask.masters.groups import by_size
-from pulsar_dask.masters.search import Search, Spec, check_hdu
-from pulsar_dask.notebook.arguments import (
-    check_number,
-    check_resources,
-    combining,
-    searching,
-)
+from pulsar_dask.masters.search import Spec
+from pulsar_dask.notebook.arguments import Ask, Asked, asking, check_number, combining
+from pulsar_dask.notebook.chosen import combined_frames
 from pulsar_dask.notebook.lazy import graph_of, lazy_planes, master_of
-from pulsar_dask.output.header import header_attributes, product_header
+from pulsar_dask.output.header import product_header
+from pulsar_dask.output.labels import header_attributes
 
 Array = np.ndarray[Any, Any]
 
 
-def median(
-    spec: Spec,
-    *,
-    sequence: bool = True,
-    recursive: bool = False,
-    hdu: int | str | None = None,
-    memory: float | None = None,
-    threads: int | None = None,
-) -> xr.DataArray:
+@asking
+def median(spec: Spec, *, kind: str | None = None, **how: Unpack[Asked]) -> xr.DataArray:
     """The exact median of frames, lazily: what `med` writes.
 
     Parameters
     ----------
-    spec, sequence, recursive, hdu, memory, threads
-        As for `open_frames`.
+    spec, kind, search, sequence, recursive, hdu, memory, threads
+        As for `master`.
 
     Returns
     -------
@@ -57,22 +47,17 @@ def median(
         Dims (y, x) or (plane, y, x); float32, or float64 where a frame has 32- or 64-bit
         integers or 64-bit floats; NaN where no frame has a value.
     """
-    dataset = master(
-        spec, sequence=sequence, recursive=recursive, hdu=hdu, memory=memory, threads=threads
-    )
-    return dataset[MASTER].rename("median")
+    return master(spec, kind=kind, **how)[MASTER].rename("median")
 
 
+@asking
 def master(
     spec: Spec,
     combine: str = "median",
     *,
     planes: str | Iterable[str] | None = None,
-    sequence: bool = True,
-    recursive: bool = False,
-    hdu: int | str | None = None,
-    memory: float | None = None,
-    threads: int | None = None,
+    kind: str | None = None,
+    **how: Unpack[Asked],
 ) -> xr.Dataset:
     """Frames combined, lazily, with planes beside the image: what `med` writes.
 
@@ -80,13 +65,16 @@ def master(
 
     Parameters
     ----------
-    spec, sequence, recursive, hdu, memory, threads
-        As for `open_frames`.
+    spec : path or iterable of paths
+        As for `open_frames`. Masters that lie among raw frames are passed over, with a
+        `PulsarWarning`, as are frames told that differ in their kind, exposure or settings.
     combine : str
         How, as ``--combine`` takes it: "median", "mean", …
     planes : str or iterable of str, optional
         What else is wanted of each pixel, as ``--planes`` takes it: "count", the number of values
         used; "all".
+    kind, search, sequence, recursive, hdu, memory, threads
+        As for `open_frames`.
 
     Returns
     -------
@@ -99,23 +87,21 @@ def master(
     PulsarError
         As for `open_frames`; no such way to combine, no such plane.
     """
-    check_resources(memory, threads)
-    check_hdu(hdu)
+    ask = Ask.of(how)
     method, wanted = combining(combine, planes)
-    search = Search(sequence=sequence, recursive=recursive, hdu=hdu)
-    frames = search.frames(spec).frames
-    return master_of(frames, method, wanted, memory, threads)
+    frames = combined_frames(spec, kind, ask.search, "the master", method.name)
+    with using(ask.search.table):
+        return master_of(frames, method, wanted, ask.memory, ask.threads)
 
 
+@asking
 def dark_masters(
     spec: Spec,
     bias: Spec | float | None = None,
     *,
     combine: str = "median",
     planes: str | Iterable[str] | None = None,
-    search: Search | None = None,
-    memory: float | None = None,
-    threads: int | None = None,
+    **how: Unpack[Asked],
 ) -> xr.Dataset:
     """Master darks by exposure, lazily: what `makedark` writes.
 
@@ -129,10 +115,7 @@ def dark_masters(
         What is subtracted: ADU, a master, or frames to combine.
     combine, planes
         As for `master`; a plane is a variable ``dark120s_count``.
-    search : Search, optional
-        How files are looked for (sequences, folders in folders, frames without IMAGETYP,
-        tolerance of exposures).
-    memory, threads
+    search, sequence, recursive, hdu, memory, threads
         As for `open_frames`.
 
     Returns
@@ -147,17 +130,17 @@ def dark_masters(
     PulsarError
         As for the command; see `gather.gather_darks`.
     """
-    check_resources(memory, threads)
+    ask = Ask.of(how)
     method, wanted = combining(combine, planes)
-    search = searching(search)
-    with using(search.table):
-        darks = gather_darks(spec, bias, search, method.name)
-    if darks.failures.reasons:
-        warn(darks.failures.text)
-    recipes = [dark_recipe(some, method, wanted) for some in by_size(darks.darks)]
-    return _dataset(recipes, search.ways.tolerance, memory, threads)
+    with using(ask.search.table):
+        darks = gather_darks(spec, bias, ask.search, method.name)
+        if darks.failures.reasons:
+            warn(darks.failures.text)
+        recipes = [dark_recipe(some, method, wanted) for some in by_size(darks.darks)]
+        return _dataset(recipes, ask)
 
 
+@asking
 def flat_masters(
     spec: Spec,
     target: float = TARGET_MEDIAN,
@@ -167,9 +150,7 @@ def flat_masters(
     hot_pixels: str | os.PathLike[str] | None = None,
     combine: str = "median",
     planes: str | Iterable[str] | None = None,
-    search: Search | None = None,
-    memory: float | None = None,
-    threads: int | None = None,
+    **how: Unpack[Asked],
 ) -> xr.Dataset:
     """Master flats by filter, lazily: what `makeflat` writes.
 
@@ -187,8 +168,8 @@ def flat_masters(
         What is subtracted, too, where it is out of the dark.
     combine, planes
         As for `master`; a plane is a variable ``flat_l_count``.
-    search, memory, threads
-        As for `dark_masters`.
+    search, sequence, recursive, hdu, memory, threads
+        As for `open_frames`.
 
     Returns
     -------
@@ -201,52 +182,49 @@ def flat_masters(
     PulsarError
         As for the command; see `gather.gather_flats`.
     """
-    check_resources(memory, threads)
+    ask = Ask.of(how)
     check_number("target", target, "a positive number of ADU, such as 5000", above=1 / MOST_ADU)
     method, wanted = combining(combine, planes)
-    search = searching(search)
-    with using(search.table):
+    with using(ask.search.table):
         flats = gather_flats(
             spec,
             dark=dark,
             bias=bias,
             hot_pixels=hot_pixels,
-            search=search,
-            memory=memory,
+            search=ask.search,
+            memory=ask.memory,
             method=method.name,
         )
-    if flats.failures.reasons:
-        warn(flats.failures.text)
-    recipes = [
-        flat_recipe(
-            dict(some),
-            method,
-            target=target,
-            threads=threads or CPU_COUNT,
-            planes=wanted,
-            calibration=flats.calibration,
-            each_lit=True,
-        )
-        for some in by_size(flats.groups.items(), lambda item: item[1].frames)
-    ]
-    return _dataset(recipes, search.ways.tolerance, memory, threads)
+        if flats.failures.reasons:
+            warn(flats.failures.text)
+        recipes = [
+            flat_recipe(
+                dict(some),
+                method,
+                target=target,
+                threads=ask.threads or CPU_COUNT,
+                planes=wanted,
+                calibration=flats.calibration,
+                each_lit=True,
+            )
+            for some in by_size(flats.groups.items(), lambda item: item[1].frames)
+        ]
+        return _dataset(recipes, ask)
 
 
-def _dataset(
-    recipes: Sequence[Recipe], tolerance: float | None, memory: float | None, threads: int | None
-) -> xr.Dataset:
+def _dataset(recipes: Sequence[Recipe], ask: Ask) -> xr.Dataset:
     """Masters as variables; of those that have another size than the first ones the dims have that
     size in their names."""
     variables = {}
     for recipe in recipes:
-        graph = graph_of(recipe, memory, threads)
+        graph = graph_of(recipe, ask.memory, ask.threads)
         rows, columns = recipe.shape[-2:]
         names = ("plane", "y", "x")
         if recipe is not recipes[0]:
             names = ("plane", f"y{rows}", f"x{columns}")
         dims = names[-len(recipe.shape) :]
         for product in recipe.products:
-            header = product_header(product, tolerance)
+            header = product_header(product, ask.search.ways.tolerance)
             for text in plain_texts(product.trace):
                 header.add_history(text)
             for plane, array in lazy_planes(product, graph).items():

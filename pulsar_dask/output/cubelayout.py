@@ -49,7 +49,7 @@ def describe_cube(
     import zarr
     from zarr.codecs import BloscCodec, Crc32cCodec
 
-    from pulsar_dask.output.header import attributes, coordinates
+    from pulsar_dask.output.labels import coordinates, header_attributes
 
     headers = [clean_header(f).tostring(sep="\n", padding=False, endcard=False) for f in frames]
     chosen = [f.stored.chosen for f in frames if f.stored.chosen is not None]
@@ -89,7 +89,7 @@ def describe_cube(
             ],
             fill_value=np.nan if dtype.kind == "f" else 0,
             dimension_names=("frame", *("plane", "y", "x")[-len(shape) :]),
-            attributes=attributes(frames[0]),
+            attributes=header_attributes(clean_header(frames[0])),
         )
         zarr.consolidate_metadata(store)
     _forbid(store)

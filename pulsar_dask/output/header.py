@@ -1,16 +1,14 @@
-"""A master's header: the first frame's, and then the truth about the whole. The same for arrays:
-attributes and coordinates."""
+"""A master's header: the first frame's, and then the truth about the whole."""
 
 from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from statistics import median
 from typing import Any
 
-import numpy as np
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
@@ -33,7 +31,6 @@ from pulsar_dask.output.agreement import Agreement, Comments, agreement, texts
 from pulsar_dask.output.stated import Stand, bias_out, filter_of, set_points_agree, stands, unit
 from pulsar_dask.output.times import KEYWORDS, OF_ONE, Times
 
-Array = np.ndarray[Any, Any]
 #: Extremes of one frame, which a master does not share; a card that has lost its meaning.
 _DROPPED = STRUCTURE | {"DATAMIN", "DATAMAX", "BLOCKED"}
 #: What was true of a frame that is a stack itself, and is not of a stack of such.
@@ -226,39 +223,3 @@ def _set(header: fits.Header, keyword: str, value: Any, comment: str) -> None:
         header.remove(keyword, ignore_missing=True)
     else:
         header[keyword] = (value, comment)
-
-
-def coordinates(frames: Sequence[Frame]) -> dict[str, Any]:
-    """Coordinates along ``frame``."""
-
-    def dates() -> Iterable[np.datetime64]:
-        for frame in frames:
-            try:
-                yield np.datetime64((frame.date or "NaT").rstrip("Z"), "ns")
-            except ValueError:
-                yield np.datetime64("NaT", "ns")
-
-    def numbers(values: Iterable[float | None]) -> Array:
-        return np.array([np.nan if v is None else v for v in values], "f8")
-
-    return {
-        "file": ("frame", [f.stored.origin(f) for f in frames]),
-        "date": ("frame", np.array(list(dates()), "datetime64[ns]")),
-        "exposure": ("frame", numbers(f.exposure for f in frames), {"units": "s"}),
-        "filter": ("frame", [f.filter or "" for f in frames]),
-        "temperature": ("frame", numbers(f.temperature for f in frames), {"units": "degC"}),
-        "kind": ("frame", [f.kind or "" for f in frames]),
-    }
-
-
-def attributes(frame: Frame) -> dict[str, str]:
-    """Units and header of a frame, as attributes that any store can keep."""
-    return header_attributes(clean_header(frame))
-
-
-def header_attributes(header: fits.Header) -> dict[str, str]:
-    """Units and header, a card a line."""
-    return {
-        "units": str(header.get("BUNIT", "adu")),
-        "header": header.tostring(sep="\n", padding=False, endcard=False),
-    }

@@ -15,7 +15,7 @@ from pulsar_dask.errors import PulsarError, code_of, count, printable, warn
 from pulsar_dask.frames import stack
 from pulsar_dask.frames.alike import differences
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.frames.passed import why_passed
+from pulsar_dask.frames.passed import why_passed, without_masters
 from pulsar_dask.frames.stack import default_dtype
 from pulsar_dask.inputs.find import Inputs
 from pulsar_dask.inputs.same import Same
@@ -109,9 +109,6 @@ def _without_masters(
 ) -> list[Frame]:
     """Masters that lie among raw frames were not meant, unless a list names them; masters alone
     are."""
-    masters = [f for f in frames if f.is_master and f.path not in inputs.explicit]
-    if len(masters) == len(frames):
-        masters = []
+    kept, masters = without_masters(frames, inputs.explicit)
     report.passed_over(why_passed([*masters, *planes]), [*masters, *planes])
-    passed = {f.path for f in masters}
-    return [f for f in frames if f.path not in passed]
+    return kept

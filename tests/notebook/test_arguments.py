@@ -3,6 +3,10 @@ make the tools' bits."""
 
 from __future__ import annotations
 
+import functools
+import inspect
+import pydoc
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -12,6 +16,7 @@ from helpers import run, same
 from night import hottest, noted, pixels, stack, tool, write, write_stack
 
 import pulsar_dask
+from pulsar_dask import Search
 from pulsar_dask.errors import PulsarError
 
 
@@ -94,17 +99,32 @@ def test_planes_as_on_the_command_line(night, planes, names):
     assert list(pulsar_dask.master("d", planes=planes)) == ["master", *names]
 
 
-FUNCTIONS = {
-    "open_frames": lambda **more: pulsar_dask.open_frames(**{"spec": "d"} | more),
-    "median": lambda **more: pulsar_dask.median(**{"spec": "d"} | more),
-    "master": lambda **more: pulsar_dask.master(**{"spec": "d"} | more),
-    "dark_masters": lambda **more: pulsar_dask.dark_masters(**{"spec": "d"} | more),
-    "flat_masters": lambda **more: pulsar_dask.flat_masters(**{"spec": "f", "dark": 0} | more),
-    "write_cube": lambda **more: pulsar_dask.write_cube(**{"spec": "d", "path": "c.zarr"} | more),
+#: Each function and what it cannot do without.
+GIVEN = {
+    "open_frames": {"spec": "d"},
+    "median": {"spec": "d"},
+    "master": {"spec": "d"},
+    "dark_masters": {"spec": "d"},
+    "flat_masters": {"spec": "f", "dark": 0},
+    "check_frames": {"spec": "d"},
+    "write_cube": {"spec": "d", "path": "c.zarr"},
+    "calibrate": {"cube": "d"},
 }
+FUNCTIONS = {
+    name: functools.partial(
+        lambda name, given, **more: getattr(pulsar_dask, name)(**given | more), name, given
+    )
+    for name, given in GIVEN.items()
+}
+FRAMES = tuple(name for name in FUNCTIONS if name != "calibrate")
 COMBINING = ("master", "dark_masters", "flat_masters")
 WRONG = {
     "spec": [None, [], (), 5, b"d", [b"d"], [None], [["d"]], True],
+    "cube": [None, [], (), 5, b"d", [None], True],
+    "kind": ["darks", "", True, 5, ["dark"], "other", np.mean],
+    "sequence": ["no", 2, [True], 0.0],
+    "recursive": ["no", 2, [True], {}],
+    "hdu": [-1, True, "", 1.5, [1]],
     "memory": [True, 0, -1, float("nan"), float("inf"), "2", [2]],
     "threads": [True, 0, -2, 1.5, 2.0, "2"],
     "combine": ["mode", "", None, 5, ["mean"], np.mean],
@@ -119,7 +139,9 @@ WRONG = {
 ONLY = {
     "combine": COMBINING,
     "planes": COMBINING,
-    "search": COMBINING[1:],
+    "spec": FRAMES,
+    "cube": ("calibrate",),
+    "kind": ("open_frames", "median", "master", "check_frames", "write_cube"),
     "bias": ("dark_masters",),
     "dark": ("flat_masters",),
     "hot_pixels": ("flat_masters",),
@@ -140,6 +162,43 @@ def test_what_is_refused_by_its_name(night, function, name):
         assert ("finite" if finite else f"`{name}`") in str(caught.value)
         assert "\n" not in str(caught.value)
     assert not (night / "c.zarr").exists()
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_one_set_of_arguments(function):
+    """Each takes them all, and its help shows them."""
+    signature = inspect.signature(getattr(pulsar_dask, function))
+    shared = ["search", "sequence", "recursive", "hdu", "memory", "threads"]
+    assert list(signature.parameters)[-len(shared) :] == shared
+    assert all(signature.parameters[name].default is None for name in shared)
+    help_text = pydoc.render_doc(getattr(pulsar_dask, function))
+    assert all(f"{name}: " in help_text for name in shared)
+    for wrong, says in (
+        ({"recusive": True}, rf"^{function} takes no 'recusive'; did you mean `recursive`\?"),
+        ({"zzz": 1}, rf"^{function} takes no 'zzz': it takes (spec|cube), "),
+    ):
+        with pytest.raises(PulsarError, match=says):
+            FUNCTIONS[function](**wrong)
+    with pytest.raises(PulsarError, match=rf"^{function}: missing a required argument"):
+        getattr(pulsar_dask, function)()
+
+
+def test_what_is_given_by_name_wins_over_the_search(night):
+    write(night / "d" / "deeper" / "x1.fit", stack(1, 1, 900)[0], "Dark", 2.0)
+    found = pulsar_dask.open_frames("d", search=Search(recursive=True))
+    assert found.sizes["frame"] == 6
+    assert pulsar_dask.open_frames("d", recursive=True).sizes["frame"] == 6
+    assert (
+        pulsar_dask.open_frames("d", recursive=False, search=Search(recursive=True)).sizes["frame"]
+        == 5
+    )
+    one = pulsar_dask.dark_masters("d/d0001.fit", sequence=False)
+    same(one.dark2s.values, pixels(night / "d" / "d0001.fit"))
+    forced = Search(force_type=True, exposure=7.0)
+    assert list(pulsar_dask.dark_masters("b", search=forced)) == ["dark7s"]
+    again = pulsar_dask.open_frames("b", kind="dark", search=forced)
+    assert set(again.kind.values) == {"dark"}
+    assert set(again.exposure.values) == {7.0}
 
 
 def test_what_numpy_gives_is_taken(night):

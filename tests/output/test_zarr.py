@@ -68,6 +68,7 @@ def stacks(rng: np.random.Generator) -> dict[str, dict[str, Any]]:
     }
 
 
+@pytest.mark.filterwarnings("ignore:.*the frames differ")
 @pytest.mark.parametrize("name", stacks(np.random.default_rng(0)))
 def test_any_type(tmp_path, name):
     stack = stacks(np.random.default_rng(0))[name]

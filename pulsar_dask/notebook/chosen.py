@@ -1,0 +1,58 @@
+"""Which frames a function takes, and what there is to say of them: as the tools do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pulsar_dask.errors import PulsarError, code_of, warn
+from pulsar_dask.frames.alike import differences
+from pulsar_dask.frames.frame import Frame, named
+from pulsar_dask.frames.passed import without_masters
+from pulsar_dask.frames.table import using
+from pulsar_dask.inputs.words import as_texts
+from pulsar_dask.masters.search import Search, Spec, none_found
+from pulsar_dask.notebook.arguments import check_kind
+
+
+def chosen(spec: Spec, kind: str | None, search: Search) -> list[Frame]:
+    """The frames of a spec; with `kind` those of that kind, masters only where there is nothing
+    else.
+
+    Raises
+    ------
+    PulsarError
+        There are none, or a file cannot be read.
+    """
+    check_kind(kind)
+    found = search.frames(spec, kind).frames
+    if kind is None:
+        return found
+    frames = [f for f in found if f.kind == kind]
+    if not frames:
+        label = f"{kind.capitalize()} Frame"
+        raise PulsarError(none_found(kind, label, as_texts(spec), found), "frames")
+    return without_masters(frames)[0]
+
+
+def warn_of_mix(name: str, frames: Sequence[Frame], search: Search, into: str) -> None:
+    """What the tools say where frames of one median or cube differ in their kind or settings."""
+    with using(search.table):
+        for text in differences(frames, search.ways, into=into):
+            warn(f"{name}: {text}", code_of(text))
+
+
+def combined_frames(
+    spec: Spec, kind: str | None, search: Search, name: str, method: str
+) -> list[Frame]:
+    """The frames that go into one master, as `med` takes them."""
+    found = chosen(spec, kind, search)
+    explicit = search.find(spec).explicit if any(f.is_master for f in found) else ()
+    frames, masters = without_masters(found, explicit)
+    if masters:
+        warn(
+            f"{name}: passed over: {named(masters)}, as masters among raw frames; name them alone "
+            "to combine them",
+            "passed-over",
+        )
+    warn_of_mix(name, frames, search, method)
+    return frames
