@@ -28,6 +28,10 @@ class About:
     filter: str | None = None
     date: str | None = None
     """DATE-OBS as written."""
+    jd: float | None = None
+    """Julian date of its start, UTC: by JD, else MJD-OBS, else DATE-OBS."""
+    hours: float | None = None
+    """By which the clocks of its place are ahead of UTC, where that is known."""
     temperature: float | None = None
     """Measured, °C."""
     set_point: float | None = None

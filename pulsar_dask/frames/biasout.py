@@ -4,37 +4,49 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from pulsar_dask.frames.provenance import read_trace
 from pulsar_dask.frames.step import Step
 
 
-def stated(header: Mapping[str, Any], path: str) -> tuple[bool | None, float, str | None]:
-    """What a master dark says of its bias: whether it is out of it (None: it says nothing), a
-    number that was taken off, and the path of the file that was."""
+class Stated(NamedTuple):
+    """What a master dark says of its bias."""
+
+    out: bool | None
+    """Whether it is out of it; None: it says nothing."""
+    number: float = 0.0
+    """What was taken off, ADU."""
+    path: str | None = None
+    """The file that was."""
+    sum: int | None = None
+    """DATASUM of that file's pixels."""
+
+
+def stated(header: Mapping[str, Any], path: str) -> Stated:
+    """What a master dark says of its bias."""
     trace = read_trace(map(str, header.get("HISTORY", [])), os.path.dirname(path))
-    files = [s.path for s in trace.sources if s.role == "bias"]
+    files = [s for s in trace.sources if s.role == "bias"]
     combined = [
         s.args[0] for s in trace.steps if isinstance(s, Step) and s.verb == "minus combined"
     ]
     numbers = [s.args[0] for s in trace.steps if isinstance(s, Step) and s.verb == "minus number"]
     if combined:
-        return True, 0.0, os.path.join(os.path.dirname(path), combined[0])
+        return Stated(True, path=os.path.join(os.path.dirname(path), combined[0]))
     if files:
-        return True, 0.0, files[0]
+        return Stated(True, path=files[0].path, sum=files[0].sum)
     if numbers:
-        return True, float(numbers[0]), None
+        return Stated(True, float(numbers[0]))
     if (out := flag(header)) is not None:
-        return out, 0.0, None
+        return Stated(out)
     if "B" in str(header.get("CALSTAT", "")).upper():
-        return True, 0.0, None
+        return Stated(True)
     if trace.steps or trace.sources:
-        return False, 0.0, None
+        return Stated(False)
     lines = (str(line).lower() for line in header.get("HISTORY", []))
     if any("bias" in line and ("subtract" in line or "minus" in line) for line in lines):
-        return True, 0.0, None
-    return None, 0.0, None
+        return Stated(True)
+    return Stated(None)
 
 
 def flag(header: Mapping[str, Any]) -> bool | None:

@@ -85,18 +85,54 @@ def choose_calibrator(
             f"does with ⟦{option}⟧{_words(candidates, frames, ways)}",
             "calibration",
         )
+    left = most_telling(candidates, left, frames, ways, f"say which with ⟦{option}⟧")
+    if newest:
+        left.sort(key=lambda i: _preference(candidates[i], frames))
+    return left[0]
+
+
+def most_telling(
+    candidates: Sequence[Sequence[Frame]],
+    left: Sequence[int],
+    frames: Sequence[Frame],
+    ways: Ways,
+    way_out: str,
+) -> list[int]:
+    """Of those that agree the ones that state most of the frames' settings.
+
+    Raises
+    ------
+    PulsarError
+        They differ in a setting that the frames do not state.
+    """
     most = max(_stated(candidates[i], frames) for i in left)
     left = [i for i in left if _stated(candidates[i], frames) == most]
     if differ := _open(candidates, left, frames, ways):
         names = " and ".join(_name(candidates[i]) for i in left[:3])
         raise PulsarError(
-            f"several of {option} agree with these frames and differ in {differ}, which the frames "
-            f"do not state: {names}; say which with ⟦{option}⟧",
+            f"several agree with these frames and differ in {differ}, which the frames do not "
+            f"state: {names}; {way_out}",
             "calibration",
         )
-    if newest:
-        left.sort(key=lambda i: _preference(candidates[i], frames))
-    return left[0]
+    return left
+
+
+def held_apart(a: Frame, b: Frame, ways: Ways = USUAL) -> str | None:
+    """That two frames hold set points which are not one, in words."""
+    points = a.about.set_point, b.about.set_point
+    if None in points or "temperature" in ways.mix or not all(map(temperature.holds, (a, b))):
+        return None
+    far = abs(points[0] - points[1]) > temperature.ONE + 1e-9  # type: ignore[operator]
+    return f"{points[0]:g} degC, not {points[1]:g}" if far else None
+
+
+def unstated(calibrator: Frame, frame: Frame) -> list[str]:
+    """The keywords of settings that a frame states and what calibrates it does not."""
+    return [
+        s.keyword
+        for s in table().settings
+        if s.absent is None and _keys([frame], s) and not _keys([calibrator], s)
+    ]
 
 
 def replaced(old: Frame, group: Group) -> list[str]:

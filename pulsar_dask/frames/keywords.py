@@ -11,6 +11,7 @@ from pulsar_dask.frames import colour, names
 from pulsar_dask.frames.about import About, Value
 from pulsar_dask.frames.seconds import Seconds, is_thousandfold, read_seconds
 from pulsar_dask.frames.table import Table, table, word
+from pulsar_dask.frames.when import hours_ahead, julian_date
 from pulsar_dask.frames.written import (
     Header,
     as_degrees,
@@ -81,6 +82,8 @@ class _Reading:
             exposure=exposure,
             filter=filter_,
             date=self._first(as_text, "date"),
+            jd=julian_date(self.header),
+            hours=hours_ahead(self.header),
             temperature=self._degrees("temperature"),
             set_point=self._degrees("set_point"),
             saturation=self._first(as_number, "saturation"),
@@ -195,10 +198,10 @@ class _Reading:
 
     def _calibrated(self) -> str | None:
         """What tells that a raw frame is calibrated already, in words."""
-        for keyword in self.table.keywords("calibrated"):
+        for keyword, what in self.table.keywords("calibrated").items():
             value = as_text(self.header.get(keyword))
             done = value is not None and word(value) not in self.table.not_done
-            if done and any(c.isalpha() for c in value or ""):
+            if done and (what.get("number") or any(c.isalpha() for c in value or "")):
                 return f"{keyword} '{printable(value)[:40]}'"
         return self._history("calibrated")
 

@@ -23,6 +23,8 @@ def why(frame: Frame) -> str:
     """Why a frame is passed over, as it is said of several."""
     if frame.is_master:
         return "masters"
+    if frame.kind == "light" and frame.about.calibrated:
+        return "calibrated lights"
     if frame.kind is None:
         return "without IMAGETYP"
     if frame.kind == "other":

@@ -21,6 +21,7 @@ OF_KEYWORD: dict[str, dict[str, type | None]] = {
     "kind": {"word": bool, "words": dict},
     "exposure": {"unit": str},
     "filter": {"wheels": list},
+    "calibrated": {"number": bool},
     "master": {"above": float, "true": bool, "text": str, "alone": bool},
 }
 """What a keyword of a section may have beside that."""

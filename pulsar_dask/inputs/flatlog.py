@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import datetime
+import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pulsar_dask.errors import PulsarError, printable, reason
@@ -24,7 +26,6 @@ class Entry:
     when: datetime.datetime
     """UTC."""
     camera: str
-    """Matches all cameras where it is empty."""
     comment: str = ""
 
     @property
@@ -68,6 +69,28 @@ def read_log(path: str) -> list[Entry]:
             ) from None
         found.append(Entry(as_utc(when), camera.strip(), comment.strip()))
     return sorted(found, key=lambda entry: (entry.when, entry.camera))
+
+
+def entries_of(entries: Sequence[Entry], camera: str | None) -> list[Entry]:
+    """Those of one camera: case and blanks do not count."""
+    wanted = _plain(camera or "")
+    return [entry for entry in entries if wanted and _plain(entry.camera) == wanted]
+
+
+def interval(times: Sequence[float], at: float) -> tuple[float, float]:
+    """Between which of some times, in order, another lies; an entry's own time belongs to what
+    comes after it.
+
+    >>> interval([1.0, 2.0], 1.0), interval([1.0, 2.0], 0.5), interval([1.0, 2.0], 2.0)
+    ((1.0, 2.0), (-inf, 1.0), (2.0, inf))
+    """
+    after = bisect.bisect_right(times, at)
+    ends = [-math.inf, *times, math.inf]
+    return ends[after], ends[after + 1]
+
+
+def _plain(camera: str) -> str:
+    return "".join(camera.split()).casefold()
 
 
 def as_utc(when: datetime.datetime) -> datetime.datetime:

@@ -154,7 +154,7 @@ def _listed(path: str, remarks: list[str]) -> list[str]:
     found, twice = [], []
     for number, line in enumerate(_list_lines(path), 1):
         entry = line.strip()
-        if not entry or entry.startswith("#"):
+        if not entry or entry.startswith(("#", ";")):
             continue
         # a name may end in blanks, and blanks may stand around a name
         texts = dict.fromkeys((entry, line))

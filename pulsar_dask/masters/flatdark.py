@@ -145,7 +145,7 @@ class Looking:
         if not minus.images or minus.images[0].kind == "bias":
             return minus
         (dark,) = minus.images
-        without, number, path = stated(read_header(dark), dark.path)
+        without, number, path, _ = stated(read_header(dark), dark.path)
         if self.bias is not None and without is not False:
             other = self.bias(group)
             return Minus((dark, *other.images), other.constant)

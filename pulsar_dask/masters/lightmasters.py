@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -22,12 +23,10 @@ from pulsar_dask.inputs.numbers import as_number
 from pulsar_dask.masters.biasleft import by_pixels, sample
 from pulsar_dask.masters.biaslevel import level_of
 from pulsar_dask.masters.calibration import Calibration
+from pulsar_dask.masters.choice import CANCELS
 from pulsar_dask.masters.search import Search
-from pulsar_dask.masters.shelf import Shelf
+from pulsar_dask.masters.shelf import Shelf, exposure_of
 
-#: What a flat of other settings than the lights may have: its bias and dark are out, so that the
-#: gain cancels in M/F.
-_CANCELS = ("gain", "offset", "readout")
 #: Full scale in ADU of what Siril and PixInsight write as 1.
 FULL = 65535.0
 
@@ -48,6 +47,8 @@ class Wanted:
     fitted: bool = False
     """Whether k is found from the hot pixels: it is 1 until then."""
     master_scale: float | None = None
+    chosen: bool = False
+    """Whether the headers of lights and masters have chosen: what is odd has been said."""
     plain: Calibration = Calibration()  # noqa: RUF009
     """What is the same for all lights: level, lists, pedestal, …"""
 
@@ -95,6 +96,8 @@ class Masters:
     """Whether those that were looked at lie in -1..1."""
     said: set[str] = field(default_factory=set, compare=False)
     """What was warned of, which holds for all lights."""
+    looked: dict[Any, Any] = field(default_factory=dict, compare=False)
+    """What pixels say of the bias of a dark."""
 
     def _say(self, text: str) -> None:
         (note if text in self.said else warn)(text)
@@ -110,7 +113,7 @@ class Masters:
         """
         want = self.wanted
         for role, frame in (("bias", self.bias), ("dark", self.dark), ("flat", self.flat)):
-            if isinstance(frame, Frame):
+            if isinstance(frame, Frame) and not want.chosen:
                 self._fits(role, frame, light)
         bias: Frame | float | None
         bias = level_of(self.bias, light) if isinstance(self.bias, str) else self.bias
@@ -122,7 +125,7 @@ class Masters:
 
     def _fits(self, role: str, frame: Frame, light: Frame) -> None:
         ways = self.wanted.search.ways
-        passes = frozenset(_CANCELS) if role == "flat" else frozenset()
+        passes = CANCELS if role == "flat" else frozenset()
         if why := disagreements([frame], [light], replace(ways, mix=ways.mix | passes)):
             words = ",".join(s.word for s in table().settings if any(s.keyword in w for w in why))
             raise PulsarError(
@@ -146,7 +149,7 @@ class Masters:
     def _with_bias(self, c: Calibration, dark: Frame, light: Frame) -> Calibration:
         """Whether the dark holds its bias; where it does not, with the bias it lacks."""
         want = self.wanted
-        without, number, path = stated(read_header(dark), dark.path)
+        without, number, path, _ = stated(read_header(dark), dark.path)
         if want.bias_in_dark is not None:
             without = not want.bias_in_dark
         other = c.bias
@@ -154,7 +157,9 @@ class Masters:
             other = number or self._bias_named(path, light) or self._bias_beside(dark, light)
         if without is None:
             image = other if isinstance(other, Frame) else None
-            without, level, zero = by_pixels(dark, image)
+            if (key := (dark.path, image and image.path)) not in self.looked:
+                self.looked[key] = by_pixels(dark, image)
+            without, level, zero = self.looked[key]
             if without is None:
                 beside = (
                     f", the bias has {zero:g}" if zero is not None else ", and there is no bias"
@@ -199,7 +204,7 @@ class Masters:
 
     def _scaled(self, c: Calibration, dark: Frame, light: Frame) -> Calibration:
         """With k = t/t_d where that was asked for; a word where exposures differ."""
-        want, ours, theirs = self.wanted, light.exposure, dark.exposure
+        want, ours, theirs = self.wanted, light.exposure, exposure_of(dark)
         goes_without = want.no_bias and not c.dark_holds_bias
         if (want.by_exposure or want.fitted) and c.bias is None and not goes_without:
             raise PulsarError(
@@ -220,7 +225,8 @@ class Masters:
             or not theirs
             or exposures.same_exposure(ours, theirs, want.search.ways.tolerance)
         )
-        if not same and not want.fitted and "exposure" not in want.search.mixed:
+        told = want.fitted or want.chosen or "exposure" in want.search.mixed
+        if not same and not told:
             warn(
                 f"{light.name}: the dark {dark.name} has an exposure of {theirs:g} s, not "
                 f"{ours:g} s, and is subtracted as it is; ⟦scale_dark⟧ exposure scales it by "

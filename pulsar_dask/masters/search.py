@@ -111,7 +111,7 @@ class Search:
 
     def scan(self, inputs: Inputs, kind: str | None = None) -> Found:
         """The frames of files that were found, as they are understood; `kind` is what the tool
-        takes."""
+        takes (of "light" those are passed over that are calibrated)."""
         with using(self.table):
             images, planes = scan_inputs(inputs)
         frames = without_copies(images)
@@ -124,7 +124,7 @@ class Search:
                 "planes",
             )
         frames = [self._overridden(f, kind) for f in frames]
-        for text in remarks(frames):
+        for text in remarks([f for f in frames if kind != "light" or not f.about.calibrated]):
             warn(text)
         return Found(frames, planes, inputs)
 

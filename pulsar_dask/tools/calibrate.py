@@ -12,19 +12,25 @@ from pulsar_dask.frames.passed import why_passed
 from pulsar_dask.masters.calibration import Calibration
 from pulsar_dask.masters.lightmasters import Wanted
 from pulsar_dask.masters.search import Search
-from pulsar_dask.tools.eachlight import calibrate_all
+from pulsar_dask.tools.eachlight import calibrate_all, output_names
 from pulsar_dask.tools.lights import STEPS, Calibrating
 from pulsar_dask.tools.options import Options, lists_in, telling
 
 
+def plain_of(asked: dict[str, Any], **more: Any) -> Calibration:
+    """What is the same for all lights."""
+    same = ("pedestal", "flat_floor", "one_level", "bad")
+    return Calibration(
+        origin_top=asked["origin"] == "top",
+        errors=asked["uncertainty"],
+        **{n: asked[n] for n in same},
+        **more,
+    )
+
+
 def wanted_of(asked: dict[str, Any], search: Search) -> Wanted:
     """What was asked for on a command line."""
-    plain = Calibration(
-        lists=tuple(asked["lists"]),
-        origin_top=asked["origin"] == "top",
-        **{n: asked[n] for n in ("level", "pedestal", "flat_floor", "one_level", "bad")},
-        errors=asked["uncertainty"],
-    )
+    plain = plain_of(asked, lists=tuple(asked["lists"]), level=asked["level"])
     more = ("dark", "bias", "flat", "no_bias", "bias_in_dark", "master_scale")
     by_exposure = asked["scale_dark"] == "exposure"
     fitted = asked["optimize"]
@@ -75,7 +81,8 @@ def calibrate(spec: Sequence[str], output: str, *, asked: dict[str, Any], option
             fallback=asked["fallback"] is not None,
             noise=(asked["egain"], asked["read_noise"]),
         )
-        calibrate_all(lights, output, chosen, run.calibrate_light, options, report, "light")
+        outputs = output_names(output, lights, report)
+        calibrate_all(lights, outputs, chosen, run.calibrate_light, options, report, "light")
 
 
 def _check_steps(light: Frame, roles: set[str]) -> None:

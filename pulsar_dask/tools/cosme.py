@@ -9,7 +9,7 @@ import numpy as np
 
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.masters.calibration import Calibration
-from pulsar_dask.tools.eachlight import calibrate_all
+from pulsar_dask.tools.eachlight import calibrate_all, output_names
 from pulsar_dask.tools.lights import Calibrating
 from pulsar_dask.tools.options import Options, lists_in, telling
 
@@ -38,4 +38,6 @@ def cosme(
             top = float(np.iinfo(native).max) if native.kind in "iu" else 1.0
             return Calibration(lists=plain.lists, origin_top=plain.origin_top, drawn=top)
 
-        calibrate_all(found.frames, output, chosen, run.calibrate_light, options, report, "image")
+        frames = found.frames
+        outputs = output_names(output, frames, report)
+        calibrate_all(frames, outputs, chosen, run.calibrate_light, options, report, "image")

@@ -16,31 +16,30 @@ from pulsar_dask.tools.options import Options
 
 def calibrate_all(
     lights: Sequence[Frame],
-    output: str,
+    outputs: Sequence[str],
     chosen: Callable[[Frame], Calibration],
     calibrate_light: Callable[[Frame, str, Callable[[Frame], Calibration]], str | None],
     options: Options,
     report: Report,
     what: str,
+    without: Sequence[tuple[str, str]] = (),
 ) -> None:
-    """Calibrate lights one after the other; one that fails costs only itself.
+    """Calibrate lights one after the other; one that fails costs only itself. `without` are others
+    that have failed already, and why.
 
     Raises
     ------
     PulsarError
         When all others are done: how many were not.
     """
-    outputs = output_names(output, lights)
-    if len(outputs) > 1 and not _is_folder(output):
-        what_is = "would be" if report.dry else "are"
-        report.say(f"{printable(outputs[0])} to {os.path.basename(outputs[-1])} {what_is} written")
     there = 0
-    failed: list[tuple[str, str]] = []
+    failed = [*without]
+    total = len(lights) + len(failed)
     for number, (light, path) in enumerate(zip(lights, outputs, strict=True), 1):
         try:
             done = calibrate_light(light, path, chosen)
         except PulsarError as error:
-            if len(lights) == 1 or options.debug or options.strict:
+            if total == 1 or options.debug or options.strict:
                 raise
             failed.append((light.name, error.on_command_line))
             report.error(PulsarError(f"{light.name}: {error.text}", error.code))
@@ -50,10 +49,10 @@ def calibrate_all(
         report.say(f"[{number}/{len(lights)}] {light.name} -> {printable(path)} {words}".rstrip())
     again = f", {count(there, what)} there already" if there else ""
     would = "would be " if report.dry else ""
-    report.say(f"{count(len(lights) - len(failed) - there, what)} {would}calibrated{again}")
+    report.say(f"{count(total - len(failed) - there, what)} {would}calibrated{again}")
     report.end()
     if failed:
-        lost = NotMade(f"{len(failed)} of {count(len(lights), what)} could not be calibrated")
+        lost = NotMade(f"{len(failed)} of {count(total, what)} could not be calibrated")
         lost.reasons = tuple(failed)
         raise lost
 
@@ -62,8 +61,8 @@ def _is_folder(output: str) -> bool:
     return os.path.isdir(output) or output.endswith(("/", os.sep))
 
 
-def output_names(output: str, lights: Sequence[Frame]) -> list[str]:
-    """Paths of calibrated lights.
+def output_names(output: str, lights: Sequence[Frame], report: Report) -> list[str]:
+    """Paths of calibrated lights; it is said how several are counted.
 
     In a folder they have the names of the lights; one light has the name that is given, several
     are counted on from the digits of ``name0001.fit``, or from 1.
@@ -95,4 +94,7 @@ def output_names(output: str, lights: Sequence[Frame]) -> list[str]:
     digits = re.search(r"\d+$", root)
     start, width = (int(digits[0]), len(digits[0])) if digits else (1, 4)
     stem = root[: digits.start()] if digits else root
-    return [f"{stem}{start + i:0{width}}{ending}" for i in range(len(lights))]
+    found = [f"{stem}{start + i:0{width}}{ending}" for i in range(len(lights))]
+    are = "would be" if report.dry else "are"
+    report.say(f"{printable(found[0])} to {os.path.basename(found[-1])} {are} written")
+    return found

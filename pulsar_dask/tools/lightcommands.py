@@ -71,53 +71,7 @@ def _bad(ctx: click.Context, param: click.Parameter, value: str | None) -> float
     return None if value in (None, "nan") else 0.0
 
 
-calibrating: Callable[[Callable[..., Any]], Any] = options(
-    click.option("-d", "--dark", metavar="FILE", help="The master dark."),
-    click.option(
-        "-b",
-        "--bias",
-        metavar="FILE|NUMBER",
-        help='The master bias, a number of ADU, or an expression as "=64*$OFFSET". [default: the '
-        "one that was taken out of the dark]",
-    ),
-    click.option(
-        "-f",
-        "--flat",
-        metavar="FILE [K]",
-        help="The master flat, and the level K to which it is scaled.",
-    ),
-    click.option(
-        "--level",
-        type=Number(0, 1e30, "ADU as a number, such as 5000", above=True),
-        metavar="K",
-        help="The same level. [default: the median of the flat, of each colour its own]",
-    ),
-    click.option(
-        "-c",
-        "--cosme",
-        "lists",
-        multiple=True,
-        metavar="FILE",
-        help="A list of bad pixels; may be repeated.",
-    ),
-    click.option(
-        "--scale-dark",
-        type=click.Choice(["exposure"]),
-        help="Scale the dark by the exposures.",
-    ),
-    click.option("-o", "--optimize", is_flag=True, help="Scale the dark by its hot pixels."),
-    click.option(
-        "--dark-scale",
-        type=click.Choice(["robust", "ls"]),
-        default="robust",
-        help="How k is found by them: without stars (robust), or by least squares. "
-        "[default: robust]",
-    ),
-    click.option(
-        "--fallback",
-        type=click.Choice(["exposure"]),
-        help="Scale a dark by the exposures where its hot pixels give no k.",
-    ),
+computing: Callable[[Callable[..., Any]], Any] = options(
     click.option("--no-bias", is_flag=True, help="Go without the bias that is out of the dark."),
     click.option(
         "--bias-in-dark",
@@ -184,13 +138,68 @@ calibrating: Callable[[Callable[..., Any]], Any] = options(
     ),
     click.option("--again", is_flag=True, help="Do what was done to a light already once more."),
 )
+"""How lights are computed, whatever chose their masters."""
+
+calibrating: Callable[[Callable[..., Any]], Any] = options(
+    click.option("-d", "--dark", metavar="FILE", help="The master dark."),
+    click.option(
+        "-b",
+        "--bias",
+        metavar="FILE|NUMBER",
+        help='The master bias, a number of ADU, or an expression as "=64*$OFFSET". [default: the '
+        "one that was taken out of the dark]",
+    ),
+    click.option(
+        "-f",
+        "--flat",
+        metavar="FILE [K]",
+        help="The master flat, and the level K to which it is scaled.",
+    ),
+    click.option(
+        "--level",
+        type=Number(0, 1e30, "ADU as a number, such as 5000", above=True),
+        metavar="K",
+        help="The same level. [default: the median of the flat, of each colour its own]",
+    ),
+    click.option(
+        "-c",
+        "--cosme",
+        "lists",
+        multiple=True,
+        metavar="FILE",
+        help="A list of bad pixels; may be repeated.",
+    ),
+    click.option(
+        "--scale-dark",
+        type=click.Choice(["exposure"]),
+        help="Scale the dark by the exposures.",
+    ),
+    click.option("-o", "--optimize", is_flag=True, help="Scale the dark by its hot pixels."),
+    click.option(
+        "--dark-scale",
+        type=click.Choice(["robust", "ls"]),
+        default="robust",
+        help="How k is found by them: without stars (robust), or by least squares. "
+        "[default: robust]",
+    ),
+    click.option(
+        "--fallback",
+        type=click.Choice(["exposure"]),
+        help="Scale a dark by the exposures where its hot pixels give no k.",
+    ),
+    computing,
+)
 
 
-#: Names of what `calibrating` takes, and of --origin.
+#: Names of what `computing` takes, and of --origin.
+COMPUTING = (
+    "no_bias", "bias_in_dark", "master_scale", "one_level", "flat_floor", "pedestal", "bad",
+    "dtype", "again", "origin", "uncertainty", "egain", "read_noise",
+)  # fmt: skip
+#: And of `calibrating`.
 OWN = (
-    "dark", "bias", "flat", "level", "lists", "scale_dark", "no_bias", "bias_in_dark",
-    "master_scale", "one_level", "flat_floor", "pedestal", "bad", "dtype", "again", "origin",
-    "uncertainty", "egain", "read_noise", "optimize", "dark_scale", "fallback",
+    *COMPUTING, "dark", "bias", "flat", "level", "lists", "scale_dark", "optimize", "dark_scale",
+    "fallback",
 )  # fmt: skip
 
 

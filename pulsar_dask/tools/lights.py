@@ -14,9 +14,10 @@ from pulsar_dask.engine.sink import Executor, Run
 from pulsar_dask.errors import PulsarError, count, printable, told, warn
 from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.formats.reading import read_header
-from pulsar_dask.formats.sums import check_sums
+from pulsar_dask.formats.sums import check_sums, pixel_sums
 from pulsar_dask.frames.colour import colours_of
 from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.provenance import Trace
 from pulsar_dask.frames.stack import default_dtype, describe_shape
 from pulsar_dask.kernels.ordersum import Sums
 from pulsar_dask.masters.biasleft import sample
@@ -28,7 +29,7 @@ from pulsar_dask.masters.lightfit import fit, told_of
 from pulsar_dask.masters.lightlevel import too_low
 from pulsar_dask.masters.lightnoise import noise_of
 from pulsar_dask.output.light_sink import LightSink, light_header
-from pulsar_dask.tools.lightthere import is_there
+from pulsar_dask.tools.lightthere import what_is_there
 from pulsar_dask.tools.options import Options, make_files
 
 #: Cards of a light that holds a step, by the letter that CALSTAT has for it.
@@ -59,6 +60,7 @@ class Calibrating:
     _samples: dict[str, Any] = field(default_factory=dict)
     _fits: dict[Any, Fit] = field(default_factory=dict)
     _sums: dict[str, Sums] = field(default_factory=dict)
+    _of_lights: dict[str, Sums] = field(default_factory=dict)
     _before: list[str] | None = None
     """What was warned of before the first light, which holds for all."""
 
@@ -114,8 +116,7 @@ class Calibrating:
         (product,) = recipe.products
         self._masters_summed(calibration)
         trace = replace(product.trace, verb="calibrated")
-        overwrite = self.options.overwrite
-        if is_there(path, frame, trace, product.dtypes, self._sums, overwrite=overwrite):
+        if self._is_there(path, frame, trace, product.dtypes):
             data = {"path": os.path.abspath(path), "what": "light", "made": False}
             self.report.know("products", data | {"kind": "light", "frames": [frame.path]})
             return None
@@ -180,6 +181,37 @@ class Calibrating:
             self._sums |= sums
             for remark in remarks:
                 warn(remark)
+
+    def _is_there(self, path: str, frame: Frame, trace: Trace, dtypes: Any) -> bool:
+        """Whether the output is there and was made of the same files, in the same way.
+
+        Raises
+        ------
+        PulsarError
+            It is one of ours, and not a calibration of this light.
+        """
+        there = what_is_there(path)
+        if there is None:
+            return False
+        sums = self.sum_of(frame)
+        if not there.is_of(frame, sums):
+            if self.options.overwrite:
+                return False
+            raise PulsarError(
+                f"{printable(path)} is there and is no calibration of {frame.name}; it is kept. "
+                "Name another output, or add ⟦overwrite⟧",
+                "output",
+            )
+        if there.same(trace, dtypes, self._sums | {frame.path: sums}):
+            return True
+        self.report.say(f"{printable(path)} was made of other files or in another way: again")
+        return False
+
+    def sum_of(self, light: Frame) -> Sums:
+        """The sums of a light's pixels, which tell it from others; taken once."""
+        if light.path not in self._of_lights:
+            self._of_lights[light.path] = pixel_sums(light)
+        return self._of_lights[light.path]
 
     def _cards(self, frame: Frame, c: Calibration, found: Fit) -> dict[str, tuple[Any, str]]:
         roles = {role for role, _ in c.images} | ({"list"} if c.lists else set())
@@ -253,15 +285,3 @@ def _levels(found: Fit, calibration: Calibration) -> str:
     if calibration.flat is None:
         return ""
     return " M=" + ",".join(f"{v:g}" for plane in found.levels for v in plane)
-
-
-def calibrate_light(
-    light: Frame,
-    path: str,
-    calibration: Calibration,
-    options: Options,
-    report: Report,
-    executor: Executor,
-) -> str | None:
-    """Calibrate one light on its own; see `Calibrating.calibrate_light`."""
-    return Calibrating(options, report, executor).calibrate_light(light, path, calibration)

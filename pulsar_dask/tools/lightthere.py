@@ -1,61 +1,60 @@
-"""Whether a calibrated light is there already, made of the same files in the same way."""
+"""Calibrated lights that are there already: of what they were made, and how."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
-from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.formats.reading import read_header
 from pulsar_dask.formats.scan import scan_frame
-from pulsar_dask.formats.sums import pixel_sums
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.provenance import Source, Trace, read_trace
 from pulsar_dask.kernels.ordersum import Sums
 from pulsar_dask.output.ours import is_ours
 
 
-def is_there(
-    path: str,
-    frame: Frame,
-    trace: Trace,
-    dtypes: Mapping[str, str],
-    sums: Mapping[str, Sums],
-    *,
-    overwrite: bool,
-) -> bool:
-    """Whether an output is what would be made of a light: `trace`, of the types of its planes;
-    `sums` are those of its masters, by path.
+@dataclass(frozen=True)
+class There:
+    """A file that this program wrote."""
 
-    Raises
-    ------
-    PulsarError
-        It is one of ours, and not a calibration of this light.
-    """
-    if not os.path.isfile(path) or not is_ours(path):
-        return False
-    there = scan_frame(path, 0)
-    header = read_header(there)
-    old = read_trace(map(str, header.get("HISTORY", [])), os.path.dirname(there.path))
-    inputs = [os.path.realpath(s.path) for s in old.sources if s.role == "input"]
-    if inputs != [os.path.realpath(frame.path)] or old.verb != "calibrated":
-        if overwrite:
+    trace: Trace
+    dtype: str
+    extended: bool
+    """Whether it has planes beside its image."""
+
+    @property
+    def light(self) -> Source | None:
+        """What it is a calibration of; None where it is none."""
+        inputs = [s for s in self.trace.sources if s.role == "input"]
+        return inputs[0] if len(inputs) == 1 and self.trace.verb == "calibrated" else None
+
+    def is_of(self, light: Frame, sums: Sums) -> bool:
+        """Whether it is a calibration of a light: of that file, or of its pixels."""
+        own = self.light
+        if own is None:
             return False
-        raise PulsarError(
-            f"{printable(path)} is there and is no calibration of {frame.name}; it is kept. "
-            "Name another output, or add ⟦overwrite⟧",
-            "output",
-        )
-    if str(there.pixels.native) != dtypes["image"] or old.steps != trace.steps:
-        return False
-    if ("NEXTEND" in header) != (len(dtypes) > 1):
-        return False
-    known = {**sums, frame.path: pixel_sums(frame)}
-    return list(map(_known, old.sources)) == [_known(s, known) for s in trace.sources]
+        return own.sum == sums.words or os.path.realpath(own.path) == os.path.realpath(light.path)
+
+    def same(self, trace: Trace, dtypes: Mapping[str, str], known: Mapping[str, Sums]) -> bool:
+        """Whether it was made of the same files, in the same way."""
+        as_was = self.dtype == dtypes["image"] and self.trace.steps == trace.steps
+        olds = [_known(s, {}) for s in self.trace.sources]
+        news = [_known(s, known) for s in trace.sources]
+        return as_was and self.extended == (len(dtypes) > 1) and olds == news
 
 
-def _known(source: Source, sums: Any = None) -> tuple[Any, ...]:
-    known = (sums or {}).get(source.path)
+def what_is_there(path: str) -> There | None:
+    """The file of that path, where there is one that this program wrote."""
+    if not os.path.isfile(path) or not is_ours(path):
+        return None
+    frame = scan_frame(path, 0)
+    header = read_header(frame)
+    trace = read_trace(map(str, header.get("HISTORY", [])), os.path.dirname(frame.path))
+    return There(trace, str(frame.pixels.native), "NEXTEND" in header)
+
+
+def _known(source: Source, sums: Mapping[str, Sums]) -> tuple[object, ...]:
+    known = sums.get(source.path)
     words = source.sum if known is None else known.words
     return source.role, os.path.realpath(source.path), words

@@ -7,7 +7,7 @@ import os
 
 from pulsar_dask.cli.report import Report
 from pulsar_dask.errors import PulsarError, printable, told, warn
-from pulsar_dask.inputs.flatlog import Entry, add_entry, as_utc, read_log
+from pulsar_dask.inputs.flatlog import Entry, add_entry, as_utc, entries_of, read_log
 
 
 def newflat(
@@ -68,10 +68,8 @@ def moment(text: str, report: Report) -> datetime.datetime:
 
 def show(log: str, camera: str, report: Report) -> None:
     """Say from when to when flats of a camera are the same."""
-    wanted = "".join(camera.split()).casefold()
-    entries = [
-        e for e in read_log(log) if not wanted or "".join(e.camera.split()).casefold() == wanted
-    ]
+    entries = read_log(log)
+    entries = entries_of(entries, camera) if camera else entries
     if not entries:
         whom = f" for {printable(camera)}" if camera else ""
         raise PulsarError(f"{printable(os.path.basename(log))} has no entry{whom}")
