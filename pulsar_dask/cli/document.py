@@ -19,8 +19,8 @@ from pulsar_dask.cli.voices import Event
 SCHEMA = "pulsar-dask/run", "1.1"
 #: What is a list of its own in the document, beside warnings and errors.
 LISTS = (
-    "products", "planned", "frames", "masters", "left_out", "failed", "verified", "plans",
-    "settings", "notes",
+    "products", "planned", "frames", "masters", "library", "choices", "missing",
+    "left_out", "failed", "verified", "plans", "settings", "notes",
 )  # fmt: skip
 
 

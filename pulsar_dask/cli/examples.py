@@ -22,6 +22,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("pulsar-dask config", "all settings"),
         ("pulsar-dask config --json", "for programs"),
     ),
+    "library": (
+        ("pulsar-dask library masters/", "what there is, and what is stale"),
+        ("pulsar-dask library . --filter L --for darks/", "and what its lights lack"),
+    ),
     "cube": (("pulsar-dask cube darks/ darks.zarr", "then: makedark darks.zarr"),),
     "verify": (
         ("pulsar-dask verify dark300s.fit", "whether it can be trusted"),

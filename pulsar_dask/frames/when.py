@@ -71,6 +71,11 @@ def night(jd: float, hours: float | None) -> int:
     return math.floor(jd + hours / 24)
 
 
+def now() -> float:
+    """The JD of this moment."""
+    return as_jd(datetime.datetime.now(datetime.UTC))
+
+
 def as_jd(when: datetime.datetime) -> float:
     """The JD of a time."""
     return when.timestamp() / 86400 + _EPOCH

@@ -35,20 +35,20 @@ def choose_flat(
         own = [f for f in left if f.filter and filter_code(f.filter) == "l"]
         if own:
             notes.append(
-                f"no flat of {_filter(light)}: one of L is taken, whose dust and vignetting are "
+                f"no flat {_filter(light)}: one of L is taken, whose dust and vignetting are "
                 "other ones"
             )
     if not own:
         there = sorted({_filter(f) for f in left})
-        more = f", but of {', '.join(there)}" if there else ""
+        more = f", but {', '.join(there)}" if there else ""
         l_there = any(f.filter and filter_code(f.filter) == "l" for f in left)
         way = "; ⟦l_flat⟧ takes that of L" if l_there else ""
         way += "" if light.filter or not there else "; ⟦filter⟧ says which it is"
-        return Found(why=f"no flat of {_filter(light)}{more}{shut(reasons)}{way}", reasons=reasons)
+        return Found(why=f"no flat {_filter(light)}{more}{shut(reasons)}{way}", reasons=reasons)
     try:
         best = _in_time(light, own, rules, holds_bias, notes)
     except PulsarError as error:
-        return Found(why=f"no flat of {_filter(light)}: {error.text}", reasons=reasons)
+        return Found(why=f"no flat {_filter(light)}: {error.text}", reasons=reasons)
     name = rules.name(best)
     if differ := rules.differ(best, light):
         notes.append(f"{name} has {'; '.join(differ)}, which cancels if its dark fits")
@@ -73,7 +73,7 @@ def same_filter(a: str | None, b: str | None, ways: Ways) -> bool:
 
 
 def _filter(frame: Frame) -> str:
-    return f"filter {shown(frame.filter)}" if frame.filter else "no filter"
+    return f"of filter {shown(frame.filter)}" if frame.filter else "without a filter"
 
 
 def log_interval(light: Frame, rules: Rules) -> tuple[tuple[float, float] | None, str | None]:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from pulsar_dask.errors import PulsarError, printable, reason
+from pulsar_dask.errors import PulsarError, count, printable, reason
 from pulsar_dask.formats.reading import read_header
 from pulsar_dask.formats.scan import scan_frames
 from pulsar_dask.frames.about import About
@@ -16,6 +16,7 @@ from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.gates import cautions
 from pulsar_dask.frames.naming import dark_stem, list_name, master_name
 from pulsar_dask.frames.provenance import read_trace
+from pulsar_dask.frames.step import Step
 from pulsar_dask.inputs.find import near_name
 from pulsar_dask.inputs.words import FITS_NAME, is_store, natural_key
 from pulsar_dask.masters.choice import Choice, Found, Rules, nearest
@@ -131,11 +132,12 @@ class Library:
         if not trace.steps:
             return (flat.about.master or "").startswith("the name 'flat_")
         roles = {s.role for s in trace.sources}
-        if "bias" in roles or "dark" not in roles:
-            return "dark" not in roles and "bias" not in roles
+        taken = any(isinstance(s, Step) and s.verb == "minus number" for s in trace.steps)
+        if "bias" in roles or taken:
+            return False
         sums = {(os.path.basename(s.path), s.sum) for s in trace.sources if s.role == "dark"}
         darks = [d for d in self.darks if (os.path.basename(d.path), _sum(d)) in sums]
-        return not darks or any(self.says(d).out is not False for d in darks)
+        return "dark" not in roles or not darks or any(self.says(d).out is not False for d in darks)
 
     def _of_bias(self, dark: Found, bias: object, light: Frame) -> Iterator[str]:
         assert dark.frame is not None
@@ -149,7 +151,9 @@ class Library:
         """Raw frames of a kind that lie there, of which a master could be made."""
         raw = [f for f in self.others if f.kind == kind and not f.is_master]
         folders = Counter(os.path.dirname(self.rules.name(f)) or "." for f in raw)
-        return "".join(f"; {folder}/: {n} raw {kind}s" for folder, n in folders.most_common(3))
+        return "".join(
+            f"; {folder}/: {count(n, f'raw {kind}')}" for folder, n in folders.most_common(3)
+        )
 
 
 def list_beside(dark: Frame) -> str | None:

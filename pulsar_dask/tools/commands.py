@@ -61,6 +61,7 @@ tools.sections = {
     },
     "What frames say, and what is set": {
         "frames": "what is understood of each frame, and which masters they would become",
+        "library": "which masters there are, which are stale, and which some lights lack",
         "config": "settings that commands have without being told, and where they come from",
     },
     "Cubes, and what masters are worth": {
@@ -288,5 +289,5 @@ def verify(
     return int(status)
 
 
-for command in (*commands_of("lightcommands"), *commands_of("config")):
+for command in [c for n in ("lightcommands", "librarycommands", "config") for c in commands_of(n)]:
     tools.add_command(command)

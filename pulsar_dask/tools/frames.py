@@ -69,7 +69,7 @@ def _row(frame: Frame, becomes: str) -> tuple[str, ...]:
         "" if frame.exposure is None else f"{frame.exposure:.10g} s",
         printable(frame.filter or ""),
         warmth,
-        " ".join(_settings(frame)),
+        " ".join(settings_of(frame)),
         printable(becomes or _why_not(frame)),
     )
 
@@ -79,7 +79,7 @@ def _why_not(frame: Frame) -> str:
     return f"passed over: {about.master}" if about.master is not None else "passed over"
 
 
-def _settings(frame: Frame) -> Iterator[str]:
+def settings_of(frame: Frame) -> Iterator[str]:
     """What it states of each setting, as in a name; its size first."""
     yield describe_shape(frame.shape).replace(" ", "")
     for setting in table().settings:

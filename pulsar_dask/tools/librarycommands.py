@@ -1,0 +1,120 @@
+"""The command lines of what finds masters by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from pulsar_dask.cli.arguments import CONTEXT, Command, saying
+from pulsar_dask.cli.choosing import exposures, input_options, mixing, split_case
+from pulsar_dask.cli.number import Number, options
+from pulsar_dask.tools.calling import settings, tool
+
+choosing: Callable[[Callable[..., Any]], Any] = options(
+    click.option(
+        "--bias",
+        metavar="FILE|DIR|NUMBER",
+        help='The bias of darks that do not name their own; or a number of ADU, or "=64*$OFFSET". '
+        "[default: the nearest in time that agrees]",
+    ),
+    click.option("--no-bias", is_flag=True, help="Go without the bias that is out of a dark."),
+    click.option(
+        "--dark-is",
+        multiple=True,
+        metavar="FILE",
+        help="A master dark that is not labelled so; may be repeated.",
+    ),
+    click.option(
+        "--nearest-dark",
+        is_flag=True,
+        help="Where there is no dark of an exposure, take the nearest as it is, as PULSAR does.",
+    ),
+    click.option(
+        "--temperature-tolerance",
+        type=Number(0, 1e3, "degrees as a number, such as 2"),
+        metavar="C",
+        help="Degrees beyond which a dark is not taken. [default: none; over 2 it is warned]",
+    ),
+    click.option(
+        "--flatlog",
+        metavar="CSV",
+        help="The log of newflat: flats from before an entry do not serve lights from after it.",
+    ),
+    click.option(
+        "--flat-future-days",
+        type=Number(0, 1e5, "days as a number, such as 2"),
+        default="2",
+        metavar="N",
+        help="Days after a light up to which a flat serves it, where no log says more. "
+        "[default: 2]",
+    ),
+    click.option(
+        "--l-flat", is_flag=True, help="Take a flat of filter L where there is none of a filter."
+    ),
+    click.option(
+        "--latest",
+        is_flag=True,
+        help="Take the latest dark and flat, as PULSAR does. [default: those of the night, else "
+        "the nearest in time]",
+    ),
+)
+
+#: Names of what it takes.
+CHOOSING = (
+    "bias", "dark_is", "nearest_dark", "temperature_tolerance", "flatlog", "flat_future_days",
+    "l_flat", "latest", "no_bias",
+)  # fmt: skip
+
+
+class ForCommand(Command):
+    """A command whose ``--for`` takes all names up to the next option, as a shell makes them of a
+    mask."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, each_for(args))
+
+
+def each_for(args: list[str]) -> list[str]:
+    """A ``--for`` before each of its names.
+
+    >>> each_for(["dir", "--for", "a.fit", "b.fit", "--json"])
+    ['dir', '--for', 'a.fit', '--for', 'b.fit', '--json']
+    """
+    found: list[str] = []
+    inside = False
+    for word in args:
+        if word == "--for":
+            inside = True
+        elif inside and not word.startswith("--"):
+            found += ["--for", word]
+        else:
+            inside = False
+            found.append(word)
+    return found
+
+
+@click.command("library", cls=ForCommand, context_settings=CONTEXT)
+@click.argument("places", nargs=-1, required=True, metavar="DIR...")
+@click.option(
+    "--for",
+    "lights",
+    multiple=True,
+    metavar="LIGHTS...",
+    help="Lights: which masters serve them, and what to shoot next. Comes last.",
+)
+@choosing
+@mixing
+@exposures
+@split_case
+@input_options
+@saying
+def library(places: tuple[str, ...], lights: tuple[str, ...], **options: Any) -> None:
+    """Show the masters in folders and in the folders in them: which are stale, which serve some
+    lights, and what these lack. Only headers are read.
+
+    Exit status 1 if some of the lights lack masters.
+    """
+    mine = {name: options.pop(name) for name in CHOOSING}
+    tool("library")(places, lights, asked=mine, options=settings(options))
