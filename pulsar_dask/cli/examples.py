@@ -24,7 +24,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "library": (
         ("pulsar-dask library masters/", "what there is, and what is stale"),
-        ("pulsar-dask library . --filter L --for darks/", "and what its lights lack"),
+        ("pulsar-dask library masters/ --json", "for programs"),
     ),
     "cube": (("pulsar-dask cube darks/ darks.zarr", "then: makedark darks.zarr"),),
     "verify": (

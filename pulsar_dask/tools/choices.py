@@ -106,7 +106,7 @@ def say_choices(
                 for note in dict.fromkeys(note for c in some for note in c.notes):
                     warn(f"{first.light.name}: {note}")
         else:
-            if len(choices) > 1:
+            if len(choices) > 1 or all_reasons:
                 report.error(
                     PulsarError(f"{first.light.name}{more}: {first.error.text}", "calibration")
                 )
