@@ -88,6 +88,10 @@ def calibrate() -> None:
     _run("calibrate", "calibrate")
 
 
+def autocalibrate() -> None:
+    _run("autocalibrate", "autocalibrate")
+
+
 def darkopt() -> None:
     _run("darkopt", "darkopt")
 

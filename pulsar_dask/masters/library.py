@@ -19,7 +19,7 @@ from pulsar_dask.frames.provenance import read_trace
 from pulsar_dask.frames.step import Step
 from pulsar_dask.inputs.find import near_name
 from pulsar_dask.inputs.words import FITS_NAME, is_store, natural_key
-from pulsar_dask.masters.choice import Choice, Found, Rules, nearest
+from pulsar_dask.masters.choice import Choice, Found, Level, Rules, nearest
 from pulsar_dask.masters.darkchoice import Bias, choose_dark
 from pulsar_dask.masters.flatchoice import choose_flat
 
@@ -64,9 +64,11 @@ class Library:
         """
         dark = choose_dark(light, self.darks, self.rules, lambda d: self.bias_of(d, light))
         flat = choose_flat(light, self.flats, self.rules, self.holds_bias)
-        bias, notes = None, [*dark.notes]
+        bias: Level | None = None
+        notes = [*dark.notes]
         if dark.frame is not None:
-            bias = self.bias_of(dark.frame, light).level
+            out, bias = self.bias_of(dark.frame, light)
+            bias = None if out and self.rules.no_bias else bias
             notes += self._of_bias(dark, bias, light)
         missing = [("dark", dark.why + self._raw("dark"))] if dark.why else []
         missing += [("flat", flat.why + self._raw("flat"))] if flat.why else []

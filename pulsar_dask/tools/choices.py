@@ -106,10 +106,8 @@ def say_choices(
                 for note in dict.fromkeys(note for c in some for note in c.notes):
                     warn(f"{first.light.name}: {note}")
         else:
-            if len(choices) > 1 or all_reasons:
-                report.error(
-                    PulsarError(f"{first.light.name}{more}: {first.error.text}", "calibration")
-                )
+            text = f"{first.light.name}{more}: {first.error.text}"
+            report.error(PulsarError(text, "calibration"))
             without += [(c.light.name, c.words) for c in some]
     for choice in choices:
         report.know("choices", as_data(choice))

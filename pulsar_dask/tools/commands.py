@@ -55,6 +55,7 @@ tools.sections = {
     },
     "Lights": {
         "calibrate": "lights minus bias and dark, over the flat, bad pixels replaced",
+        "autocalibrate": "the same with the masters that serve each light, found in folders",
         "darkopt": "lights minus a dark that is scaled by its hot pixels",
         "cosme": "listed pixels replaced, and nothing else",
         "newflat": "a note that the flats of a camera are others from now on",

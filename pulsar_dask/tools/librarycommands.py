@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import click
 
-from pulsar_dask.cli.arguments import CONTEXT, Command, saying
+from pulsar_dask.cli.arguments import (
+    CONTEXT,
+    Command,
+    common_options,
+    execution_options,
+    from_row,
+    no_verify,
+    saying,
+)
 from pulsar_dask.cli.choosing import exposures, input_options, mixing, split_case
 from pulsar_dask.cli.number import Number, options
-from pulsar_dask.tools.calling import settings, tool
+from pulsar_dask.tools.calling import prefetch, settings, tool
+from pulsar_dask.tools.lightcommands import COMPUTING, computing
 
 choosing: Callable[[Callable[..., Any]], Any] = options(
     click.option(
@@ -19,7 +29,6 @@ choosing: Callable[[Callable[..., Any]], Any] = options(
         help='The bias of darks that do not name their own; or a number of ADU, or "=64*$OFFSET". '
         "[default: the nearest in time that agrees]",
     ),
-    click.option("--no-bias", is_flag=True, help="Go without the bias that is out of a dark."),
     click.option(
         "--dark-is",
         multiple=True,
@@ -64,7 +73,7 @@ choosing: Callable[[Callable[..., Any]], Any] = options(
 #: Names of what it takes.
 CHOOSING = (
     "bias", "dark_is", "nearest_dark", "temperature_tolerance", "flatlog", "flat_future_days",
-    "l_flat", "latest", "no_bias",
+    "l_flat", "latest",
 )  # fmt: skip
 
 
@@ -105,6 +114,7 @@ def each_for(args: list[str]) -> list[str]:
     help="Lights: which masters serve them, and what to shoot next. Comes last.",
 )
 @choosing
+@click.option("--no-bias", is_flag=True, help="Go without the bias that is out of a dark.")
 @mixing
 @exposures
 @split_case
@@ -116,5 +126,48 @@ def library(places: tuple[str, ...], lights: tuple[str, ...], **options: Any) ->
 
     Exit status 1 if some of the lights lack masters.
     """
-    mine = {name: options.pop(name) for name in CHOOSING}
+    mine = {name: options.pop(name) for name in (*CHOOSING, "no_bias")}
     tool("library")(places, lights, asked=mine, options=settings(options))
+
+
+class AutoCommand(Command):
+    """A command that takes ``--ignore`` for ``--mix``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, [re.sub(r"^--ignore(?==|$)", "--mix", a) for a in args])
+
+
+@click.command("autocalibrate", cls=AutoCommand, context_settings=CONTEXT)
+@click.argument("names", nargs=-1, required=True, metavar="RAW... OUT DARKDIR FLATDIR")
+@choosing
+@click.option("--pad", is_flag=True, help="Number outputs with four digits: out_exp120_R_0001.fit.")
+@computing
+@click.option("--bestflat", is_flag=True, hidden=True)
+@click.option("--selection", is_flag=True, hidden=True)
+@from_row
+@mixing
+@exposures
+@split_case
+@input_options
+@execution_options
+@no_verify
+@common_options
+def autocalibrate(names: tuple[str, ...], **options: Any) -> None:
+    """Calibrate lights, each with the masters that serve it by what their headers say: the dark of
+    its exposure, the flat of its filter and night, the list beside the dark.
+
+    RAW is a mask, files, a numbered file, a folder or a list. OUT is a folder or the beginning of
+    names: OUT_exp<E>_<FILTER>_<N>.fit. DARKDIR and FLATDIR hold masters, also in folders in them.
+    PULSAR's --bestflat and --selection are taken, and not built. --dry-run shows which masters
+    would be taken, and reads only headers.
+    """
+    if len(names) < 4:
+        raise click.UsageError(
+            "lights, OUT, DARKDIR and FLATDIR are needed, as in: "
+            "autocalibrate lights/ calibrated/ darks/ flats/"
+        )
+    *spec, output, darks, flats = names
+    prefetch(spec, options)
+    own = (*CHOOSING, *COMPUTING, "pad", "bestflat", "selection")
+    mine = {name: options.pop(name) for name in own}
+    tool("autocalibrate")(spec, output, darks, flats, asked=mine, options=settings(options))
