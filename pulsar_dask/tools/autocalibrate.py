@@ -13,11 +13,10 @@ from pulsar_dask.frames.frame import Frame
 from pulsar_dask.inputs.words import FITS_NAME, has_mask, is_list, is_store
 from pulsar_dask.masters.calibration import Calibration
 from pulsar_dask.masters.lightmasters import Masters, Wanted
-from pulsar_dask.tools.calibrate import plain_of
 from pulsar_dask.tools.choices import find_lights, library_of, say_choices, say_library
 from pulsar_dask.tools.eachlight import calibrate_all
 from pulsar_dask.tools.lightnames import light_names
-from pulsar_dask.tools.lights import Calibrating
+from pulsar_dask.tools.lights import Calibrating, plain_of
 from pulsar_dask.tools.options import Options, lists_in, telling
 
 
@@ -40,14 +39,15 @@ def autocalibrate(
     spec = list(map(as_list, spec))
     library = library_of([darks], [flats], asked, options.search)
     say_library(library, report)
-    lights = find_lights(spec, options.search, report, again=asked["again"])
+    lights, unread = find_lights(spec, options.search, report, again=asked["again"])
     choices = {light.path: library.match(light) for light in lights}
     every = list(choices.values())
-    without = say_choices(every, library.rules, report, all_reasons=options.dry_run)
+    without = unread + say_choices(every, library.rules, report, all_reasons=options.dry_run)
     if options.dry_run:
         report.end()
         if without:
-            lost = NotMade(f"{len(without)} of {count(len(lights), 'light')} lack masters")
+            total = count(len(lights) + len(unread), "light")
+            lost = NotMade(f"{len(without)} of {total} lack masters")
             lost.reasons = tuple(without)
             raise lost
         return

@@ -13,19 +13,8 @@ from pulsar_dask.masters.calibration import Calibration
 from pulsar_dask.masters.lightmasters import Wanted
 from pulsar_dask.masters.search import Search
 from pulsar_dask.tools.eachlight import calibrate_all, output_names
-from pulsar_dask.tools.lights import STEPS, Calibrating
+from pulsar_dask.tools.lights import STEPS, Calibrating, plain_of
 from pulsar_dask.tools.options import Options, lists_in, telling
-
-
-def plain_of(asked: dict[str, Any], **more: Any) -> Calibration:
-    """What is the same for all lights."""
-    same = ("pedestal", "flat_floor", "one_level", "bad")
-    return Calibration(
-        origin_top=asked["origin"] == "top",
-        errors=asked["uncertainty"],
-        **{n: asked[n] for n in same},
-        **more,
-    )
 
 
 def wanted_of(asked: dict[str, Any], search: Search) -> Wanted:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pulsar_dask.cli.report import Report
 from pulsar_dask.errors import PulsarError, count, printable, warn
+from pulsar_dask.formats.scan import scan_frames
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.passed import why_passed
 from pulsar_dask.frames.when import night
@@ -15,7 +18,7 @@ from pulsar_dask.inputs.numbers import as_number
 from pulsar_dask.masters.choice import Choice, Rules
 from pulsar_dask.masters.flatchoice import log_interval
 from pulsar_dask.masters.library import Library, find_masters
-from pulsar_dask.masters.search import Search
+from pulsar_dask.masters.search import Found, Search
 
 #: Reasons that are said of one choice, beside those in an error.
 _MOST = 4
@@ -54,15 +57,18 @@ def say_library(library: Library, report: Report) -> None:
 
 def find_lights(
     spec: Sequence[str], search: Search, report: Report, *, again: bool = False
-) -> list[Frame]:
-    """Lights, and frames that nothing tells the kind of; others are passed over and counted.
+) -> tuple[list[Frame], list[tuple[str, str]]]:
+    """Lights, and frames that nothing tells the kind of; others are passed over and counted. And
+    the files that cannot be read, with the reason, which cost only themselves.
 
     Raises
     ------
     PulsarError
         There are none, or all are calibrated.
     """
-    found = search.frames(spec, "light")
+    found, unread = _scanned(spec, search)
+    for _, why in unread:
+        report.error(PulsarError(why, "unreadable"))
     lights = [f for f in found.frames if f.kind in ("light", None) and not f.is_master]
     raw = lights if again else [f for f in lights if not f.about.calibrated]
     passed = [*(f for f in found.frames if f not in raw), *found.planes]
@@ -76,7 +82,24 @@ def find_lights(
         )
     if not raw:
         raise PulsarError(f"no lights in {where}; they have IMAGETYP = 'Light Frame'", "frames")
-    return raw
+    return raw, unread
+
+
+def _scanned(spec: Sequence[str], search: Search) -> tuple[Found, list[tuple[str, str]]]:
+    inputs = search.find(spec)
+    try:
+        return search.scan(inputs, "light"), []
+    except PulsarError:
+        unread = {}
+        for path in inputs.paths:
+            try:
+                scan_frames([path], inputs.hdu)
+            except PulsarError as error:
+                unread[path] = os.path.basename(path), error.text
+        good = tuple(path for path in inputs.paths if path not in unread)
+        if not unread or not good:
+            raise
+        return search.scan(replace(inputs, paths=good), "light"), list(unread.values())
 
 
 def grouped(choices: Sequence[Choice]) -> list[list[Choice]]:

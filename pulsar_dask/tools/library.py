@@ -32,7 +32,10 @@ def library(
     """Tell which masters lie in folders; with lights, which serve them and what is missing."""
     report = options.report()
     found = library_of(places, places, asked, options.search)
-    wanted = find_lights(lights, options.search, report, again=True) if lights else []
+    wanted: list[Frame] = []
+    unread: list[tuple[str, str]] = []
+    if lights:
+        wanted, unread = find_lights(lights, options.search, report, again=True)
     ends = [f.about.jd for f in wanted if f.about.jd is not None]
     at = max(ends) if ends else now()
     masters = sorted(found.masters, key=lambda f: (_KINDS.index(f.kind or "bias"), f.path))
@@ -53,12 +56,14 @@ def library(
     if not wanted:
         return
     choices = [found.match(f) for f in wanted]
-    without = say_choices(choices, found.rules, report, all_reasons=True)
+    without = unread + say_choices(choices, found.rules, report, all_reasons=True)
     for need in needs(choices):
         report.say(f"{need.pop('text')}")
         report.know("missing", need)
     if without:
-        lost = NotMade(f"{len(without)} of {count(len(wanted), 'light')} lack masters")
+        lost = NotMade(
+            f"{len(without)} of {count(len(wanted) + len(unread), 'light')} lack masters"
+        )
         lost.reasons = tuple(without)
         raise lost
 

@@ -285,3 +285,14 @@ def _levels(found: Fit, calibration: Calibration) -> str:
     if calibration.flat is None:
         return ""
     return " M=" + ",".join(f"{v:g}" for plane in found.levels for v in plane)
+
+
+def plain_of(asked: dict[str, Any], **more: Any) -> Calibration:
+    """What is the same for all lights."""
+    same = ("pedestal", "flat_floor", "one_level", "bad")
+    return Calibration(
+        origin_top=asked["origin"] == "top",
+        errors=asked["uncertainty"],
+        **{n: asked[n] for n in same},
+        **more,
+    )
