@@ -79,7 +79,7 @@ def same_but_listed(path, right):
         ("lights/", "out/", "darks", "flats"),
         ("lights/*.fit", "out/out.fit", "darks", "flats", "--bestflat"),
         ("--flat-future-days", "2", "lights/light_0001.fit", "out/", "darks", "flats", "--debug"),
-        ("lights/light_0001.fit", "lights/light_0002.fit", "lights/light_0003.fit", "out/out", "darks", "flats"),
+        (*(f"lights/light_000{n}.fit" for n in (1, 2, 3)), "out/out", "darks", "flats"),
         ("frames.dat", "out/", "--selection", "darks", "flats"),
         ("@frames.dat", "--ignore", "gain", "out/", "darks", "flats"),
     ],
@@ -128,8 +128,8 @@ def test_the_nearest_dark_is_scaled_and_said(night):
     same(pixels(night / "out/out_exp90_R_1.fit"), right.astype("f4"))
     history = "".join(map(str, fits.getheader(night / "out/out_exp90_R_1.fit")["HISTORY"]))
     assert "is scaled by 1.5" in history.replace("&", "")
-    _, err = tool("autocalibrate", "=lights/light_0004.fit", "near/", *LINE[2:], "--bias", "=5*$GAIN",
-                  "--nearest-dark", cwd=night)  # fmt: skip
+    line = ("=lights/light_0004.fit", "near/", *LINE[2:], "--bias", "=5*$GAIN", "--nearest-dark")
+    _, err = tool("autocalibrate", *line, cwd=night)
     assert "has an exposure of 60 s, not 90 s" in err
     assert fits.getheader(night / "near/out_exp90_R_1.fit")["OPTIMIZ"] == 1
 
