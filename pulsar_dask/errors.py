@@ -41,6 +41,8 @@ class _Message(Exception):
     listed in docs/programs.md."""
 
     code = "other"
+    frames: tuple[str, ...] = ()
+    """Paths of the frames that it is about, where it is about some."""
 
     def __init__(self, text: object = "", code: str | None = None) -> None:
         self.text = str(text)
@@ -48,7 +50,7 @@ class _Message(Exception):
         super().__init__(_PARAMETER.sub(r"`\1`", self.text))
 
     def __reduce__(self) -> Any:
-        return type(self), (self.text, self.code)
+        return type(self), (self.text, self.code), self.__dict__
 
     @property
     def on_command_line(self) -> str:
@@ -63,8 +65,6 @@ class PulsarError(_Message):
 class PulsarWarning(_Message, UserWarning):
     """Something that was worked around; its text says what it means for the result."""
 
-    frames: tuple[str, ...] = ()
-    """Paths of the frames that it is about, where it is about some."""
     left_out = False
     """Whether these are left out."""
 
@@ -117,7 +117,9 @@ DAMAGED = "copy it again or remove it from the input"
 
 def refusal(path: str, what: str, way_out: str = DAMAGED) -> PulsarError:
     """The error that refuses a file, for a reason in words; both are made fit for a terminal."""
-    return PulsarError(f"{printable(path)}: {printable(what)}; {way_out}", "unreadable")
+    error = PulsarError(f"{printable(path)}: {printable(what)}; {way_out}", "unreadable")
+    error.frames = (path,)
+    return error
 
 
 def wrong_argument(name: str, value: object, give: str) -> PulsarError:

@@ -81,7 +81,7 @@ class Running:
                 reword(error, printable)  # it repeats arguments as they are
             shown = io.StringIO()
             error.show(file=shown)
-            data = {"code": "usage", "text": error.format_message()}
+            data = {"code": "usage", "text": error.format_message(), "frames": ()}
             tell(Event(shown.getvalue().removesuffix("\n"), "error", data=data))
             status = error.exit_code
         except (KeyboardInterrupt, click.Abort):
@@ -94,7 +94,7 @@ class Running:
                 tell(error_event(_known(error), label))
         handle(lambda number, frame: _end(status, flush=False))
         if _came and _came[0] == signal.SIGINT and say:
-            data = {"code": "interrupted"}
+            data = {"code": "interrupted", "frames": ()}
             words = f"interrupted; {_what_was_written()}"
             tell(Event(words, "error", data=data, label=f"{name}: "))
         lost = _lost(streams)

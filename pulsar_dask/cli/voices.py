@@ -45,7 +45,7 @@ class Event:
 def error_event(error: PulsarError, label: str = "error: ") -> Event:
     """An error, as it is said on a command line."""
     failed = [{"name": name, "reason": why} for name, why in getattr(error, "reasons", ())]
-    data = {"code": error.code, "failed": failed}
+    data = {"code": error.code, "frames": error.frames, "failed": failed}
     return Event(error.on_command_line, "error", data=data, label=label)
 
 

@@ -43,7 +43,7 @@ def fitted(method: Combine, frames: Sequence[Frame], *, scaled: bool = False) ->
     except ValueError as error:
         raise PulsarError(str(error)) from None
     if said:
-        warn(said, "few-frames")
+        warn(said, "nothing-rejected")
     if getattr(given, "grain", 0.0) is not None:
         return method
     made: Combine = replace(given, grain=0.0 if scaled else grain(frames))
