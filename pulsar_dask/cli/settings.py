@@ -24,6 +24,9 @@ NAMES = (
     "mix", "exposure-tolerance", "keywords", "saturation", "reject-frames", "strict", "quiet",
     "verbose",
 )  # fmt: skip
+#: Seconds after which a cluster that does not answer is given up: a setting that is no option, and
+#: read by `engine.cluster`.
+PATIENCE = "patience"
 #: Of a tool alone, as ``makedark: {combine: mean}``.
 TOOLS = (
     "med", "makedark", "makeflat", "make_cosme", "cube", "verify", "frames", "calibrate",
@@ -181,9 +184,10 @@ def _put(found: dict[str, Setting], name: str, value: Any, source: str) -> None:
     """Take one for what it is; None takes back what was set before."""
     key = _dashed(name)
     tool, _, rest = key.rpartition(".")
-    if rest not in NAMES or (tool and tool not in map(_dashed, TOOLS)):
-        near = difflib.get_close_matches(rest, NAMES, 1) if rest not in NAMES else []
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(NAMES)}"
+    known = NAMES if tool else (*NAMES, PATIENCE)
+    if rest not in known or (tool and tool not in map(_dashed, TOOLS)):
+        near = difflib.get_close_matches(rest, known, 1) if rest not in known else []
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
         if rest in NAMES:
             hint = f"settings of one command are those of {', '.join(TOOLS)}"
         raise click.UsageError(f"{printable(source)}: there is no setting {printable(key)}; {hint}")
@@ -193,5 +197,9 @@ def _put(found: dict[str, Setting], name: str, value: Any, source: str) -> None:
         found.pop(key, None)
     elif isinstance(value, Mapping):
         raise click.UsageError(f"{printable(source)}: {printable(key)} is one value, not several")
+    elif key == PATIENCE and not (isinstance(value, (int, float)) and value > 0):
+        raise click.UsageError(
+            f"{printable(source)}: {key} {printable(value)!r}: give seconds as a number, as 300"
+        )
     else:
         found[key] = Setting(value if isinstance(value, bool) else str(value), source)

@@ -56,7 +56,8 @@ _LOOK = 1.0
 
 def patience() -> float:
     """Seconds without a worker, or without an answer of the scheduler, after which to give up."""
-    return float(dask.config.get("pulsar-dask.patience", PATIENCE))
+    given = dask.config.get("pulsar-dask.patience", None)
+    return PATIENCE if given is None else float(given)
 
 
 class Cluster:

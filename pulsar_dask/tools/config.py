@@ -9,7 +9,15 @@ from collections.abc import Mapping
 import click
 
 from pulsar_dask.cli.arguments import CONTEXT, Command, heard, set_by
-from pulsar_dask.cli.settings import NAMES, TOOLS, Setting, of_command, options_of, own_file
+from pulsar_dask.cli.settings import (
+    NAMES,
+    PATIENCE,
+    TOOLS,
+    Setting,
+    of_command,
+    options_of,
+    own_file,
+)
 from pulsar_dask.cli.settings import settings as all_settings
 from pulsar_dask.cli.voices import Event, tell
 from pulsar_dask.errors import printable
@@ -35,8 +43,9 @@ def config(ctx: click.Context, debug: bool) -> None:
     given = all_settings()
     for command in commands.values():
         _check(command, of_command(command, given))
-    rows = [(name, *_shown(name, given.get(name), commands)) for name in NAMES]
-    rows += [(name, one.text, one.source) for name, one in given.items() if name not in NAMES]
+    names = (*NAMES, PATIENCE)
+    rows = [(name, *_shown(name, given.get(name), commands)) for name in names]
+    rows += [(name, one.text, one.source) for name, one in given.items() if name not in names]
     lines = [_COLUMNS, *rows]
     wide = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
@@ -81,4 +90,4 @@ def _shown(
         if (option := options_of(command).get(name)) is not None:
             match = _DEFAULT.search(option.help or "")
             return "false" if option.is_flag else match[1] if match else "none", "default"
-    raise LookupError(name)
+    return "30", "default"

@@ -80,6 +80,7 @@ def test_of_one_tool_alone(tmp_path):
         ("MIX", "gian", "is no setting"),
         ("STRICT", "perhaps", "not a valid boolean"),
         ("SCHEDULER", "x", "neither tcp://"),
+        ("PATIENCE", "long", "give seconds as a number"),
         ("MEMROY", "4", "no setting memroy; did you mean memory?"),
         ("OVERWRITE", "true", "no setting overwrite"),
         ("MAKEDRAK__COMBINE", "mean", "settings of one command are those of med"),
@@ -123,6 +124,7 @@ def test_config_lists_each_with_its_source(frames):
     assert listed["med.memory"] == ("2", where)
     assert listed["strict"] == ("true", "DASK_PULSAR_DASK__STRICT")
     assert listed["combine"] == ("median", None)
+    assert listed["patience"] == ("30", None)
     assert listed["hot-pixels"] == ("10000", None)
     assert "mix                 gain,offset" in err
     assert f"dask{os.sep}pulsar-dask.yaml" in err
