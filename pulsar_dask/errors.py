@@ -23,6 +23,10 @@ class Remark(str):
     """What is to be warned of, with the code of its kind."""
 
     code: str
+    frames: tuple[str, ...] = ()
+    """Paths of the frames that it is about, where it is about some."""
+    left_out = False
+    """Whether these are left out."""
 
     def __new__(cls, text: str, code: str = "other") -> Remark:
         self = super().__new__(cls, text)
@@ -166,10 +170,12 @@ def warn(
     """
     warning = PulsarWarning(text, code)
     warning.frames, warning.left_out = frames, left_out
+    remark = Remark(str(warning), warning.code)
+    remark.frames, remark.left_out = frames, left_out
     for texts, strict in _TOLD:
         if strict:
             raise PulsarError(f"{text} (⟦strict⟧ makes an error of this warning)", warning.code)
-        texts.append(str(warning))
+        texts.append(remark)
     warnings.warn(warning, stacklevel=3)
 
 

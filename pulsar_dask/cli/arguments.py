@@ -265,22 +265,6 @@ own_outputs = options(
     ),
 )
 
-belonging = options(
-    click.option(
-        "--saturation",
-        type=Number(0, 1e12, "ADU as a number, such as 16383", above=True),
-        metavar="ADU",
-        help="Value from which a pixel is saturated. [default: SATURATE of the frames, else what "
-        "they show]",
-    ),
-    click.option(
-        "--reject-frames",
-        is_flag=True,
-        help="Leave out frames that do not belong (their level, noise, hits or corners), and read "
-        "the others once more. [default: warn of them]",
-    ),
-)
-
 from_row = click.option(
     "--origin",
     type=click.Choice(["bottom", "top"]),

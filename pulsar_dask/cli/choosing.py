@@ -112,3 +112,28 @@ names_option = click.option(
     help="Which settings stand in names: those that differ among the masters, or all. "
     "[default: short]",
 )
+
+#: What is said of masters beside their making.
+belonging = options(
+    click.option(
+        "--saturation",
+        type=Number(0, 1e12, "ADU as a number, such as 16383", above=True),
+        metavar="ADU",
+        help="Value from which a pixel is saturated. [default: SATURATE of the frames, else what "
+        "they show]",
+    ),
+    click.option(
+        "--reject-frames",
+        is_flag=True,
+        help="Leave out frames that do not belong (their level, noise, hits or corners), and read "
+        "the others once more. [default: warn of them]",
+    ),
+    click.option(
+        "--report",
+        "report_file",
+        metavar="FILE.html",
+        type=click.Path(dir_okay=False),
+        help="Write a page to look at: a verdict, the masters as pictures, their frames against "
+        "time.",
+    ),
+)

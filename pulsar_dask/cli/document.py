@@ -28,6 +28,7 @@ class Document:
     """Keeps what happens, and prints it at the end."""
 
     lost = None
+    programs = True
 
     def __init__(self, tool: str | None, command: Sequence[str], version: str) -> None:
         self._began = time.perf_counter()

@@ -27,6 +27,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("pulsar-dask library masters/ --json", "for programs"),
     ),
     "cube": (("pulsar-dask cube darks/ darks.zarr", "then: makedark darks.zarr"),),
+    "report": (("pulsar-dask report dark300s.fit -o dark.html", "to look at, and to keep"),),
     "verify": (
         ("pulsar-dask verify dark300s.fit", "whether it can be trusted"),
         ("pulsar-dask verify . --all", "all masters here, every pixel"),

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pulsar_dask._version import __version__
 from pulsar_dask.cli.voices import TERMINAL, VOICES, Log
 
+#: The command that runs, as it was given.
+COMMAND: list[str] = []
 #: Ask for nothing but a text.
 _TEXTS = {"-h", "--help", "--version"}
 #: Have a --log that is something else.
@@ -27,7 +29,7 @@ def listen(name: str, arguments: Sequence[str]) -> None:
     tool = name
     if name == "pulsar-dask":
         tool = next((word for word in words if not word.startswith("-")), name)
-    command = [name, *arguments]
+    COMMAND[:] = command = [name, *arguments]
     if "--json" in words and not _TEXTS.intersection(words):
         from pulsar_dask.cli.document import Document
 

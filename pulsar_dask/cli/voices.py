@@ -143,6 +143,11 @@ TERMINAL = Terminal()
 VOICES: list[Voice] = [TERMINAL]
 
 
+def for_programs() -> bool:
+    """Whether somebody keeps what only programs are to know."""
+    return any(getattr(voice, "programs", False) for voice in VOICES)
+
+
 def tell(event: Event) -> None:
     """Something happens."""
     for voice in VOICES:

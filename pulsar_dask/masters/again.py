@@ -19,6 +19,7 @@ from pulsar_dask.masters.darkgroup import Bias, Dark
 from pulsar_dask.masters.flat import flat_recipe
 from pulsar_dask.masters.flatgroup import FlatGroup, Minus
 from pulsar_dask.masters.flatlists import cells_of, old_cells, read_places
+from pulsar_dask.masters.survey import Surveying
 
 
 def recipe_again(
@@ -28,6 +29,7 @@ def recipe_again(
     planes: Sequence[str] = ("image",),
     threads: int,
     gigabytes: float | None,
+    surveyed: Surveying | None = None,
 ) -> Recipe:
     """The recipe of one master, its last product.
 
@@ -41,6 +43,8 @@ def recipe_again(
         That will compute.
     gigabytes : float or None
         That the process may take, for a list of pixels.
+    surveyed : callable, optional
+        Gives from frames the `Survey` by which they are looked at meanwhile.
 
     Raises
     ------
@@ -75,14 +79,23 @@ def recipe_again(
         minus = _minus(frames, sources, steps, constant)
         group = FlatGroup(tuple(frames), minus, defects, colours)
         (target,) = scale.args
-        return flat_recipe({"flat": group}, method, target=target, threads=threads, planes=planes)
+        return flat_recipe(
+            {"flat": group},
+            method,
+            target=target,
+            threads=threads,
+            planes=planes,
+            surveyed=surveyed,
+        )
     biases = tuple(sources["bias"])
     if not biases and not constant:
-        return Recipe([stack_product("", None, frames, method, planes, rounds=False)])
+        made = stack_product("", None, frames, method, planes, rounds=False, surveyed=surveyed)
+        return Recipe([made])
     bias, of_bias = Bias(biases, constant, combine="minus combined" in by_verb), None
     if bias.combine:
         of_bias = _method(*by_verb["minus combined"].args[1])
-    return dark_recipe([Dark("", tuple(frames), bias)], method, planes, of_bias=of_bias)
+    dark = Dark("", tuple(frames), bias)
+    return dark_recipe([dark], method, planes, surveyed, of_bias=of_bias)
 
 
 def _method(name: str, parameters: Sequence[tuple[str, float]]) -> Combine:

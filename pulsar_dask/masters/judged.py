@@ -74,12 +74,12 @@ def judged(product: Product, found: Surveyed, run: Run) -> list[Said]:
     said = [*_constant(frames, seen), *_units(frames, seen, found, middle, what)]
     odd = {f.path for s in said for f in s.frames}
     left = [i for i, f in enumerate(frames) if f.path not in odd]
-    order = _in_time([frames[i] for i in left])
+    order = in_time([frames[i] for i in left])
     order = [left[i] for i in order]
     levels = _levels(product, run)
     if len(order) > 1 and not (flat and levels is None):
         grain = float(1 << min(s.shift for s in seen)) if not found.survey.stored.floating else 0.0
-        measured = _measured(found, order, flat=flat, grain=0.0 if flat else grain)
+        measured = measured_of(found, order, flat=flat, grain=0.0 if flat else grain)
         scaled = levels[order] if levels is not None else None
         if flat or calibrates:
             results = judge(measured, flat=flat, levels=scaled, grain=0.0 if flat else grain)
@@ -109,7 +109,7 @@ def _names(odd: Sequence[Frame], n: int) -> str:
     return names if len(odd) == 1 else f"{len(odd)} of {n} frames ({names})"
 
 
-def _in_time(frames: Sequence[Frame]) -> list[int]:
+def in_time(frames: Sequence[Frame]) -> list[int]:
     """The order in which frames were taken; as they come where that is not known."""
     dates = [f.date or "" for f in frames]
     if not all(len(date) > 10 for date in dates):
@@ -126,7 +126,7 @@ def _levels(product: Product, run: Run) -> Array | None:
     return levels if (levels > 0).all() else None
 
 
-def _measured(found: Surveyed, order: Sequence[int], *, flat: bool, grain: float) -> Any:
+def measured_of(found: Surveyed, order: Sequence[int], *, flat: bool, grain: float) -> Any:
     look = found.survey
     values = (to_values(found.sample[i].ravel(), look.pixels).astype("f8") for i in order)
     master = found.master.ravel()

@@ -141,6 +141,26 @@ def image(tile: Tile, frame: Frame) -> dict[str, Array]:
     return {"image": read_values([frame], tile, np.dtype("f8"), counted=None)[0]}
 
 
+def images(kind: str, planes: Mapping[str, Frame]) -> Layer:
+    """The values of a master that is there, by plane."""
+    frames = tuple(planes.values())
+    return layer(
+        kind,
+        planes_there,
+        tuple(planes),
+        frames,
+        planes=tuple(Plane(name) for name in planes),
+        also=frames,
+        holds=reading.values_holds(frames),
+    )
+
+
+def planes_there(tile: Tile, names: Sequence[str], frames: Sequence[Frame]) -> dict[str, Array]:
+    """A tile of the planes of a master, missing values NaN."""
+    values = read_values(frames, tile, np.dtype("f8"), counted=None)
+    return dict(zip(names, values, strict=True))
+
+
 FRAMES = "frames"
 
 

@@ -37,6 +37,8 @@ class SurveySink:
         look = product.survey
         self.holds = Holds(process={f"sample of {product.name}": look.bytes})
         self.after = Holds(process={"judging": look.bytes + _JUDGING * look.size})
+        self.said: Sequence[Any] = ()
+        """What was said of the frames."""
         self._lock = threading.Lock()
 
     def begin(self, plan: Plan) -> frozenset[Index]:

@@ -65,6 +65,9 @@ def settings(options: dict[str, Any]) -> Any:
     taken = [field.name for field in dataclasses.fields(Search) if field.name in options]
     search = Search(**{name: options.pop(name) for name in taken})
     options.pop("tolerance", None)
+    if "report_file" in options:
+        path, overwrite = options.pop("report_file"), options["overwrite"]
+        options["page"] = _module("pages").Page(path, overwrite=overwrite)
     if "center" in options:
         options["numbers"] = _numbers(options)
     return _module("options").Options(search=search, **options)

@@ -11,7 +11,6 @@ from pulsar_dask.cli.arguments import (
     CONTEXT,
     Command,
     Tools,
-    belonging,
     combine_option,
     common_options,
     execution_options,
@@ -24,6 +23,7 @@ from pulsar_dask.cli.arguments import (
     saying,
 )
 from pulsar_dask.cli.choosing import (
+    belonging,
     exposures,
     hdu_option,
     input_options,
@@ -68,6 +68,7 @@ tools.sections = {
     "Cubes, and what masters are worth": {
         "cube": "frames as one compressed Zarr store, which every tool takes",
         "verify": "whether masters and cubes can be trusted",
+        "report": "a page to look at, of masters that are there",
     },
 }
 
@@ -290,5 +291,9 @@ def verify(
     return int(status)
 
 
-for command in [c for n in ("lightcommands", "librarycommands", "config") for c in commands_of(n)]:
+for command in [
+    c
+    for n in ("lightcommands", "librarycommands", "config", "reportcommand")
+    for c in commands_of(n)
+]:
     tools.add_command(command)

@@ -59,6 +59,7 @@ def tell(
     for sink in sinks:
         product = sink.product
         said = judged(product, sink.surveyed, run)
+        sink.said = said
         odd = {f.path for s in said for f in s.frames}
         leaves = (
             options.reject_frames

@@ -31,6 +31,7 @@ from pulsar_dask.inputs.words import as_texts, is_list, list_path
 from pulsar_dask.kernels.pixels import Tile
 from pulsar_dask.masters.search import Search
 from pulsar_dask.output.ours import check_output, is_ours, kept
+from pulsar_dask.tools.keeps import NOBODY, Keeps, reporting
 from pulsar_dask.tools.levels import survey_sinks, tell
 from pulsar_dask.tools.record import record
 
@@ -63,6 +64,8 @@ class Options:
     """Whether nothing is made, and what would be is said."""
     warnings: list[str] = field(default_factory=list)
     """What was warned of; see `telling`."""
+    page: Keeps = NOBODY
+    """What is kept for a report, and for programs."""
 
     @contextlib.contextmanager
     def executor(self) -> Iterator[Executor]:
@@ -147,7 +150,7 @@ def make_files(
     for path, check in checks.items():
         if not options.dry_run or os.path.isdir(os.path.dirname(os.path.abspath(path))):
             check()
-    looks = survey_sinks(recipe.products)
+    looks, pictures = survey_sinks(recipe.products), options.page.sinks(sinks)
 
     def seen(run: Run) -> None:
         tell(looks, run, options, report, again=again)
@@ -162,7 +165,7 @@ def make_files(
         try:
             run = make(
                 recipe,
-                [*looks, *sinks],
+                [*looks, *pictures, *sinks],
                 executor,
                 memory=options.memory,
                 threads=options.used,
@@ -173,7 +176,8 @@ def make_files(
             )
         except Planned as end:
             run = end.run
-        record(run, sinks, report)
+        told = {} if options.dry_run else options.page.took(run, sinks, looks, pictures)
+        record(run, sinks, report, told)
         return run
 
 
@@ -241,7 +245,7 @@ def telling(tool: Callable[..., None]) -> Callable[..., None]:
                 stack.enter_context(using(options.search.table))
                 if options.search.table.users:
                     note(READ_BY + printable(options.search.table.users))
-                tool(*args, options=replace(options, warnings=warnings), **more)
+                reporting(tool, replace(options, warnings=warnings), args, more)
             except PulsarError as error:
                 error.args = (error.on_command_line,)
                 raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,15 +16,17 @@ from pulsar_dask.frames import exposures
 from pulsar_dask.frames.frame import Frame
 
 
-def record(run: Run, sinks: Sequence[Any], report: Report) -> None:
-    """Tell of each file of a run that has its name by now; of a dry run, of those that would."""
+def record(
+    run: Run, sinks: Sequence[Any], report: Report, told: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Tell of each file of a run that has its name by now; `told` are figures by product."""
     if report.dry:
         _record_planned(run, sinks, report)
         return
     for sink in sinks:
         for path, file in sink.files().items():
             if file is not None:
-                report.know("products", _file(os.path.abspath(path), sink, run, report))
+                report.know("products", _file(os.path.abspath(path), sink, run, report, told))
 
 
 def _record_planned(run: Run, sinks: Sequence[Any], report: Report) -> None:
@@ -32,12 +34,14 @@ def _record_planned(run: Run, sinks: Sequence[Any], report: Report) -> None:
         more = len(sink.paths) > 1 and len(sink.product.dtypes) > 1
         for path in sink.paths[: 1 + more]:
             there = {"replaces": os.path.lexists(path)}
-            report.know("planned", _file(os.path.abspath(path), sink, run, report) | there)
+            report.know("planned", _file(os.path.abspath(path), sink, run, report, {}) | there)
         for path in filter(os.path.lexists, sink.paths[1 + more :]):
             report.say(f"{printable(path)} would be removed, as a master of before has it")
 
 
-def _file(path: str, sink: Any, run: Run, report: Report) -> dict[str, Any]:
+def _file(
+    path: str, sink: Any, run: Run, report: Report, told: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
     product: Product | None = getattr(sink, "product", None)
     found: dict[str, Any] = {"path": path, "what": "list", "replaces": path in report.replaced}
     if product is None:  # a list of pixels
@@ -58,7 +62,7 @@ def _file(path: str, sink: Any, run: Run, report: Report) -> dict[str, Any]:
         "frames": [frame.path for frame in product.frames],
         "sources": [{"role": s.role, "path": s.path} for s in product.sources],
         "steps": [str(step) for step in product.steps],
-        "figures": dict(_figures(product, run)),
+        "figures": dict(told.get(product.name, {})),
         "seconds": round(run.seconds, 3),
     }
 
@@ -78,12 +82,3 @@ def group_of(frames: Sequence[Frame]) -> dict[str, Any]:
 
 def _common(values: Sequence[Any]) -> Any:
     return values[0] if all(value == values[0] for value in values) else None
-
-
-def _figures(product: Product, run: Run) -> Iterator[tuple[str, Any]]:
-    """Levels of flats as they were taken, and before they were scaled, in the order of the
-    frames."""
-    parts = [run.values[layer.name] for layer in product.levels if layer.name in run.values]
-    if parts:
-        yield "raw_levels", np.concatenate([part.raw for part in parts]).mean(axis=1).tolist()
-        yield "levels", np.concatenate([part.medians for part in parts]).mean(axis=1).tolist()

@@ -7,33 +7,27 @@ import contextlib
 import functools
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-
-from dask.system import CPU_COUNT
+from collections.abc import Callable, Sequence
 
 from pulsar_dask._version import CREATOR
 from pulsar_dask.cli.report import Report
-from pulsar_dask.engine import memory
 from pulsar_dask.engine.sink import Executor
-from pulsar_dask.errors import PulsarError, count, printable, reason
-from pulsar_dask.formats import holding, reading, sums
+from pulsar_dask.errors import PulsarError, count, printable
+from pulsar_dask.formats import reading
 from pulsar_dask.formats.reading import read_header
 from pulsar_dask.formats.scan import scan_frames
 from pulsar_dask.formats.zarr import in_cube
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.provenance import read_trace, written_in
 from pulsar_dask.frames.table import READ_BY
-from pulsar_dask.inputs.words import FITS_NAME
-from pulsar_dask.kernels import loaded
-from pulsar_dask.output.ours import is_ours
 from pulsar_dask.tools.again import check_cube, compare_again
 from pulsar_dask.tools.judged import Findings, Status, summary, worst
+from pulsar_dask.tools.meant import in_folder, made_here, threads_for
 from pulsar_dask.tools.options import Options
 from pulsar_dask.tools.origins import find_origins, say_problems
+from pulsar_dask.tools.outputs import is_store_name
 from pulsar_dask.tools.whole import check_lists, check_seal, check_whole
 
-#: Bytes that a look at the inputs may take whatever the budget, which has more to spare.
-SOME_BYTES = 10_000_000
 #: Tiles that are computed again, spread over the image.
 SAMPLE = 16
 
@@ -75,8 +69,8 @@ def verify(
         for named in paths:
             try:
                 found = [named]
-                if os.path.isdir(named) and not _is_store_name(named):
-                    found = _in_folder(named, recursive, passed)
+                if os.path.isdir(named) and not is_store_name(named):
+                    found = in_folder(named, recursive, passed)
             except PulsarError as error:
                 statuses[named] = _not_judged(error, options)
                 report.know("verified", {"path": os.path.abspath(named), "status": "wrong"})
@@ -126,69 +120,6 @@ def _not_judged(error: PulsarError, options: Options) -> Status:
     return Status.WRONG
 
 
-# --- which files are meant -----------------------------------------------------------------
-
-
-def _in_folder(folder: str, recursive: bool, passed: Counter[str]) -> list[str]:
-    """The masters and cubes of this program in a folder; others are counted."""
-    others: Counter[str] = Counter()
-    found = []
-    for path in _files(folder, recursive):
-        if other := _what_else(path):
-            others[other] += 1
-        else:
-            found.append(path)
-    passed.update(others)
-    if not found:
-        name = printable(folder)
-        there = f" ({', '.join(f'{n} {what}' for what, n in others.items())})" if others else ""
-        deeper = "" if recursive else "; --recursive looks into the folders below"
-        raise PulsarError(
-            f"{name}: a folder; verify takes masters and cubes, not folders of frames, "
-            f"and none that {CREATOR} wrote is in it{there}{deeper}",
-            "not-ours",
-        )
-    return found
-
-
-def _files(folder: str, recursive: bool) -> Iterator[str]:
-    """FITS files and Zarr stores."""
-
-    def fail(error: OSError) -> None:
-        raise PulsarError(
-            f"{printable(error.filename)}: {printable(reason(error))}", "not-ours"
-        ) from error
-
-    for parent, below, names in os.walk(folder, onerror=fail):
-        stores = [name for name in below if _is_store_name(name)]
-        below[:] = sorted(set(below) - set(stores)) if recursive else []
-        for name in sorted([*stores, *filter(FITS_NAME.search, names)]):
-            if not name.startswith("."):
-                yield os.path.normpath(os.path.join(parent, name))
-
-
-def _is_store_name(path: str) -> bool:
-    return path.lower().rstrip("/\\").endswith(".zarr")
-
-
-def _what_else(path: str) -> str:
-    """What a file is that this program has not made as a master or a cube; else nothing."""
-    try:
-        frame = scan_frames([path])[0]
-        if in_cube(frame) or _made_here(frame):
-            return ""
-    except PulsarError:
-        # one of ours that is damaged is to be told
-        return "" if is_ours(path, changed=True) else "unreadable files"
-    if frame.is_master:
-        return "foreign masters"
-    return "raw frames" if frame.kind not in (None, "other") else "unlabelled files"
-
-
-def _made_here(frame: Frame) -> bool:
-    return str(read_header(frame).get("CREATOR", "")).startswith(f"{CREATOR} ")
-
-
 # --- a master ------------------------------------------------------------------------------
 
 
@@ -201,7 +132,7 @@ def _check_master(
     findings: Findings,
 ) -> None:
     header = read_header(master)
-    if not _made_here(master):
+    if not made_here(master):
         raise PulsarError(
             f"{findings.name}: {_words_for(master)}; verify takes masters and cubes "
             f"that {CREATOR} wrote, which say what they were made of",
@@ -251,22 +182,3 @@ def _words_for(frame: Frame) -> str:
 
 def _home(master: Frame) -> str:
     return os.path.dirname(master.place)
-
-
-def threads_for(frames: Sequence[Frame], options: Options) -> int:
-    """On how many threads the sums of frames can be taken.
-
-    Raises
-    ------
-    PulsarError
-        Not on one: the budget is too small.
-    """
-    threads = options.threads or CPU_COUNT
-    if not frames:
-        return threads
-    compiled = loaded.worth_compiling(frames)
-    each = holding.sum_bytes(frames, compiled, sums.STRETCH)
-    room = max(memory.room(options.memory), SOME_BYTES)
-    if each > room:
-        raise memory.too_little(options.memory, each, "a look at its inputs")
-    return max(1, min(threads, room // each))

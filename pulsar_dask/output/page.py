@@ -1,0 +1,87 @@
+"""A report as a page: one file of HTML that needs nothing else, no network and no script."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pulsar_dask._version import CREATOR, __version__
+from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.files.atomic import AtomicFile
+
+#: Begins each report, so that it is known as one.
+_GENERATOR = f'<meta name="generator" content="{CREATOR} '
+_ENDINGS = re.compile(r"[^/\\]\.html?$", re.IGNORECASE)
+
+
+def check_page(path: str, *, overwrite: bool) -> None:
+    """Refuse a report that would harm something, or cannot be written.
+
+    Raises
+    ------
+    PulsarError
+    """
+    name = printable(path)
+    if not _ENDINGS.search(path):
+        raise PulsarError(f"{name}: a report is a .html file; name it so", "output")
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise PulsarError(
+            f"{name}: the folder {printable(folder)} does not exist; make it first", "output"
+        )
+    if os.path.isdir(path):
+        raise PulsarError(f"{name} is a folder; name a file", "output")
+    if os.path.lexists(path) and not overwrite and not is_page(path):
+        raise PulsarError(
+            f"{name} was not written by {CREATOR}, so it is kept; name another report, or replace "
+            "it with ⟦overwrite⟧",
+            "output",
+        )
+
+
+def is_page(path: str) -> bool:
+    """Whether a file is a report of this program."""
+    try:
+        with open(path, "rb") as file:
+            return _GENERATOR.encode() in file.read(1024)
+    except OSError:
+        return False
+
+
+def write_page(path: str, content: Mapping[str, Any], *, overwrite: bool) -> None:
+    """Write a report, whole or not at all.
+
+    Parameters
+    ----------
+    path : str
+    content : mapping
+        What `page.html` shows.
+    overwrite : bool
+        Whether a file of others may be replaced.
+
+    Raises
+    ------
+    PulsarError
+        It cannot be written.
+    """
+    with AtomicFile(path) as file:
+        file.write_at(page(content).encode("utf-8"), 0)
+        file.commit(lambda: check_page(path, overwrite=overwrite))
+
+
+def page(content: Mapping[str, Any]) -> str:
+    """The text of a page; what is no markup in it is escaped."""
+    try:
+        from jinja2 import Environment, StrictUndefined
+    except ImportError as error:  # it comes with distributed
+        raise PulsarError("a report needs Jinja2: pip install jinja2", "system") from error
+    template = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(template).render(
+        generator=f"{CREATOR} {__version__}", version=__version__, **content
+    )

@@ -1,0 +1,223 @@
+"""What a command makes, kept for its report (`--report`), and the figures of it for programs."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from pulsar_dask.cli.listen import COMMAND
+from pulsar_dask.cli.report import Report, size_text
+from pulsar_dask.cli.voices import for_programs
+from pulsar_dask.engine import memory
+from pulsar_dask.engine.recipe import Product
+from pulsar_dask.engine.sink import Run
+from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.formats import reading
+from pulsar_dask.formats.scan import scan_frame, scan_frames
+from pulsar_dask.frames.frame import Frame
+from pulsar_dask.masters.figures import figures
+from pulsar_dask.output.ours import is_ours
+from pulsar_dask.output.page import check_page, write_page
+from pulsar_dask.output.picture_sink import PictureSink
+from pulsar_dask.output.survey_sink import SurveySink
+from pulsar_dask.tools.record import group_of
+from pulsar_dask.tools.shots import Shot
+from pulsar_dask.tools.verdict import verdict
+
+#: Squares of the pictures of all masters of a report, and of one at least: a byte or so in a page.
+SQUARES, LEAST = 1_400_000, 60_000
+
+
+class Page:
+    """What is kept for a report, which there is where it has a path."""
+
+    def __init__(self, path: str | None = None, *, overwrite: bool = False) -> None:
+        self.path, self._overwrite = path, overwrite
+        self.shots: list[Shot] = []
+        self._figured: list[tuple[Product, str, Mapping[str, Any]]] = []
+        """Products, where they lie, and their figures."""
+        self._states: list[str] = []
+        """What was found of each, where masters of another time are looked at."""
+        self._began = time.perf_counter()
+        if path is not None:
+            check_page(path, overwrite=overwrite)
+
+    def sinks(self, sinks: Sequence[Any]) -> list[PictureSink]:
+        """Those that look at the masters of others."""
+        if self.path is None:
+            return []
+        lists = {sink.layer.name: sink.path for sink in sinks if sink.lines is not None}
+        found = []
+        for sink in sinks:
+            product: Product | None = getattr(sink, "product", None)
+            if product is None:
+                continue
+            shape = product.frames[0].shape
+            found.append(
+                PictureSink(
+                    product.layer,
+                    shape,
+                    name=product.name,
+                    planes=[name for name in product.dtypes if name != "image"],
+                    product=product,
+                    old=_old(sink.path, shape),
+                    old_list=lists.get(product.layer.name),
+                )
+            )
+        return found
+
+    def took(
+        self,
+        run: Run,
+        sinks: Sequence[Any],
+        looks: Sequence[SurveySink],
+        pictures: Sequence[PictureSink],
+    ) -> dict[str, Mapping[str, Any]]:
+        """Keep what a run has made.
+
+        Returns
+        -------
+        dict
+            `figures` of each product, by its name.
+        """
+        seen = {look.product.name: look for look in looks}
+        hot = {s.layer.name: s.hot.positions() for s in sinks if hasattr(s, "hot")}
+        paths = {s.product.name: s.path for s in sinks if getattr(s, "product", None) is not None}
+        by_name = {picture.product.name: picture for picture in pictures if picture.product}
+        told: dict[str, Mapping[str, Any]] = {}
+        wanted = bool(pictures) or for_programs()
+        for product in run.recipe.products:
+            look = seen.get(product.name) if wanted else None
+            said = look.said if look is not None else ()
+            odd = {f.path for s in said for f in s.frames}
+            found = look.surveyed if look is not None else None
+            noise = self._noise_without_light(product)
+            told[product.name] = figures(product, run, found, odd=odd, read_noise=noise)
+            path = os.path.abspath(paths.get(product.name, ""))
+            self._figured.append((product, path, told[product.name]))
+            if product.name in by_name and product.name in paths:
+                self.shots.append(
+                    Shot(
+                        product.file,
+                        path,
+                        by_name[product.name],
+                        run,
+                        product,
+                        hot.get(product.layer.name) if pictures else None,
+                        said,
+                        told[product.name],
+                    )
+                )
+        return told
+
+    def add(
+        self,
+        run: Run,
+        picture: PictureSink,
+        looks: Sequence[SurveySink],
+        name: str,
+        master: Frame,
+        product: Product | None,
+        hot: Any,
+        state: str,
+    ) -> None:
+        """Keep what was found of a master that was made before."""
+        told: Mapping[str, Any] = {}
+        for look in looks if product is not None else ():
+            odd = {f.path for s in look.said for f in s.frames}
+            noise = self._noise_without_light(look.product)
+            told = figures(look.product, run, look.surveyed, odd=odd, read_noise=noise)
+            self._figured.append((look.product, master.path, told))
+        said = looks[0].said if looks else ()
+        facts = () if product is not None else (("looked at", "its image alone"),)
+        shot = Shot(name, master.path, picture, run, product, hot, said, told, facts)
+        self.shots.append(shot)
+        self._states.append(state)
+
+    def _noise_without_light(self, product: Product) -> float | None:
+        """Of a dark that is out of flats, else of biases, of the same settings."""
+        if not product.levels:
+            return None
+        taken = {source.path for source in product.sources}
+        settings = group_of(product.frames)["settings"]
+        for kind in ("dark", "bias"):
+            for other, path, told in self._figured:
+                if other.kind != kind or "noise_of_frame" not in told:
+                    continue
+                own = path in taken
+                if own or (kind == "bias" and group_of(other.frames)["settings"] == settings):
+                    return float(told["noise_of_frame"])
+        return None
+
+    def write(
+        self,
+        report: Report,
+        warnings: Sequence[str],
+        error: PulsarError | None = None,
+    ) -> None:
+        """Write the report, if there is to be one, of what was made.
+
+        Raises
+        ------
+        PulsarError
+            It cannot be written.
+        """
+        if self.path is None or not self.shots:
+            return
+        from pulsar_dask.tools.sheet import sheet  # which not every run needs
+
+        most = max(LEAST, SQUARES // len(self.shots))
+        try:
+            sheets = [sheet(shot, _master(shot.path), most) for shot in self.shots]
+        finally:
+            reading.close_files()
+        names = [shot.name for shot in self.shots]
+        again = " or ".join(dict.fromkeys(self._states)) or None
+        title = names[0] if len(names) == 1 else f"{len(names)} masters"
+        frames = len({f.path for shot in self.shots for f in shot.frames})
+        words = error.on_command_line if error is not None else None
+        content = {
+            "title": f"Report on {title}",
+            "verdict": verdict(names, frames, warnings, words, again=again),
+            "sheets": sheets,
+            "commands": list(self._commands(again is None)),
+            "facts": self._facts(),
+        }
+        write_page(self.path, content, overwrite=self._overwrite)
+        report.say(f"{printable(self.path)}: report")
+        known = {"path": os.path.abspath(self.path), "what": "report", "replaces": False}
+        report.know("products", known)
+
+    def _commands(self, makes: bool) -> Any:
+        here = f"cd {shlex.quote(os.getcwd())}"
+        if makes and COMMAND:
+            yield {"what": "The command that made this:", "text": f"{here}\n{shlex.join(COMMAND)}"}
+        paths = [shlex.quote(os.path.relpath(s.path)) for s in self.shots if s.product is not None]
+        if paths:
+            text = f"{here}\npulsar-dask verify --all {' '.join(paths)}"
+            yield {"what": "To see whether the files still give the same pixels:", "text": text}
+
+    def _facts(self) -> list[tuple[str, str]]:
+        now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        seconds = time.perf_counter() - self._began
+        peak = size_text(memory.peak_resident())
+        return [("written", now), ("took", f"{seconds:.1f} s, peak memory {peak}")]
+
+
+def _master(path: str) -> Frame:
+    return scan_frames([path])[0]
+
+
+def _old(path: str, shape: tuple[int, ...]) -> Frame | None:
+    """The master that a new one takes the place of, where it can be compared."""
+    try:
+        if not os.path.exists(path) or not is_ours(path):
+            return None
+        frame = scan_frame(path)
+    except (PulsarError, OSError):
+        return None
+    return frame if frame.shape == shape else None

@@ -1,0 +1,295 @@
+"""`--report` and `pulsar-dask report`: pages as someone has them who opens them, of nights with
+planted faults, of the demo, of frames of a real camera."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from browser import CHROMIUM, opened
+from helpers import REAL, run
+from night import pixels, tool, write, write_stack
+from pngs import decoded
+
+from pulsar_dask import demo
+
+SHAPE = (120, 180)
+in_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not here")
+
+
+class Reader(HTMLParser):
+    """Text, tags and attributes of a page."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.source = path.read_text(encoding="utf-8")
+        self.feed(self.source)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.text += " "
+
+    def handle_data(self, data):
+        self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [found for name, found in self.tags if name == tag]
+
+
+def bad_night(folder: Path) -> None:
+    """Darks of which one leaks light and one is warm; flats, one saturated, one behind a cloud."""
+    rng = np.random.default_rng(5)
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    base, rate = 500 + 0.02 * y, np.full(SHAPE, 0.3)
+    rate.ravel()[rng.choice(rate.size, 60, replace=False)] += rng.uniform(5, 100, 60)
+    vignette = 1 - 0.3 * ((x - 90) ** 2 + (y - 60) ** 2) / 90**2
+
+    def take(where: str, kind: str, seconds: float, signal, n: int, filter_=None, **cards):
+        image = base + signal + rng.normal(0, 6, SHAPE)
+        image = np.clip(np.rint(image), 0, 65535).astype("u2")
+        cards = {"CCD_TEMP": -10.0, "SET_TEMP": -10.0, "GAIN": 100} | cards
+        date = f"2025-03-01T20:{n:02d}:00"
+        path = folder / f"{where}{n:04d}.fit"
+        write(path, image, kind, seconds, filter_, DATE_OBS=date, **cards)
+
+    for n in range(1, 13):
+        take("bias", "Bias Frame", 0.0, 0, n)
+        take("darks/dark", "Dark Frame", 60.0, _dark(rng, rate, n, x, y), n, **_warm(n))
+        take("flatdarks/fd", "Dark Frame", 2.0, 0, n)
+        light = 25000 * (1 - 0.004 * n) * vignette
+        if n == 4:
+            light = light * 4
+        if n == 9:
+            light = light * (1 - 0.2 * x / SHAPE[1])
+        take("flats/flat", "Flat Frame", 2.0, rng.poisson(light), n, "L")
+
+
+def _dark(rng, rate, n, x, y):
+    leak = 25 + 60 * np.exp(-((x - 180) ** 2 + (y - 120) ** 2) / 50**2) if n == 5 else 0
+    return rng.poisson(rate * 60 * (2.5 if n == 10 else 1)) + leak
+
+
+def _warm(n):
+    return {"CCD_TEMP": -4.0} if n == 10 else {}
+
+
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bad")
+    bad_night(folder)
+    tool(
+        "makedark", "darks", "bias*.fit", "--mix", "temperature", "--report", "dark.html",
+        "--hot-pixels", 100, "--planes", "count", cwd=folder,
+    )  # fmt: skip
+    tool("makedark", "flatdarks", "--hot-pixels", 20, cwd=folder)
+    tool("makeflat", "flats", "--report", "flat.html", cwd=folder)
+    return folder
+
+
+def check_still(page: Reader) -> None:
+    """Nothing is loaded, nothing runs, and pictures have texts."""
+    for _, attributes in page.tags:
+        for name in ("src", "href", "data", "action", "srcset", "poster", "background"):
+            assert str(attributes.get(name, "#")).startswith(("data:", "#"))
+    assert not re.search(r"url\(|@import|http-equiv=.refresh", page.source)
+    assert not page.all("script")
+    assert all(image["alt"] for image in page.all("img"))
+    assert all(svg["aria-label"] for svg in page.all("svg"))
+
+
+def check_opened(page: Path, folder: Path) -> str:
+    """The verdict as it is read, at both widths, in light and in dark."""
+    wide, narrow = opened(page, 1280, folder), opened(page, 390, folder, dark=True)
+    for width, one in ((1280, wide), (390, narrow)):
+        assert one.beyond == []
+        assert one.wide <= width
+        assert one.console == []
+        assert one.loaded == []
+        assert one.broken == 0
+        assert one.cut == []
+        assert all(one.images)
+        assert all(one.charts)
+    assert wide.back != narrow.back
+    assert wide.verdict.split() == narrow.verdict.split()
+    return wide.verdict
+
+
+@in_chromium
+def test_each_planted_fault_stands_in_the_verdict(bad, tmp_path):
+    dark = check_opened(bad / "dark.html", tmp_path)
+    assert dark.startswith("It worked, but look at 2 frames: dark0005.fit and dark0010.fit.")
+    assert "level of 2 of 12 frames (dark0005.fit, dark0010.fit)" in dark
+    assert re.search(r"corners of dark0005.fit: .*light", dark)
+    assert "temperatures from -10 to -4 degC are mixed" in dark
+    flat = check_opened(bad / "flat.html", tmp_path)
+    assert re.search(r"pixels saturated \(at 65535 ADU\) in flat0004.fit", flat)
+    assert re.search(r"corners of .*flat0009.fit.*clouds", flat)
+
+
+@in_chromium
+def test_the_demos_night_has_nothing_odd(tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "HEIGHT", 140)
+        patch.setattr(demo, "WIDTH", 200)
+        demo.make_night(tmp_path / "night", demo.make_sensor())
+    night = tmp_path / "night"
+    tool("makedark", "darks", "bias*.fit", "--hot-pixels", 200, "-q", cwd=night)
+    tool("report", "bias.fit", "dark120s.fit", "dark300s.fit", cwd=night)
+    verdict = check_opened(night / "report.html", tmp_path)
+    assert verdict.startswith(
+        "bias.fit, dark120s.fit and dark300s.fit: made again of the same frames, every pixel is "
+        "the same, and nothing is odd."
+    )
+
+
+@in_chromium
+@pytest.mark.skipif(not REAL.is_dir(), reason="no real frames here")
+def test_real_frames(tmp_path):
+    (tmp_path / "m").mkdir()
+    options = ("--output-dir", "m", "--report", "m/dark.html")
+    tool("makedark", str(REAL), "--bias", f"{REAL}/bias*.fits.fz", *options, cwd=tmp_path)
+    options = ("--dark", "m/bias.fit", "--output-dir", "m", "--report", "m/flat.html")
+    tool("makeflat", str(REAL), *options, cwd=tmp_path)
+    for name in ("dark", "flat"):
+        page = Reader(tmp_path / "m" / f"{name}.html")
+        check_still(page)
+        check_opened(tmp_path / "m" / f"{name}.html", tmp_path)
+
+
+def test_what_is_in_a_page(bad):
+    page = Reader(bad / "dark.html")
+    check_still(page)
+    words = re.sub(r"\s+", " ", page.text)
+    for one in (
+        "bias · 12 frames · 180 x 120 pixels", "Show the 100 listed pixels", "Worst places",
+        "Level, ADU", "Temperature, °C", "read noise", "How many values each pixel has",
+        "median of 12 frames; minus bias.fit, the median of 12 frames", "12 frames in ",
+        "pulsar-dask verify --all bias.fit dark60s.fit", "minutes since 2025-03-01 20:01:00",
+    ):  # fmt: skip
+        assert one in words, one
+    (level,) = (
+        s for s in (x["aria-label"] for x in page.all("svg")) if "Level" in s and "odd" in s
+    )
+    assert level.endswith("marked as odd: dark0005.fit, dark0010.fit")
+    # figures are those of frames as they are
+    found = re.search(r"read noise (\d+\.\d+) ADU", words)
+    assert abs(float(found[1]) - np.hypot(6, np.sqrt(1 / 12))) < 0.1
+
+
+def pictures(page: Reader) -> list[np.ndarray]:
+    from base64 import b64decode
+
+    sources = [image["src"].partition("base64,")[2] for image in page.all("img")]
+    return [decoded(b64decode(source))[1] for source in sources]
+
+
+def test_the_picture_is_the_master_and_its_list(bad):
+    """A page of small images shows each pixel."""
+    page = Reader(bad / "dark.html")
+    shown = pictures(page)
+    alts = [image["alt"] for image in page.all("img")]
+    first = next(i for i, alt in enumerate(alts) if alt.startswith("Places of"))
+    marks, grey = shown[first][::-1], shown[first - 1][::-1]
+    listed = np.loadtxt(bad / "cosme60s.lst", usecols=(1, 2), dtype=int)
+    expected = np.zeros(SHAPE, np.uint8)
+    expected[listed[:, 1], listed[:, 0]] = 1
+    assert np.array_equal(marks, expected)
+    master = pixels(bad / "dark60s.fit").astype("f8")
+    order = np.argsort(master, axis=None, kind="stable")
+    assert (np.diff(grey.ravel()[order].astype(int)) >= 0).all()
+    assert grey.min() == 1
+    assert grey.max() == 255
+
+
+def test_inputs_that_are_gone_and_masters_of_others(bad, tmp_path):
+    for path in (bad / "bias.fit", bad / "dark60s.fit"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    fits.PrimaryHDU(np.ones((20, 30), "f4")).writeto(tmp_path / "theirs.fit")
+    out, _ = tool("report", "bias.fit", "theirs.fit", "-o", "r.html", cwd=tmp_path)
+    assert "bias.fit: looked at alone" in out
+    page = Reader(tmp_path / "r.html")
+    check_still(page)
+    assert re.search("bias.fit: 12 of the 12 files .* --inputs DIR says where", page.text)
+    assert "theirs.fit: it does not say what it was made of" in page.text
+    out, _ = tool("report", "bias.fit", "-o", "r.html", "--inputs", str(bad), cwd=tmp_path)
+    assert "every pixel is the same" in out
+    with fits.open(tmp_path / "bias.fit", mode="update", checksum=False) as hdus:
+        hdus[0].data[5, 5:8] += 1
+    tool("report", "bias.fit", "-o", "r.html", "--inputs", str(bad), cwd=tmp_path)
+    assert f"3 of {SHAPE[0] * SHAPE[1]} pixels" in Reader(tmp_path / "r.html").text
+
+
+def test_against_the_master_before(tmp_path):
+    rng = np.random.default_rng(3)
+    for night in (1, 2):
+        stack = np.rint(rng.normal(500 + 10 * night, 5, (6, 60, 80))).astype("u2")
+        stack[:, 10, 10 * night] += 900
+        write_stack(tmp_path / "d", "d", stack, "Dark Frame", 60.0, GAIN=100)
+        options = ("--hot-pixels", 1, "--report", "r.html")
+        tool("makedark", "d", *options, cwd=tmp_path)
+        page = re.sub(r"\s+", " ", Reader(tmp_path / "r.html").text)
+        assert ("Against the master before" in page) == (night == 2)
+    assert "its settings are the same" in page
+    assert re.search(r"level 510(\.5)? → 520(\.5)? ADU", page)
+    assert "hot pixels that came 1: (20, 10)" in page
+    assert "hot pixels that went 1: (10, 10)" in page
+
+
+@pytest.mark.parametrize("options", [("--scheduler", "local:2"), ("--memory", 0.3)])
+def test_reports_are_the_same_wherever_tiles_are_made(bad, tmp_path, options):
+    args = ("med", str(bad / "bias0001.fit"), "m.fit", "--report", "r.html")
+    tool(*args, cwd=tmp_path)
+    here = pictures(Reader(tmp_path / "r.html"))
+    tool(*args, *options, cwd=tmp_path)
+    there = pictures(Reader(tmp_path / "r.html"))
+    assert len(here) == len(there)
+    assert all(np.array_equal(a, b) for a, b in zip(here, there, strict=True))
+
+
+def test_what_is_refused(bad, tmp_path):
+    (tmp_path / "mine.html").write_text("mine")
+    frames = str(bad / "bias0001.fit")
+    for words, says in (
+        (("med", frames, "m.fit", "--report", "mine.html"), "was not written by pulsar-dask"),
+        (("med", frames, "m.fit", "--report", "a.fit"), "a report is a .html file"),
+        (("report", "gone.fit"), "gone.fit"),
+        (("report", str(bad / "dark60s.planes.fit")), "name the master"),
+    ):
+        _, err = tool(*words, cwd=tmp_path, status=1)
+        assert says in err
+    assert {p.name for p in tmp_path.iterdir()} == {"mine.html"}
+    assert (tmp_path / "mine.html").read_text() == "mine"
+
+
+def test_values_that_are_missing_and_colour_images(tmp_path):
+    rng = np.random.default_rng(1)
+    stack = rng.normal(100, 5, (5, 3, 40, 50)).astype("f4")
+    stack[:, 1, 7, 9] = np.nan
+    for i, image in enumerate(stack):
+        write(tmp_path / "c" / f"c{i}.fit", image)
+    tool("med", "c", "m.fit", "--report", "r.html", cwd=tmp_path)
+    page = Reader(tmp_path / "r.html")
+    check_still(page)
+    text = re.sub(r"\s+", " ", page.text)
+    assert "without a value 1 pixels" in text
+    assert "of its 3 planes" in text
+    tool("med", "c", "m.zarr", "--report", "z.html", cwd=tmp_path)
+    check_still(Reader(tmp_path / "z.html"))
+
+
+def test_what_was_not_made_stands_in_the_verdict(tmp_path):
+    rng = np.random.default_rng(1)
+    stack = np.rint(rng.normal(500, 5, (3, 40, 50))).astype("u2")
+    write_stack(tmp_path / "d", "a", stack, "Dark Frame", 60.0)
+    write_stack(tmp_path / "d", "b", stack, "Dark Frame", 90.0)
+    write(tmp_path / "dark90s.fit", stack[0], "Dark Frame", 90.0)  # the user's
+    done = run("makedark", "d", "--report", "r.html", "--hot-pixels", 5, cwd=tmp_path, status=1)
+    assert "dark90s.fit" in done.stderr
+    page = tmp_path / "r.html"
+    assert not page.exists() or "Not all was done" in Reader(page).text
