@@ -116,8 +116,11 @@ class Graph:
             tasks[key] = Task(key, make_tile, tile, *known)
         return tasks
 
-    def lazy(self, layer: Layer, plane: str) -> tuple[str, dict[Hashable, Any]]:
-        """A plane of a layer as the tasks of a dask array: its name, and all tasks."""
+    def lazy(
+        self, layer: Layer, plane: str, dtype: str, made: Any = None
+    ) -> tuple[str, dict[Hashable, Any]]:
+        """A plane of a layer, of some type, as the tasks of a dask array: its name, and all tasks.
+        `made` is what `made_of` tells of the array."""
         suffix = tokenize(self.grid)  # two tilings are not to be mixed
         wanted = in_order([layer])
         calls = {needed.name: f"{needed.name}-{suffix}" for needed in wanted}
@@ -136,7 +139,8 @@ class Graph:
                 )
         (leading,) = (len(p.leading) for p in layer.planes if p.name == plane)
         axis = leading if len(self.grid.shape) == 3 else None
-        array = f"{layer.name}-{plane}-{suffix}"
+        array = f"{layer.name}-{plane}-{dtype}-{suffix}"
+        tasks[f"{array}{_MADE}"] = DataNode(f"{array}{_MADE}", made)
         for index, tile in self.grid:
             for one in wanted:
                 if not one.once:
@@ -147,8 +151,25 @@ class Graph:
                     )
                     tasks[key] = Task(key, _apply, TaskRef(f"{calls[one.name]}-call"), tile, *taken)
             key = (array, *(0,) * leading, *index)
-            tasks[key] = Task(key, _plane, TaskRef((calls[layer.name], *index)), plane, axis)
+            tasks[key] = Task(key, _plane, TaskRef((calls[layer.name], *index)), plane, axis, dtype)
         return array, tasks
+
+
+#: Ends the name of what an array was made by; no task needs it.
+_MADE = "-made"
+
+
+def made_of(array: Any) -> Any:
+    """What a dask array is, that was made by `Graph.lazy` and not changed since; else None."""
+    node = array.__dask_graph__().get(f"{array.name}{_MADE}")
+    return None if node is None else node.value
+
+
+def all_made(array: Any) -> dict[str, Any]:
+    """The arrays that a dask array is made of, by name, and what they are."""
+    graph = array.__dask_graph__()
+    names = [key for key in graph if isinstance(key, str) and key.endswith(_MADE)]
+    return {name.removesuffix(_MADE): graph[name].value for name in names}
 
 
 @dataclass(frozen=True)
@@ -182,8 +203,8 @@ def _references(layer: Layer) -> list[Any]:
     return [TaskRef(needed.name) for needed in layer.before]
 
 
-def _plane(planes: Mapping[str, Any], name: str, axis: int | None) -> Any:
-    values = planes[name]
+def _plane(planes: Mapping[str, Any], name: str, axis: int | None, dtype: str) -> Any:
+    values = planes[name].astype(dtype, copy=False)
     return (
         values if axis is None else values.reshape((*values.shape[:axis], 1, *values.shape[axis:]))
     )

@@ -13,6 +13,9 @@ from pulsar_dask.frames.provenance import Source, Trace
 from pulsar_dask.frames.step import Step
 from pulsar_dask.kernels.loaded import Kernel, worth_compiling
 
+#: The step, known to nobody who would make the pixels again, that tells whose they are.
+ARRAYS = "values of an array in Python, which were not kept"
+
 
 @dataclass(frozen=True, eq=False)
 class Product:
@@ -52,7 +55,8 @@ class Product:
     @property
     def trace(self) -> Trace:
         inputs = tuple(Source.of("input", frame) for frame in self.frames)
-        return Trace((*inputs, *self.sources), self.steps)
+        kept = all(frame.stored.kept for frame in self.frames)
+        return Trace((*inputs, *self.sources), self.steps if kept else (ARRAYS, *self.steps))
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,7 +31,7 @@ from pulsar_dask.formats.values import ManyKeywords
 from pulsar_dask.frames.frame import Frame, Stored
 from pulsar_dask.frames.holds import MB, Holds, Phase
 from pulsar_dask.frames.keywords import about
-from pulsar_dask.kernels.pixels import Tile
+from pulsar_dask.kernels.pixels import Tile, as_stored
 
 Array = np.ndarray[Any, Any]
 #: What to do about a store that is damaged.
@@ -228,12 +228,7 @@ def _read_window(frame: Frame, stored: InStore, tile: Tile, image: Array) -> Non
         values = read_window(frame.place, array, tile)
         _HELD.values = values if values.ndim == 3 else values[None]
         _HELD.key = key
-    values = _HELD.values[stored.index]
-    if frame.pixels.other_sign:
-        unsigned = values.view(f"u{values.itemsize}")
-        flipped = unsigned ^ unsigned.dtype.type(1 << (8 * values.itemsize - 1))
-        values = flipped.view("u1" if values.itemsize == 1 else f"i{values.itemsize}")
-    image[...] = values
+    image[...] = as_stored(_HELD.values[stored.index], frame.pixels)
 
 
 @functools.lru_cache(maxsize=32)

@@ -62,6 +62,11 @@ class Stored(Protocol):
         return None
 
     @property
+    def kept(self) -> bool:
+        """Whether its pixels lie in a file, so that they can be read again in a year."""
+        return True
+
+    @property
     def block(self) -> tuple[int, int]:
         """Rows and columns of a compression tile or chunk; (1, 1) where pixels lie as they are."""
         return 1, 1

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+Array = np.ndarray[Any, Any]
 #: Whether numbers as FITS has them are to be swapped here.
 SWAP = sys.byteorder == "little"
 #: BZERO that turns FITS's signed (and unsigned 8-bit) integers into the other sign
@@ -76,6 +77,15 @@ class PixelType:
     def wide(self) -> bool:
         """Whether a median of such pixels needs float64 (32-bit integers and up)."""
         return self.bitpix in (32, 64, -64)
+
+
+def as_stored(values: Array, pixels: PixelType) -> Array:
+    """Values of the native type as FITS stores them, but for the order of bytes."""
+    if not pixels.other_sign:
+        return values
+    unsigned = values.view(f"u{values.itemsize}")
+    flipped: Array = unsigned ^ unsigned.dtype.type(1 << (8 * values.itemsize - 1))
+    return flipped.view("u1" if values.itemsize == 1 else f"i{values.itemsize}")
 
 
 @dataclass(frozen=True, slots=True)

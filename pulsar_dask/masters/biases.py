@@ -14,7 +14,7 @@ from pulsar_dask.inputs.numbers import as_number, finite
 from pulsar_dask.inputs.words import as_texts
 from pulsar_dask.masters.darkgroup import Bias
 from pulsar_dask.masters.groups import usable
-from pulsar_dask.masters.search import Search, Spec, is_number, none_found
+from pulsar_dask.masters.search import Found, Search, Spec, is_number, none_found, words_of
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class Biases:
         return Bias((self.masters[at],))
 
 
-def read_bias(bias: Spec | float) -> float | list[str]:
-    """What is given as a bias: a number, or the words of a spec.
+def read_bias(bias: Spec | float | Found) -> float | list[str] | Found:
+    """What is given as a bias: a number, the words of a spec, or frames that were found.
 
     Raises
     ------
@@ -61,6 +61,8 @@ def read_bias(bias: Spec | float) -> float | list[str]:
     """
     if is_number(bias):
         return finite(bias)
+    if isinstance(bias, Found):
+        return bias
     words = as_texts(bias, "bias", "a number, a path, or several")  # type: ignore[arg-type]
     numbers = [number for word in words if (number := as_number(word)) is not None]
     if len(words) == 1 and numbers:
@@ -73,7 +75,7 @@ def read_bias(bias: Spec | float) -> float | list[str]:
     return words
 
 
-def find_biases(args: Sequence[str], search: Search) -> tuple[Biases, list[Frame]]:
+def find_biases(args: Sequence[str] | Found, search: Search) -> tuple[Biases, list[Frame]]:
     """The biases that a spec stands for, and all frames that it led to.
 
     Of a folder or a mask only biases and unlabelled files are taken. Where there are raw ones and
@@ -90,7 +92,7 @@ def find_biases(args: Sequence[str], search: Search) -> tuple[Biases, list[Frame
     raw = [f for f in frames if f.kind in ("bias", None) and not f.is_master]
     masters = tuple(f for f in frames if f.kind in ("bias", None) and f.is_master)
     if not raw and not masters:
-        raise PulsarError(none_found("bias", "Bias Frame", args, frames), "frames")
+        raise PulsarError(none_found("bias", "Bias Frame", words_of(args), frames), "frames")
     labelled = [f for f in raw if f.kind == "bias"]
     if not labelled and not masters and len(raw) < len(frames):
         raise PulsarError(

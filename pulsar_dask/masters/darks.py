@@ -14,11 +14,11 @@ from pulsar_dask.frames.group import Group, Grouped, Ways
 from pulsar_dask.frames.groups import dark_groups
 from pulsar_dask.frames.passed import raw_frames, why_passed
 from pulsar_dask.inputs.numbers import as_number
-from pulsar_dask.inputs.words import as_texts, has_mask, is_list
+from pulsar_dask.inputs.words import has_mask, is_list
 from pulsar_dask.masters.biases import Biases, find_biases, read_bias
 from pulsar_dask.masters.darkgroup import Dark
 from pulsar_dask.masters.groups import Failures, check_group, usable
-from pulsar_dask.masters.search import Search, Spec, none_found
+from pulsar_dask.masters.search import Found, Search, Spec, none_found, words_of
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Darks:
 
 
 def gather_darks(
-    spec: Spec,
-    bias: Spec | float | None = None,
+    spec: Spec | Found,
+    bias: Spec | float | Found | None = None,
     search: Search = Search(),  # noqa: B008
     method: str = "median",
 ) -> Darks:
@@ -57,10 +57,10 @@ def gather_darks(
 
     Parameters
     ----------
-    spec : path or iterable of paths
+    spec : path, iterable of paths, or Found
         Input; without `bias`, what follows a folder, list or mask is the bias, a number at
         the end is a constant bias, and among files the frames' types decide.
-    bias : number, path or iterable of paths, optional
+    bias : number, path, iterable of paths, or Found, optional
     search : Search
     method : str
         How they will be combined, for what is warned of.
@@ -71,13 +71,13 @@ def gather_darks(
         "No dark frames found", no group that can be made, or arguments that leave open what is
         bias.
     """
-    args = as_texts(spec)
-    given: Spec | float = 0.0 if bias is None else bias
+    args = words_of(spec)
+    given: Spec | float | Found = 0.0 if bias is None else bias
     if bias is None and len(args) > 1:
         args, given = _apart(args, search)
     words = read_bias(given)
 
-    found = search.frames(args, "dark")
+    found = search.frames(spec if isinstance(spec, Found) else args, "dark")
     raw = raw_frames(found.frames, "dark")
     if not raw:
         swapped = bias is None and _holds_darks(words, search)
@@ -129,7 +129,7 @@ def darks_of(grouped: Grouped, biases: Biases, ways: Ways) -> Darks:
     return Darks(tuple(darks), (*made.values(), *groups), failures)
 
 
-def _holds_darks(words: float | Sequence[str], search: Search) -> bool:
+def _holds_darks(words: float | Sequence[str] | Found, search: Search) -> bool:
     if isinstance(words, float):
         return False
     with contextlib.suppress(PulsarError):

@@ -37,7 +37,7 @@ class Looking:
     search: Search
     among: Sequence[Frame]
     """Dark flats."""
-    dark: str | os.PathLike[str] | float | None
+    dark: str | os.PathLike[str] | float | Frame | None
     bias: Callable[[Group], Minus] | None
     """The bias that is given, for some flats."""
     make_darks: MakeDarks | None
@@ -65,10 +65,13 @@ class Looking:
     def _given(self, group: Group) -> Minus | None:
         if self.dark is None:
             return None
-        number = as_number(self.dark) if isinstance(self.dark, str) else finite(self.dark)  # type: ignore[arg-type]
-        if number is not None:
-            return Minus(constant=number)
-        frame = scan_frame(self.dark)  # type: ignore[arg-type]
+        if isinstance(self.dark, Frame):
+            frame = self.dark
+        else:
+            number = as_number(self.dark) if isinstance(self.dark, str) else finite(self.dark)  # type: ignore[arg-type]
+            if number is not None:
+                return Minus(constant=number)
+            frame = scan_frame(self.dark)  # type: ignore[arg-type]
         refuse_planes([frame])
         self._fits(group, frame)
         return Minus((frame,))

@@ -13,14 +13,14 @@ from pulsar_dask.frames.groups import flat_groups
 from pulsar_dask.frames.passed import raw_frames, why_passed
 from pulsar_dask.frames.provenance import Source, Trace
 from pulsar_dask.frames.step import Step
-from pulsar_dask.inputs.words import as_text, as_texts
+from pulsar_dask.inputs.words import as_text
 from pulsar_dask.kernels.correct import find_rings
 from pulsar_dask.masters.biases import find_biases, read_bias
 from pulsar_dask.masters.flatdark import Looking, MakeDarks
 from pulsar_dask.masters.flatgroup import FlatGroup, Minus
 from pulsar_dask.masters.flatlists import Lists, cells_of, colours_for, old_cells
 from pulsar_dask.masters.groups import Failures, usable
-from pulsar_dask.masters.search import Search, Spec, is_number, none_found
+from pulsar_dask.masters.search import Found, Search, Spec, is_number, none_found, words_of
 from pulsar_dask.masters.shelf import Shelf
 
 MakeBias = Callable[[Group], Frame]
@@ -59,10 +59,10 @@ class Flats:
 
 
 def gather_flats(
-    spec: Spec,
+    spec: Spec | Found,
     *,
-    dark: str | os.PathLike[str] | float | None = None,
-    bias: Spec | float | None = None,
+    dark: str | os.PathLike[str] | float | Frame | None = None,
+    bias: Spec | float | Found | None = None,
     hot_pixels: str | os.PathLike[str] | None = None,
     origin_top: bool = False,
     search: Search = Search(),  # noqa: B008
@@ -103,11 +103,11 @@ def gather_flats(
         "No flat frames found", or no group that can be made: "Inconsistent exposures", "Dark not
         found for exposure", a dark or list that does not fit the flats.
     """
-    args = as_texts(spec)
-    if dark is not None and not is_number(dark):
+    args = words_of(spec)
+    if dark is not None and not isinstance(dark, Frame) and not is_number(dark):
         dark = as_text(dark, "dark", "a number or a path")  # type: ignore[arg-type]
     hot_pixels = as_text(hot_pixels, "hot_pixels") if hot_pixels is not None else None
-    found = search.frames(args, "flat")
+    found = search.frames(spec if isinstance(spec, Found) else args, "flat")
     raw = raw_frames(found.frames, "flat")
     if not raw:
         raise PulsarError(none_found("flat", "Flat Frame", args, found.frames), "frames")
@@ -157,7 +157,7 @@ def gather_flats(
 
 
 def bias_of(
-    bias: Spec | float | None, search: Search, make: MakeBias | None = None
+    bias: Spec | float | Found | None, search: Search, make: MakeBias | None = None
 ) -> Callable[[Group], Minus] | None:
     """What is given as the bias of darks that have none, for some flats; of several raw frames
     their master, where there is a way to make it."""

@@ -36,13 +36,13 @@ class Wanted:
     """What was asked for, as it was written."""
 
     search: Search
-    dark: str | None = None
-    bias: str | None = None
+    dark: str | Frame | None = None
+    bias: str | Frame | None = None
     """A file, a number, or an expression that begins with "="."""
     no_bias: bool = False
     """Whether a dark whose bias is out may go without."""
     bias_in_dark: bool | None = None
-    flat: str | None = None
+    flat: str | Frame | None = None
     by_exposure: bool = False
     fitted: bool = False
     """Whether k is found from the hot pixels: it is 1 until then."""
@@ -55,7 +55,9 @@ class Wanted:
     def masters(self) -> Masters:
         """The masters themselves."""
         bias: Frame | str | float | None = None
-        if self.bias is not None:
+        if isinstance(self.bias, Frame):
+            bias = self.bias
+        elif self.bias is not None:
             number = None if self.bias.startswith("=") else as_number(self.bias)
             bias = number if number is not None else self.bias
             if number is None and not self.bias.startswith("="):
@@ -65,8 +67,10 @@ class Wanted:
         return Masters(self, bias, dark, flat)
 
 
-def _one(path: str, role: str, search: Search) -> Frame:
-    """The one image that is named as a master."""
+def _one(path: str | Frame, role: str, search: Search) -> Frame:
+    """The one image that is named, or given, as a master."""
+    if isinstance(path, Frame):
+        return path
     if os.path.isdir(path) and not path.lower().rstrip("/\\").endswith(".zarr"):
         raise PulsarError(f"{printable(path)}: a folder; name one master with ⟦{role}⟧")
     frames = scan_frames([path], search.hdu)

@@ -18,6 +18,7 @@ from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.group import Ways
 from pulsar_dask.frames.table import Table, using, with_users
 from pulsar_dask.inputs.find import Inputs, find_inputs
+from pulsar_dask.inputs.words import as_texts
 
 Spec = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
@@ -43,6 +44,11 @@ class Found:
     planes: list[Frame]
     """Planes of masters, which are passed over."""
     inputs: Inputs
+
+
+def words_of(spec: Spec | Found, name: str = "spec", give: str = "a path, or several") -> list[str]:
+    """The words of a spec, as a message has them."""
+    return ["these arrays"] if isinstance(spec, Found) else as_texts(spec, name, give)
 
 
 @dataclass(frozen=True)
@@ -105,8 +111,10 @@ class Search:
     def find(self, spec: Spec) -> Inputs:
         return find_inputs(spec, sequence=self.sequence, recursive=self.recursive, hdu=self.hdu)
 
-    def frames(self, spec: Spec, kind: str | None = None) -> Found:
+    def frames(self, spec: Spec | Found, kind: str | None = None) -> Found:
         """The frames that a spec stands for; see `scan`."""
+        if isinstance(spec, Found):
+            return replace(spec, frames=[self._overridden(f, kind) for f in spec.frames])
         return self.scan(self.find(spec), kind)
 
     def scan(self, inputs: Inputs, kind: str | None = None) -> Found:

@@ -9,12 +9,11 @@ from pulsar_dask.frames.alike import differences
 from pulsar_dask.frames.frame import Frame, named
 from pulsar_dask.frames.passed import without_masters
 from pulsar_dask.frames.table import using
-from pulsar_dask.inputs.words import as_texts
-from pulsar_dask.masters.search import Search, Spec, none_found
+from pulsar_dask.masters.search import Found, Search, Spec, none_found, words_of
 from pulsar_dask.notebook.arguments import check_kind
 
 
-def chosen(spec: Spec, kind: str | None, search: Search) -> list[Frame]:
+def chosen(spec: Spec | Found, kind: str | None, search: Search) -> list[Frame]:
     """The frames of a spec; with `kind` those of that kind, masters only where there is nothing
     else.
 
@@ -30,7 +29,7 @@ def chosen(spec: Spec, kind: str | None, search: Search) -> list[Frame]:
     frames = [f for f in found if f.kind == kind]
     if not frames:
         label = f"{kind.capitalize()} Frame"
-        raise PulsarError(none_found(kind, label, as_texts(spec), found), "frames")
+        raise PulsarError(none_found(kind, label, words_of(spec), found), "frames")
     return without_masters(frames)[0]
 
 
@@ -42,12 +41,14 @@ def warn_of_mix(name: str, frames: Sequence[Frame], search: Search, into: str) -
 
 
 def combined_frames(
-    spec: Spec, kind: str | None, search: Search, name: str, method: str
+    spec: Spec | Found, kind: str | None, search: Search, name: str, method: str
 ) -> list[Frame]:
-    """The frames that go into one master, as `med` takes them."""
+    """The frames that go into one master, as `med` takes them; of a cube all that are in it."""
     found = chosen(spec, kind, search)
-    explicit = search.find(spec).explicit if any(f.is_master for f in found) else ()
-    frames, masters = without_masters(found, explicit)
+    frames: list[Frame] = found
+    masters: list[Frame] = []
+    if not isinstance(spec, Found) and any(f.is_master for f in found):
+        frames, masters = without_masters(found, search.find(spec).explicit)
     if masters:
         warn(
             f"{name}: passed over: {named(masters)}, as masters among raw frames; name them alone "

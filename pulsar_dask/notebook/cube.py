@@ -24,10 +24,11 @@ from pulsar_dask.masters.stack import cube_layer
 from pulsar_dask.notebook.arguments import Ask, Asked, asking, check_switch
 from pulsar_dask.notebook.chosen import chosen, warn_of_mix
 from pulsar_dask.notebook.lazy import graph_of, lazy_array
+from pulsar_dask.notebook.selected import Cubed
 from pulsar_dask.output.cubestore import CubeStore
 from pulsar_dask.output.cubestore import write as write_store
 from pulsar_dask.output.header import clean_header
-from pulsar_dask.output.labels import coordinates, header_attributes
+from pulsar_dask.output.labels import coordinates, header_attributes, places
 
 Array = np.ndarray[Any, Any]
 
@@ -62,11 +63,11 @@ def open_frames(spec: Spec, *, kind: str | None = None, **how: Unpack[Asked]) ->
     xarray.DataArray
         Dims (frame, y, x), or (frame, plane, y, x); values in ADU with scaling applied.
         Integers keep their type (uint16 is uint16); where values can be missing they are
-        float, missing ones NaN. A chunk is all frames of one tile. Coordinates along
-        ``frame``: file, date, exposure (s), filter, kind, temperature and set_temperature
-        (°C), and a setting each: camera, binning, gain, offset, readout, … (NaN or "" where
-        a frame does not state it). ``attrs`` holds the units and the first frame's header, a
-        card a line.
+        float, missing ones NaN. A chunk is all frames of one tile. Coordinates ``y`` and ``x``
+        are rows and columns from zero; along ``frame``: file, date, exposure (s), filter, kind,
+        temperature and set_temperature (°C), and a setting each: camera, binning, gain, offset,
+        readout, … (NaN or "" where a frame does not state it). ``attrs`` holds the units and the
+        first frame's header, a card a line.
 
     Raises
     ------
@@ -145,11 +146,12 @@ def frames_cube(
     """The cube of frames that were scanned already; see `open_frames`."""
     shape = stack.check_shapes(frames)
     layer = cube_layer(frames)
-    array = lazy_array(graph_of(Recipe((), (layer,)), memory, threads), layer, layer.planes[0])
+    graph, plane = graph_of(Recipe((), (layer,)), memory, threads), layer.planes[0]
+    array = lazy_array(graph, layer, plane, plane.dtype, Cubed(tuple(frames), graph.grid))
     return xr.DataArray(
         array,
         dims=("frame", *("plane", "y", "x")[-len(shape) :]),
-        coords=coordinates(frames),
+        coords=coordinates(frames) | places(shape),
         name="frames",
         attrs=header_attributes(clean_header(frames[0])),
     )

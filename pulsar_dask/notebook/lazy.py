@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import dask.array as da
 import numpy as np
 import xarray as xr
+from astropy.io import fits
 from dask.system import CPU_COUNT
 
 from pulsar_dask.combine import Combine
@@ -20,16 +22,17 @@ from pulsar_dask.formats.storeformat import MASTER
 from pulsar_dask.frames import stack
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.planes import Plane
+from pulsar_dask.frames.provenance import plain_texts
 from pulsar_dask.masters.dark import stack_product
 from pulsar_dask.output.header import common, product_header
 from pulsar_dask.output.labels import header_attributes
 
 
-def lazy_array(graph: Graph, layer: Layer, plane: Plane) -> da.Array:
+def lazy_array(graph: Graph, layer: Layer, plane: Plane, dtype: str, made: Any = None) -> da.Array:
     """A plane of a layer as a dask array."""
-    name, tasks = graph.lazy(layer, plane.name)
+    name, tasks = graph.lazy(layer, plane.name, dtype, made)
     chunks = (*((n,) for n in plane.leading), *graph.grid.chunks)
-    return da.Array(tasks, name, chunks, dtype=np.dtype(plane.dtype))
+    return da.Array(tasks, name, chunks, dtype=np.dtype(dtype))
 
 
 def graph_of(recipe: Recipe, memory: float | None, threads: int | None) -> Graph:
@@ -41,9 +44,18 @@ def graph_of(recipe: Recipe, memory: float | None, threads: int | None) -> Graph
 def lazy_planes(product: Product, graph: Graph) -> dict[str, da.Array]:
     """The planes of a product as dask arrays, of their types in a file."""
     return {
-        plane.name: lazy_array(graph, product.layer, plane).astype(product.dtypes[plane.name])
+        plane.name: lazy_array(graph, product.layer, plane, product.dtypes[plane.name])
         for plane in product.layer.planes
     }
+
+
+def traced_header(product: Product, tolerance: float | None = None) -> fits.Header:
+    """The header of a master, with its inputs and steps as far as they are known before anything
+    was read."""
+    header = product_header(product, tolerance)
+    for text in plain_texts(product.trace):
+        header.add_history(text)
+    return header
 
 
 def master_of(
@@ -61,6 +73,6 @@ def master_of(
     recipe = Recipe([product])
     arrays = lazy_planes(product, graph_of(recipe, memory, threads))
     dims = ("plane", "y", "x")[-len(recipe.shape) :]
-    known = header_attributes(product_header(product))
+    known = header_attributes(traced_header(product))
     arrays = {MASTER if name == "image" else name: array for name, array in arrays.items()}
     return xr.Dataset({name: xr.Variable(dims, a, attrs=known) for name, a in arrays.items()})

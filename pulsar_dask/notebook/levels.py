@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
+import xarray as xr
 from dask.system import CPU_COUNT
 
 from pulsar_dask import combine
@@ -17,13 +18,14 @@ from pulsar_dask.masters.judged import judged, surveyed
 from pulsar_dask.masters.search import Spec
 from pulsar_dask.notebook.arguments import Ask, Asked, asking, check_number
 from pulsar_dask.notebook.chosen import chosen
+from pulsar_dask.notebook.selected import given
 from pulsar_dask.output.header import common
 from pulsar_dask.output.survey_sink import SurveySink
 
 
 @asking
 def check_frames(
-    spec: Spec,
+    spec: Spec | xr.DataArray,
     *,
     saturation: float | None = None,
     kind: str | None = None,
@@ -39,7 +41,7 @@ def check_frames(
 
     Parameters
     ----------
-    spec : path or iterable of paths
+    spec : path, iterable of paths, or xarray.DataArray
         Frames of one kind and size, raw ones; masters among them are passed over.
     saturation : float, optional
         ADU from which a pixel is saturated, as for ``--saturation``.
@@ -65,7 +67,7 @@ def check_frames(
     ask = Ask.of(how)
     if saturation is not None:
         check_number("saturation", saturation, "ADU as a number, such as 65535", above=0)
-    frames = [f for f in chosen(spec, kind, ask.search) if not f.is_master]
+    frames = [f for f in chosen(given(spec, "spec"), kind, ask.search) if not f.is_master]
     if not frames:
         raise PulsarError("no raw frames are among them; a master of masters is not judged")
     stack.check_shapes(frames)

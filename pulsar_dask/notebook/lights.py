@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Unpack
+from typing import Any, Unpack
 
 import dask.array as da
-import numpy as np
 import xarray as xr
 
 from pulsar_dask.engine.graph import Graph
 from pulsar_dask.frames import stack
 from pulsar_dask.frames.colour import colours_of
+from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.stack import default_dtype
 from pulsar_dask.frames.table import using
 from pulsar_dask.inputs.words import as_text, as_texts
@@ -21,9 +21,10 @@ from pulsar_dask.masters.light import light_recipe
 from pulsar_dask.masters.lightband import Light
 from pulsar_dask.masters.lightfit import fit
 from pulsar_dask.masters.lightmasters import Wanted
-from pulsar_dask.masters.search import Spec, is_number
+from pulsar_dask.masters.search import Found, Spec, is_number
 from pulsar_dask.notebook.arguments import Ask, Asked, asking, check_number, check_switch
 from pulsar_dask.notebook.lazy import graph_of, lazy_planes
+from pulsar_dask.notebook.selected import given, one_master, pixels_at
 from pulsar_dask.output.header import clean_header
 from pulsar_dask.output.labels import coordinates, header_attributes
 
@@ -34,9 +35,9 @@ Path = str | os.PathLike[str]
 def calibrate(
     cube: xr.DataArray | Spec,
     *,
-    dark: Path | None = None,
-    bias: Path | float | None = None,
-    flat: Path | None = None,
+    dark: Path | xr.DataArray | None = None,
+    bias: Path | float | xr.DataArray | None = None,
+    flat: Path | xr.DataArray | None = None,
     level: float | None = None,
     cosme: Path | Iterable[Path] = (),
     by_exposure: bool = False,
@@ -51,10 +52,11 @@ def calibrate(
     Parameters
     ----------
     cube : xarray.DataArray, path or iterable of paths
-        Lights: what `open_frames` gives, or takes.
-    dark, flat : path, optional
+        Lights: what `open_frames` gives, also where frames, rows and columns were chosen or values
+        changed; or takes.
+    dark, flat : path or xarray.DataArray, optional
         Masters.
-    bias : path, number or expression, optional
+    bias : path, number, expression or xarray.DataArray, optional
         ADU, or "=64*$OFFSET"; by default the one that was taken out of the dark.
     level : float, optional
         ADU to which the flat is scaled; by default its median, of each colour its own.
@@ -91,15 +93,17 @@ def calibrate(
     ):
         check_switch(name, switch)
     search = ask.search
-    spec: Spec = _files(cube) if isinstance(cube, xr.DataArray) else as_texts(cube, "cube")
+    spec = given(cube, "cube")
+    if not isinstance(spec, Found):
+        spec = as_texts(spec, "cube")
     lists = as_texts(cosme, "cosme") if not isinstance(cosme, tuple) or cosme else []
     wanted = Wanted(
         search,
-        dark=None if dark is None else as_text(dark, "dark"),
-        bias=repr(float(bias)) if is_number(bias) else bias and as_text(bias, "bias"),  # type: ignore[arg-type]
+        dark=_master(dark, "dark"),
+        bias=repr(float(bias)) if is_number(bias) else _master(bias, "bias"),
         no_bias=no_bias,
         bias_in_dark=bias_in_dark,
-        flat=None if flat is None else as_text(flat, "flat"),
+        flat=_master(flat, "flat"),
         by_exposure=by_exposure,
         plain=Calibration(
             level=level, lists=tuple(lists), one_level=one_level, pedestal=float(pedestal)
@@ -125,12 +129,13 @@ def calibrate(
     return xr.DataArray(
         da.stack(planes),
         dims=("frame", *dims),
-        coords=coordinates(frames),
+        coords=coordinates(frames) | pixels_at(cube, shape),
         attrs=known,
         name="lights",
     )
 
 
-def _files(cube: xr.DataArray) -> list[str]:
-    """The files that a cube was made of."""
-    return list(map(str, np.atleast_1d(cube["file"].values)))
+def _master(value: Any, role: str) -> Any:
+    """A master as a path, or as a frame where it is an array."""
+    value = one_master(value, role)
+    return value if value is None or isinstance(value, Frame) else as_text(value, role)

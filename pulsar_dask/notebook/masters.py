@@ -13,7 +13,6 @@ from dask.system import CPU_COUNT
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.errors import warn
 from pulsar_dask.formats.storeformat import MASTER
-from pulsar_dask.frames.provenance import plain_texts
 from pulsar_dask.frames.table import using
 from pulsar_dask.inputs.numbers import MOST_ADU
 from pulsar_dask.masters.calibrated import TARGET_MEDIAN
@@ -25,15 +24,23 @@ from pulsar_dask.masters.groups import by_size
 from pulsar_dask.masters.search import Spec
 from pulsar_dask.notebook.arguments import Ask, Asked, asking, check_number, combining
 from pulsar_dask.notebook.chosen import combined_frames
-from pulsar_dask.notebook.lazy import graph_of, lazy_planes, master_of
-from pulsar_dask.output.header import product_header
+from pulsar_dask.notebook.lazy import graph_of, lazy_planes, master_of, traced_header
+from pulsar_dask.notebook.selected import (
+    as_found,
+    given,
+    given_master,
+    one_master,
+    pixels_at,
+)
 from pulsar_dask.output.labels import header_attributes
 
 Array = np.ndarray[Any, Any]
 
 
 @asking
-def median(spec: Spec, *, kind: str | None = None, **how: Unpack[Asked]) -> xr.DataArray:
+def median(
+    spec: Spec | xr.DataArray, *, kind: str | None = None, **how: Unpack[Asked]
+) -> xr.DataArray:
     """The exact median of frames, lazily: what `med` writes.
 
     Parameters
@@ -52,7 +59,7 @@ def median(spec: Spec, *, kind: str | None = None, **how: Unpack[Asked]) -> xr.D
 
 @asking
 def master(
-    spec: Spec,
+    spec: Spec | xr.DataArray,
     combine: str = "median",
     *,
     planes: str | Iterable[str] | None = None,
@@ -65,9 +72,11 @@ def master(
 
     Parameters
     ----------
-    spec : path or iterable of paths
-        As for `open_frames`. Masters that lie among raw frames are passed over, with a
-        `PulsarWarning`, as are frames told that differ in their kind, exposure or settings.
+    spec : path, iterable of paths, or xarray.DataArray
+        As for `open_frames`; or a cube that it gave, from which frames, rows and columns may have
+        been chosen (`isel`, `sel`, `where`) or values changed. Masters among raw files are
+        passed over; a `PulsarWarning` says so, and where frames differ in their kind, exposure or
+        settings.
     combine : str
         How, as ``--combine`` takes it: "median", "mean", …
     planes : str or iterable of str, optional
@@ -89,15 +98,16 @@ def master(
     """
     ask = Ask.of(how)
     method, wanted = combining(combine, planes)
-    frames = combined_frames(spec, kind, ask.search, "the master", method.name)
+    frames = combined_frames(given(spec, "spec"), kind, ask.search, "the master", method.name)
     with using(ask.search.table):
-        return master_of(frames, method, wanted, ask.memory, ask.threads)
+        made = master_of(frames, method, wanted, ask.memory, ask.threads)
+    return made.assign_coords(pixels_at(spec, made[MASTER].shape))
 
 
 @asking
 def dark_masters(
-    spec: Spec,
-    bias: Spec | float | None = None,
+    spec: Spec | xr.DataArray,
+    bias: Spec | float | xr.DataArray | None = None,
     *,
     combine: str = "median",
     planes: str | Iterable[str] | None = None,
@@ -109,9 +119,9 @@ def dark_masters(
 
     Parameters
     ----------
-    spec : path or iterable of paths
-        A folder, mask, list or files with dark frames; others in it are passed over.
-    bias : number, path or iterable of paths, optional
+    spec : path, iterable of paths, or xarray.DataArray
+        A folder, mask, list, files or a cube with dark frames; others in it are passed over.
+    bias : number, path, iterable of paths, or xarray.DataArray, optional
         What is subtracted: ADU, a master, or frames to combine.
     combine, planes
         As for `master`; a plane is a variable ``dark120s_count``.
@@ -133,20 +143,22 @@ def dark_masters(
     ask = Ask.of(how)
     method, wanted = combining(combine, planes)
     with using(ask.search.table):
-        darks = gather_darks(spec, bias, ask.search, method.name)
+        darks = gather_darks(
+            given(spec, "spec"), as_found(given_master(bias, "bias")), ask.search, method.name
+        )
         if darks.failures.reasons:
             warn(darks.failures.text)
         recipes = [dark_recipe(some, method, wanted) for some in by_size(darks.darks)]
-        return _dataset(recipes, ask)
+        return _dataset(recipes, ask, spec)
 
 
 @asking
 def flat_masters(
-    spec: Spec,
+    spec: Spec | xr.DataArray,
     target: float = TARGET_MEDIAN,
     *,
-    dark: str | os.PathLike[str] | float | None = None,
-    bias: Spec | float | None = None,
+    dark: str | os.PathLike[str] | float | xr.DataArray | None = None,
+    bias: Spec | float | xr.DataArray | None = None,
     hot_pixels: str | os.PathLike[str] | None = None,
     combine: str = "median",
     planes: str | Iterable[str] | None = None,
@@ -158,13 +170,14 @@ def flat_masters(
 
     Parameters
     ----------
-    spec : path or iterable of paths
-        A folder, mask, list or files with flat frames; others in it are passed over.
+    spec : path, iterable of paths, or xarray.DataArray
+        A folder, mask, list, files or a cube with flat frames; others in it are passed over.
     target : float
         Median to which each frame is scaled, ADU.
-    dark, hot_pixels
+    dark : number, path or xarray.DataArray, optional
+    hot_pixels : path, optional
         Taken instead of ``dark<exp>.fit`` and ``cosme<exp>.lst``.
-    bias
+    bias : number, path, iterable of paths, or xarray.DataArray, optional
         What is subtracted, too, where it is out of the dark.
     combine, planes
         As for `master`; a plane is a variable ``flat_l_count``.
@@ -187,9 +200,9 @@ def flat_masters(
     method, wanted = combining(combine, planes)
     with using(ask.search.table):
         flats = gather_flats(
-            spec,
-            dark=dark,
-            bias=bias,
+            given(spec, "spec"),
+            dark=one_master(dark, "dark"),
+            bias=as_found(given_master(bias, "bias")),
             hot_pixels=hot_pixels,
             search=ask.search,
             memory=ask.memory,
@@ -209,10 +222,10 @@ def flat_masters(
             )
             for some in by_size(flats.groups.items(), lambda item: item[1].frames)
         ]
-        return _dataset(recipes, ask)
+        return _dataset(recipes, ask, spec)
 
 
-def _dataset(recipes: Sequence[Recipe], ask: Ask) -> xr.Dataset:
+def _dataset(recipes: Sequence[Recipe], ask: Ask, spec: Any) -> xr.Dataset:
     """Masters as variables; of those that have another size than the first ones the dims have that
     size in their names."""
     variables = {}
@@ -224,13 +237,11 @@ def _dataset(recipes: Sequence[Recipe], ask: Ask) -> xr.Dataset:
             names = ("plane", f"y{rows}", f"x{columns}")
         dims = names[-len(recipe.shape) :]
         for product in recipe.products:
-            header = product_header(product, ask.search.ways.tolerance)
-            for text in plain_texts(product.trace):
-                header.add_history(text)
+            header = traced_header(product, ask.search.ways.tolerance)
             for plane, array in lazy_planes(product, graph).items():
                 name = product.name if plane == "image" else f"{product.name}_{plane}"
                 known = header_attributes(header)
                 if plane != "image":
                     known["units"] = "1"
                 variables[name] = xr.Variable(dims, array, attrs=known)
-    return xr.Dataset(variables)
+    return xr.Dataset(variables, pixels_at(spec, recipes[0].shape))

@@ -18,6 +18,12 @@ from pulsar_dask.frames.table import Setting, own_table, table
 Array = np.ndarray[Any, Any]
 
 
+def places(shape: Sequence[int]) -> dict[str, Any]:
+    """Coordinates of pixels: rows and columns from zero, by which windows of an image are told
+    apart and put together."""
+    return {d: (d, np.arange(n)) for d, n in zip(("y", "x"), shape[-2:], strict=True)}
+
+
 def coordinates(frames: Sequence[Frame]) -> dict[str, Any]:
     """Coordinates along ``frame``."""
 
