@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from astropy.io import fits
+from helpers import run
+
+from pulsar_dask.demo.__main__ import NEXT
 
 MASTERS = [
     "bias.fit",
@@ -53,6 +57,12 @@ def test_the_guides_workflow_agrees_with_the_truth_twice(tmp_path: Path) -> None
     files = {p.name for p in folder.iterdir() if p.is_file() and not re.match("bias0", p.name)}
     assert files == {"README.txt", *MASTERS, *LISTS}  # and nothing temporary
     once = made(folder)
+    steps = first.stdout.partition("\nNext:\n")[2].splitlines()
+    assert any(line.split()[:1] == ["cd"] for line in steps)
+    for line in NEXT:  # as they stand there
+        assert any(step.startswith(f"  {line} ") for step in steps)
+        run(*shlex.split(line.removeprefix("pulsar-dask ")), cwd=folder)
+    assert made(folder) == once
 
     second = run_demo(folder)  # its own masters lie in the folder now
     assert second.returncode == 0, second.stdout

@@ -17,6 +17,22 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "make_cosme": (
         ("make_cosme dark300s.fit hottest.lst --hot-pixels 500", "the 500 hottest pixels"),
     ),
+    "calibrate": (
+        ("calibrate lights/ calibrated/ -d dark120s.fit -f flat_l.fit", "dark and flat"),
+        ("calibrate lights/ more/ -d dark120s.fit -c cosme120s.lst --dry-run", "what it would do"),
+    ),
+    "darkopt": (
+        ("darkopt lights/ m31.fit dark300s.fit -b master_bias.fit", "scaled by its hot pixels"),
+    ),
+    "autocalibrate": (
+        ("autocalibrate lights/ calibrated/ masters/ masters/", "what serves each is found"),
+        ("autocalibrate lights/ calibrated/ masters/ masters/ --dry-run", "what would be taken"),
+    ),
+    "cosme": (("cosme lights/ fixed0001.fit cosme120s.lst", "of several: fixed0001.fit and on"),),
+    "newflat": (
+        ('newflat --camera QHY600 --log flats.csv --comment "new filters"', "from now on"),
+        ("newflat --camera QHY600 --log flats.csv --list", "since when flats are the same"),
+    ),
     "frames": (("pulsar-dask frames darks/ --verbose", "and from which card"),),
     "config": (
         ("pulsar-dask config", "all settings"),
@@ -25,6 +41,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "library": (
         ("pulsar-dask library masters/", "what there is, and what is stale"),
         ("pulsar-dask library masters/ --json", "for programs"),
+        ("pulsar-dask library masters/ --for lights/", "what serves them, what they lack"),
     ),
     "cube": (("pulsar-dask cube darks/ darks.zarr", "then: makedark darks.zarr"),),
     "report": (("pulsar-dask report dark300s.fit -o dark.html", "to look at, and to keep"),),

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import argparse
 import glob
+import os
+import shlex
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -68,7 +71,39 @@ def run(folder: Path) -> int:
     if status:
         print(f"\nThe command above failed with exit status {status}.")
         return 1
-    return report(check(folder, sensor))
+    failed = report(check(folder, sensor))
+    if not failed:
+        print(f"\nNext:\n{next_steps(folder)}")
+    return failed
+
+
+#: What to do with the masters of the demo, and what it is for.
+NEXT = {
+    "pulsar-dask verify dark300s.fit": "whether a master can be trusted",
+    "pulsar-dask frames darks/": "what is understood of each frame",
+    "makedark darks/ bias.fit --dry-run": "what would be made of them",
+    "makedark --help": "each command has one, with examples",
+}
+
+
+def next_steps(folder: Path) -> str:
+    """Lines to copy: into the folder, the commands onto the PATH, the commands."""
+    windows = os.name == "nt"
+    script = Path(sys.prefix, "Scripts" if windows else "bin", "activate")
+    lines = {f"cd {_quoted(str(folder))}": ""}
+    if shutil.which("makedark") is None and script.exists():
+        there = f"{'' if windows else 'source '}{_quoted(str(script))}"
+        lines = {there: "the commands are on your PATH then"} | lines
+    lines |= NEXT
+    wide = max(map(len, NEXT))
+    texts = [f"  {line:<{wide}}  {words}".rstrip() for line, words in lines.items()]
+    return "\n".join(
+        [*texts, "And the same in a folder of your own frames, laid out like this one."]
+    )
+
+
+def _quoted(path: str) -> str:
+    return f'"{path}"' if os.name == "nt" and " " in path else shlex.quote(path)
 
 
 def run_workflow(folder: Path) -> int:

@@ -110,10 +110,6 @@ def report(checks: Iterator[Check]) -> int:
         result = "ok" if item.passed else "FAILED"
         print(f"{item.what:<46}{item.found:>12}{item.expected:>12}  {result}")
     print(f"\n{failed} checks failed" if failed else "\nAll checks passed")
-    if not failed:
-        print(
-            "Next: the same in a folder of your own frames; each command has --help, with examples"
-        )
     return 1 if failed else 0
 
 

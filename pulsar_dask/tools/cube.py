@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from pulsar_dask.cli.program import INTERRUPTED
@@ -27,6 +28,8 @@ def cube(spec: Sequence[str], output: str, *, options: Options) -> None:
         report.made(output, f"{count(len(frames), 'frame')}, complete already")
         _know(store, report, "products", made=False)
         return
+    if not store.grid and os.path.lexists(output):
+        report.replaced.add(store.path)
     if store.grid:
         done, of = store.progress()
         report.say(f"{done} of {of} chunks are there already")
@@ -65,6 +68,7 @@ def _know(store: CubeStore, report: Report, kind: str, *, made: bool = True) -> 
             "path": store.path,
             "what": "cube",
             "made": made,
+            "replaces": store.path in report.replaced,
             "shape": [len(store.frames), *store.shape],
             "dtype": str(store.dtype),
             "frames": [frame.path for frame in store.frames],

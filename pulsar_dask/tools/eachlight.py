@@ -36,25 +36,30 @@ def calibrate_all(
     failed = [*without]
     total = len(lights) + len(failed)
     for number, (light, path) in enumerate(zip(lights, outputs, strict=True), 1):
+        again = os.path.lexists(path)
         try:
             done = calibrate_light(light, path, chosen)
         except PulsarError as error:
             if total == 1 or options.debug or options.strict:
                 raise
             failed.append((light.name, error.on_command_line))
-            report.error(PulsarError(f"{light.name}: {error.text}", error.code))
+            lost = PulsarError(f"{light.name}: {error.text}", error.code)
+            lost.frames = (light.path,)
+            report.error(lost)
             continue
         there += done is None
         words = "is there, of the same files" if done is None else f"| {done}" if done else ""
+        if again and done is not None:
+            words += ", in place of what is there" if report.dry else ", replaces what was there"
         report.say(f"[{number}/{len(lights)}] {light.name} -> {printable(path)} {words}".rstrip())
-    again = f", {count(there, what)} there already" if there else ""
+    already = f", {count(there, what)} there already" if there else ""
     would = "would be " if report.dry else ""
-    report.say(f"{count(total - len(failed) - there, what)} {would}calibrated{again}")
+    report.say(f"{count(total - len(failed) - there, what)} {would}calibrated{already}")
     report.end()
     if failed:
-        lost = NotMade(f"{len(failed)} of {count(total, what)} could not be calibrated")
-        lost.reasons = tuple(failed)
-        raise lost
+        not_made = NotMade(f"{len(failed)} of {count(total, what)} could not be calibrated")
+        not_made.reasons = tuple(failed)
+        raise not_made
 
 
 def _is_folder(output: str) -> bool:

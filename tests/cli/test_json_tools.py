@@ -93,9 +93,14 @@ def test_lights(tmp_path):
     write(tmp_path / "l" / "l0003.fit", lights[0, :32], "Light", 60.0)
     found, _ = document(*words, cwd=tmp_path, status=1)
     assert [f["name"] for f in found["failed"]] == ["l0003.fit"]
+    assert names(found["errors"][0]["frames"]) == ["l0003.fit"]
     one = ("l/l0001.fit", "--no-sequence")
     found, _ = document("cosme", *one, "c.fit", "bad.lst", cwd=tmp_path)
     assert [Path(s["path"]).name for s in found["products"][0]["sources"]][-1] == "bad.lst"
+    assert not found["products"][0]["replaces"]
+    found, err = document("cosme", *one, "c.fit", "bad.lst", "--origin", "top", cwd=tmp_path)
+    assert found["products"][0]["replaces"]
+    assert ", replaces what was there\n" in err
     found, _ = document("darkopt", *one, "o.fit", "dark.fit", "--no-bias", cwd=tmp_path)
     assert found["products"][0]["what"] == "light"
 
