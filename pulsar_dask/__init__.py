@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pulsar_dask.notebook.cube import open_frames, write_cube
     from pulsar_dask.notebook.hotpixels import hot_pixels
     from pulsar_dask.notebook.levels import check_frames
+    from pulsar_dask.notebook.library import library
     from pulsar_dask.notebook.lights import calibrate
     from pulsar_dask.notebook.masters import dark_masters, flat_masters, master, median
 
@@ -36,6 +37,7 @@ _PLACES = {
     "check_frames": "notebook.levels",
     "hot_pixels": "notebook.hotpixels",
     "calibrate": "notebook.lights",
+    "library": "notebook.library",
     "write_cube": "notebook.cube",
     "Search": "masters.search",
     "find_inputs": "inputs.find",
@@ -55,6 +57,7 @@ __all__ = [
     "find_inputs",
     "flat_masters",
     "hot_pixels",
+    "library",
     "master",
     "median",
     "open_frames",

@@ -6,12 +6,14 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.formats.reading import read_header
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.gates import cautions, disagreements, most_telling, unstated
 from pulsar_dask.frames.group import Ways
+from pulsar_dask.frames.table import Table, table
 from pulsar_dask.inputs.flatlog import Entry
 
 #: What a flat of other settings than the lights may have: its bias and dark are out, so that the
@@ -31,6 +33,8 @@ class Rules:
     """How masters are chosen for lights."""
 
     ways: Ways = field(default_factory=Ways)
+    table: Table = field(default_factory=table, repr=False)
+    """What keywords mean."""
     nearest_dark: bool = False
     """Whether a dark of the nearest exposure is taken as it is, where none is of the light's."""
     latest: bool = False
@@ -49,18 +53,38 @@ class Rules:
     """Whether a dark without its bias may go without."""
     places: tuple[str, ...] = ()
     """Folders that masters are named from."""
-    known: dict[object, tuple[str, ...]] = field(default_factory=dict, compare=False, repr=False)
+    known: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)
     """What was compared; a light says mostly what another has said."""
 
     def differ(
         self, master: Frame, light: Frame, mix: frozenset[str] = frozenset()
     ) -> tuple[str, ...]:
         """The gates that are shut: the settings in which a master differs from a light."""
-        key = mix, *((f.shape, f.about.settings) for f in (master, light))
+        key = mix, look(master), look(light)
         if key not in self.known:
             ways = replace(self.ways, mix=self.ways.mix | mix)
             self.known[key] = tuple(disagreements([master], [light], ways))
-        return self.known[key]
+        found: tuple[str, ...] = self.known[key]
+        return found
+
+    def telling(self, masters: Sequence[Frame], light: Frame) -> list[Frame]:
+        """Of masters that agree those that state most of a light's settings.
+
+        Raises
+        ------
+        PulsarError
+            They differ in a setting that the light does not state.
+        """
+        looks: dict[object, list[Frame]] = {}
+        for master in masters:
+            looks.setdefault(look(master), [master])
+        key = frozenset(looks), look(light)
+        if key not in self.known:
+            ways = "let it pass with ⟦mix⟧, or name the folder of one of them"
+            some, every = list(looks.values()), range(len(looks))
+            left = most_telling(some, every, [light], self.ways, ways)
+            self.known[key] = {look(some[i][0]) for i in left}
+        return [f for f in masters if look(f) in self.known[key]]
 
     def name(self, master: Frame) -> str:
         """The name of a master, from the folder that was given."""
@@ -70,9 +94,14 @@ class Rules:
         return master.name
 
 
+def look(frame: Frame) -> tuple[object, ...]:
+    """What a frame states of its settings."""
+    return frame.shape, frame.about.settings
+
+
 @dataclass(frozen=True)
 class Choice:
-    """What calibrates a light, or why nothing does."""
+    """What calibrates a light, or why nothing does. Its text is that of `words`."""
 
     light: Frame
     dark: Frame | None = None
@@ -91,6 +120,9 @@ class Choice:
     """Of what there is none ("dark", "flat"), and why, in words."""
     reasons: tuple[str, ...] = ()
     """Why others were not taken: "old/dark120s.fit GAIN 0, not 100"."""
+
+    def __str__(self) -> str:
+        return self.words
 
     @property
     def error(self) -> PulsarError | None:
@@ -172,10 +204,7 @@ def nearest(
     PulsarError
         They differ in a setting that the light does not state; or it has no time to choose by.
     """
-    way_out = "let it pass with ⟦mix⟧, or name the folder of one of them"
-    every = range(len(masters))
-    some = most_telling([[f] for f in masters], every, [light], rules.ways, way_out)
-    left = [masters[i] for i in some]
+    left = rules.telling(masters, light)
     if light.about.jd is None and len(left) > 1:
         raise PulsarError(
             f"it has no time (JD, MJD-OBS, DATE-OBS), so that {what} cannot be chosen: "

@@ -155,7 +155,7 @@ class Looking:
         if number:
             return Minus((dark,), number)
         home = os.path.dirname(dark.path)
-        bias = self._named_bias(group, path) or self.shelf.bias(group, [home])
+        bias = self.shelf.named_bias(group, path) or self.shelf.bias(group, [home])
         if without is None:
             without = seems_without(name, dark, bias)
         if not without:
@@ -175,13 +175,6 @@ class Looking:
             "bias-too",
         )
         return Minus((dark, bias))
-
-    def _named_bias(self, group: Group, path: str | None) -> Frame | None:
-        if path is None or not os.path.isfile(path):
-            return None
-        frame = scan_frame(path)
-        agrees = not disagreements([frame], group.frames, self.search.ways)
-        return frame if agrees and frame.shape == group.frames[0].shape else None
 
 
 def _sources(minus: Sequence[Minus]) -> list[Source]:

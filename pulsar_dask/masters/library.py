@@ -17,16 +17,17 @@ from pulsar_dask.frames.gates import cautions
 from pulsar_dask.frames.naming import dark_stem, list_name, master_name
 from pulsar_dask.frames.provenance import read_trace
 from pulsar_dask.frames.step import Step
+from pulsar_dask.frames.table import using
 from pulsar_dask.inputs.find import near_name
 from pulsar_dask.inputs.words import FITS_NAME, is_store, natural_key
-from pulsar_dask.masters.choice import Choice, Found, Level, Rules, nearest
+from pulsar_dask.masters.choice import Choice, Found, Level, Rules, look, nearest
 from pulsar_dask.masters.darkchoice import Bias, choose_dark
 from pulsar_dask.masters.flatchoice import choose_flat
 
 Scan = Callable[[Iterable[str]], list[Frame]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Library:
     """Masters, as their headers describe them, and the rules by which they are chosen."""
 
@@ -41,7 +42,12 @@ class Library:
     """Files that cannot be read, and why."""
     rules: Rules = field(default_factory=Rules)
     _stated: dict[str, Stated] = field(default_factory=dict, compare=False, repr=False)
+    _biases: dict[object, Bias] = field(default_factory=dict, compare=False, repr=False)
     _holding: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
+
+    def __repr__(self) -> str:
+        parts = {"biases": self.biases, "darks": self.darks, "flats": self.flats}
+        return f"Library({', '.join(f'{len(some)} {what}' for what, some in parts.items())})"
 
     @property
     def masters(self) -> tuple[Frame, ...]:
@@ -62,6 +68,10 @@ class Library:
         Choice
             `missing` says what there is not; `reasons` why masters were not taken.
         """
+        with using(self.rules.table):
+            return self._match(light)
+
+    def _match(self, light: Frame) -> Choice:
         dark = choose_dark(light, self.darks, self.rules, lambda d: self.bias_of(d, light))
         flat = choose_flat(light, self.flats, self.rules, self.holds_bias)
         bias: Level | None = None
@@ -99,6 +109,12 @@ class Library:
         """The bias that belongs to a dark: its own by DATASUM, else by name, else the one that is
         given, else the nearest in time to it of those that agree with the dark and with the light;
         a number that was taken off is the bias."""
+        key = dark.path, look(light)
+        if key not in self._biases:
+            self._biases[key] = self._bias_of(dark, light)
+        return self._biases[key]
+
+    def _bias_of(self, dark: Frame, light: Frame) -> Bias:
         says, rules = self.says(dark), self.rules
         if rules.bias is not None:
             return Bias(says.out, rules.bias)

@@ -158,7 +158,7 @@ class Masters:
             without = not want.bias_in_dark
         other = c.bias
         if other is None:
-            other = number or self._bias_named(path, light) or self._bias_beside(dark, light)
+            other = number or self._bias_of(dark, path, light)
         if without is None:
             image = other if isinstance(other, Frame) else None
             if (key := (dark.path, image and image.path)) not in self.looked:
@@ -193,18 +193,11 @@ class Masters:
             return replace(c, bias=other)
         return c
 
-    def _bias_named(self, path: str | None, light: Frame) -> Frame | None:
-        if path is None or not os.path.isfile(path):
-            return None
-        (frame,) = scan_frames([path])
-        agrees = not disagreements([frame], [light], self.wanted.search.ways)
-        return frame if agrees and frame.shape == light.shape else None
-
-    def _bias_beside(self, dark: Frame, light: Frame) -> Frame | None:
-        home = os.path.dirname(dark.path)
+    def _bias_of(self, dark: Frame, path: str | None, light: Frame) -> Frame | None:
+        """The bias that a dark names, else one that lies beside it or here and agrees."""
+        home, group = os.path.dirname(dark.path), Group("light", (light,))
         shelf = Shelf((home, os.getcwd()), self.wanted.search.ways)
-        found = shelf.bias(Group("light", (light,)))
-        return found if found is None or found.shape == light.shape else None
+        return shelf.named_bias(group, path) or shelf.bias(group)
 
     def _scaled(self, c: Calibration, dark: Frame, light: Frame) -> Calibration:
         """With k = t/t_d where that was asked for; a word where exposures differ."""

@@ -53,11 +53,7 @@ class Shelf:
         """
         taken = (folder for folder, kind in self.seen if kind == "dark")
         for folder in dict.fromkeys((*self.folders, *taken)):
-            agreeing = [
-                f
-                for f in self.masters(folder, "dark")
-                if not disagreements([f], group.frames, self.ways)
-            ]
+            agreeing = self._agreeing(folder, "dark", group)
             timed = [(f, t) for f in agreeing if (t := exposure_of(f)) is not None]
             fits = [
                 f for f, t in timed if exposures.same_exposure(t, exposure, self.ways.tolerance)
@@ -67,26 +63,31 @@ class Shelf:
                 least = min((d for d, _ in close), default=exposure)
                 fits = [f for d, f in close if d == least <= NEAR * exposure]
             if fits:
-                at = choose_calibrator(
-                    [[f] for f in fits], group.frames, self.ways, newest=True, option="dark"
-                )
-                return fits[at]
+                return self._best(fits, group, "dark")
         return None
 
     def bias(self, group: Group, folders: Sequence[str] = ()) -> Frame | None:
         """A master bias that agrees with some frames, in other folders first."""
         for folder in dict.fromkeys((*folders, *self.folders)):
-            agreeing = [
-                f
-                for f in self.masters(folder, "bias")
-                if not disagreements([f], group.frames, self.ways)
-            ]
-            if agreeing:
-                at = choose_calibrator(
-                    [[f] for f in agreeing], group.frames, self.ways, newest=True, option="bias"
-                )
-                return agreeing[at]
+            if agreeing := self._agreeing(folder, "bias", group):
+                return self._best(agreeing, group, "bias")
         return None
+
+    def named_bias(self, group: Group, path: str | None) -> Frame | None:
+        """The bias that a dark names, where it is there and agrees with some frames."""
+        if path is None or not os.path.isfile(path):
+            return None
+        frame = scan_frame(path)
+        return None if disagreements([frame], group.frames, self.ways) else frame
+
+    def _agreeing(self, folder: str, kind: str, group: Group) -> list[Frame]:
+        some = self.masters(folder, kind)
+        return [f for f in some if not disagreements([f], group.frames, self.ways)]
+
+    def _best(self, some: Sequence[Frame], group: Group, option: str) -> Frame:
+        each = [[f] for f in some]
+        at = choose_calibrator(each, group.frames, self.ways, newest=True, option=option)
+        return some[at]
 
     def not_found(self, group: Group, exposure: float) -> str:
         """What was looked for and where, what did not agree, and the way out."""
