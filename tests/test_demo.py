@@ -20,6 +20,7 @@ MASTERS = [
     *(f"dark{exposure}.fit" for exposure in ("2s", "120s", "300s")),
     *(f"flat_{code}.fit" for code in "lrh"),
 ]
+LIGHTS = ("L", "R", "Ha")
 LISTS = [f"cosme{exposure}.lst" for exposure in ("2s", "120s", "300s")]
 
 
@@ -50,12 +51,20 @@ def test_the_guides_workflow_agrees_with_the_truth_twice(tmp_path: Path) -> None
     first = run_demo(folder)
     assert first.returncode == 0, first.stdout
     assert "All checks passed" in first.stdout
-    assert len(re.findall(r"  ok$", first.stdout, re.M)) == len(MASTERS + LISTS) + 1
+    checks = len(MASTERS + LISTS) + 1 + 2 * len(LIGHTS)
+    assert len(re.findall(r"  ok$", first.stdout, re.M)) == checks
     assert "warning" not in first.stdout
-    for line in ("$ med bias*.fit bias.fit", "$ makedark darks/ bias.fit", "$ makeflat flats/"):
+    for line in (
+        "$ med bias*.fit bias.fit",
+        "$ makedark darks/ bias.fit",
+        "$ makeflat flats/",
+        "$ autocalibrate lights/ calibrated/ . .",
+    ):
         assert line in first.stdout
     files = {p.name for p in folder.iterdir() if p.is_file() and not re.match("bias0", p.name)}
     assert files == {"README.txt", *MASTERS, *LISTS}  # and nothing temporary
+    lights = sorted(p.name for p in (folder / "calibrated").iterdir())
+    assert lights == sorted(f"out_exp{t}_{f}_1.fit" for t in (120, 300) for f in LIGHTS)
     once = made(folder)
     steps = first.stdout.partition("\nNext:\n")[2].splitlines()
     assert any(line.split()[:1] == ["cd"] for line in steps)
@@ -67,6 +76,7 @@ def test_the_guides_workflow_agrees_with_the_truth_twice(tmp_path: Path) -> None
     second = run_demo(folder)  # its own masters lie in the folder now
     assert second.returncode == 0, second.stdout
     assert made(folder) == once
+    assert sorted(p.name for p in (folder / "calibrated").iterdir()) == lights
 
 
 def test_files_of_others_are_left_alone(tmp_path: Path) -> None:

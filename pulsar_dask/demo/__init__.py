@@ -24,6 +24,7 @@ FRAMES = 20
 DARKS = (120, 300)  # s
 FLAT_EXPOSURE = 2
 FLATS = {"L": 22000.0, "R": 19000.0, "Ha": 17000.0}  # level in ADU, about 30 % of full scale
+SKIES = {"L": 900.0, "R": 600.0, "Ha": 120.0}  # of the lights, in ADU
 HOT_PIXELS = 500
 READ_NOISE = 8.0  # ADU
 ELECTRONS = 0.8  # per ADU
@@ -97,7 +98,7 @@ class Exposure:
 
 def make_night(folder: Path, sensor: Sensor) -> int:
     """Write all frames of the night; returns how many."""
-    for name in ("", "darks", "flatdarks", "flats"):
+    for name in ("", "darks", "flatdarks", "flats", "lights"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / README).write_text(
         "Synthetic frames and what was made of them by python -m pulsar_dask.demo.\n"
@@ -137,6 +138,10 @@ def _exposures(folder: Path) -> Iterator[Exposure]:
         for i in range(1, FRAMES + 1):
             name = place / f"dark_{seconds}s_{i:04d}.fit"
             yield Exposure(name, "Dark Frame", seconds, at(seconds))
+    for filter_, level in SKIES.items():
+        for i, seconds in enumerate(DARKS, 1):
+            name = folder / "lights" / f"sky_{filter_}_{i:04d}.fit"
+            yield Exposure(name, "Light Frame", seconds, at(seconds), filter_, level)
 
 
 def _write(exposure: Exposure, sensor: Sensor, seed: int) -> None:

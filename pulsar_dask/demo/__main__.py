@@ -59,6 +59,7 @@ def run(folder: Path) -> int:
         "darks/": f"{FRAMES} darks each of 120 s and 300 s, and a light frame",
         "flatdarks/": f"{FRAMES} darks of {FLAT_EXPOSURE} s, the exposure of the flats",
         "flats/": f"{FRAMES} flats each of L, R and Ha, and a light frame",
+        "lights/": "the sky in each filter, for 120 s and 300 s",
         "all:": f"{HOT_PIXELS} hot pixels, vignetting, dust that differs from filter to filter",
     }
     print(
@@ -117,6 +118,7 @@ def run_workflow(folder: Path) -> int:
         ("Step 2: Create master darks (also creates cosme lists)", "makedark darks/ bias.fit"),
         ("Before step 3: the flats' own dark, with the bias left in it", "makedark flatdarks/"),
         ("Step 3: Create master flats", "makeflat flats/"),
+        ("Then: calibrate lights with them", "autocalibrate lights/ calibrated/ . ."),
     )
     print(f"\n$ cd {folder}")
     for title, line in steps:

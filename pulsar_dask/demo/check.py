@@ -16,6 +16,7 @@ from pulsar_dask.demo import (
     FLATS,
     FRAMES,
     READ_NOISE,
+    SKIES,
     Array,
     Sensor,
 )
@@ -23,6 +24,8 @@ from pulsar_dask.demo import (
 FLAT_FILES = {"L": "flat_l.fit", "R": "flat_r.fit", "Ha": "flat_h.fit"}
 TARGET = 5000  # ADU, to which makeflat scales
 LIST_LENGTH = 10_000
+#: Pixels of a side of the blocks in which lights are compared: what masters leave in is larger.
+BLOCK = 50
 #: Noise of a median of frames, as a share of one frame's.
 MEDIAN_NOISE = np.sqrt(np.pi / 2 / FRAMES)
 
@@ -75,6 +78,42 @@ def check(folder: Path, sensor: Sensor) -> Iterator[Check]:
         str(FRAMES),
         counts == {FRAMES},
     )
+
+    for filter_, sky in SKIES.items():
+        yield from _lights(folder / "calibrated", sensor, filter_, sky)
+
+
+def _lights(folder: Path, sensor: Sensor, filter_: str, level: float) -> Iterator[Check]:
+    """Calibrated lights are the sky: even, at the level at which it was made."""
+    flat = sensor.flats[filter_]
+    levels, blocks, noises = [], [], []
+    for seconds in DARKS:
+        light = _read(folder / f"out_exp{seconds}_{filter_}_1.fit") - level
+        electrons = flat * level + sensor.dark * seconds
+        noise = np.sqrt(electrons / ELECTRONS + READ_NOISE**2) / flat
+        light[abs(light) > 5 * noise] = np.nan  # cosmic rays
+        light[tuple(sensor.hot.T)] = np.nan
+        rows, columns = (n // BLOCK for n in light.shape)
+        cut = light[: rows * BLOCK, : columns * BLOCK]
+        each = cut.reshape(rows, BLOCK, columns, BLOCK)
+        x, y = np.loadtxt(folder.parent / f"cosme{seconds}s.lst", int, usecols=(1, 2), unpack=True)
+        listed = np.zeros(light.shape, bool)
+        listed[y, x] = True
+        shares = listed[: rows * BLOCK, : columns * BLOCK].reshape(each.shape).mean(axis=(1, 3))
+        levels.append(np.nanmean(light))
+        # in the glow of the corner a list takes what noise made bright: what is left lies low
+        blocks.append(np.nanmean(each, axis=(1, 3))[shares < 0.1])
+        noises.append(_rms(noise) / BLOCK)
+    mean = float(np.mean(levels))
+    most = 1 / (6 * ELECTRONS)  # ADU: what the skewness of a median may make
+    yield Check(
+        f"lights of {filter_}: level of the sky",
+        f"{level + mean:.2f} ADU",
+        f"{level:.2f} ADU",
+        abs(mean) < most,
+    )
+    what = f"lights of {filter_}: rms of blocks of {BLOCK} x {BLOCK}"
+    yield _residual(what, np.concatenate(blocks), _rms(np.array(noises)), "ADU")
 
 
 def _residual(what: str, residual: Array, expected: float, unit: str) -> Check:
