@@ -7,6 +7,7 @@ wait for the libraries behind them.
 from __future__ import annotations
 
 import importlib
+import sys
 
 from pulsar_dask._version import __version__
 from pulsar_dask.errors import PulsarError, PulsarWarning
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from pulsar_dask.frames.frame import Frame
     from pulsar_dask.inputs.find import find_inputs
     from pulsar_dask.masters.search import Search
+    from pulsar_dask.notebook.ccddata import to_ccddata
     from pulsar_dask.notebook.cube import open_frames, write_cube
+    from pulsar_dask.notebook.files import to_fits
     from pulsar_dask.notebook.hotpixels import hot_pixels
     from pulsar_dask.notebook.levels import check_frames
     from pulsar_dask.notebook.library import library
@@ -39,6 +42,8 @@ _PLACES = {
     "calibrate": "notebook.lights",
     "library": "notebook.library",
     "write_cube": "notebook.cube",
+    "to_fits": "notebook.files",
+    "to_ccddata": "notebook.ccddata",
     "Search": "masters.search",
     "find_inputs": "inputs.find",
     "scan_frame": "formats.scan",
@@ -62,8 +67,14 @@ __all__ = [
     "median",
     "open_frames",
     "scan_frame",
+    "to_ccddata",
+    "to_fits",
     "write_cube",
 ]
+
+
+if "xarray" in sys.modules:  # in a notebook, where arrays of any origin are to have .pulsar
+    importlib.import_module("pulsar_dask.notebook")
 
 
 def __getattr__(name: str) -> Any:

@@ -3,11 +3,12 @@ is looked at."""
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ParamSpec, TypedDict, TypeVar, cast
 
@@ -15,8 +16,9 @@ import numpy as np
 
 from pulsar_dask.combine import Combine
 from pulsar_dask.combine import method as method_of
-from pulsar_dask.errors import PulsarError, printable, wrong_argument
+from pulsar_dask.errors import PulsarError, note, printable, told, wrong_argument
 from pulsar_dask.frames.planes import wanted_planes
+from pulsar_dask.frames.table import READ_BY, using
 from pulsar_dask.masters.search import Search, check_hdu, is_number
 
 P = ParamSpec("P")
@@ -60,6 +62,14 @@ class Ask:
             check_switch(name, given[name])
         check_hdu(given.get("hdu"))
         return Ask(replace(search or Search(), **given), memory, threads)
+
+    @contextlib.contextmanager
+    def noting(self) -> Iterator[list[str]]:
+        """The table of keywords is in use; what is warned of meanwhile, as masters keep it."""
+        with using(self.search.table), told() as notes:
+            if self.search.table.users:
+                note(READ_BY + printable(self.search.table.users))
+            yield notes
 
 
 def asking(function: Callable[P, R]) -> Callable[P, R]:

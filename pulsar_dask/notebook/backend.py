@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import tempfile
+import weakref
 from typing import Any
 
 import numpy as np
@@ -15,23 +19,23 @@ from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.formats.reading import read_values
 from pulsar_dask.formats.scan import scan_frames
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.inputs.words import FITS_NAME
+from pulsar_dask.inputs.words import FITS_NAME, as_text
 from pulsar_dask.kernels.pixels import Tile
 from pulsar_dask.output.header import clean_header
-from pulsar_dask.output.labels import header_attributes
+from pulsar_dask.output.labels import coordinates, header_attributes, places
 
 
 class PulsarBackend(BackendEntrypoint):
-    """Opens the first image of a FITS file as the variable ``image``, lazily."""
+    """Opens the first image of a FITS file as the variable ``image``, lazily, with what it says of
+    itself as coordinates: `xarray.open_mfdataset` makes a row of each in which files differ."""
 
     description = "Open a FITS image (plain, tile-compressed or gzipped)"
     url = "https://pypi.org/project/pulsar-dask/"
     open_dataset_parameters = ("filename_or_obj", "drop_variables")
 
     def open_dataset(self, filename_or_obj: Any, *, drop_variables: Any = None) -> xr.Dataset:
-        if not isinstance(filename_or_obj, (str, os.PathLike)):
-            raise PulsarError("the engine 'pulsar' opens paths, not file objects")
-        path = os.fspath(filename_or_obj)
+        file = filename_or_obj if hasattr(filename_or_obj, "read") else None
+        path = as_text(filename_or_obj, "filename_or_obj") if file is None else _copied(file)
         frames = scan_frames([path])
         if len(frames) > 1:
             raise PulsarError(
@@ -43,13 +47,24 @@ class PulsarBackend(BackendEntrypoint):
         rows = -(-rows // frame.stored.block[0]) * frame.stored.block[0]
         dims = ("plane", "y", "x")[-len(frame.shape) :]
         chunks = dict(zip(dims, (1, rows, frame.shape[-1])[-len(dims) :], strict=True))
+        array = _Image(frame)
         image = xr.Variable(
             dims,
-            indexing.LazilyIndexedArray(_Image(frame)),
+            indexing.LazilyIndexedArray(array),
             attrs=header_attributes(clean_header(frame)),
             encoding={"preferred_chunks": chunks},
         )
-        dataset = xr.Dataset({} if "image" in (drop_variables or ()) else {"image": image})
+        coords = places(frame.shape)
+        for name, (_, values, *attrs) in coordinates([frame]).items():
+            coords[name] = ((), values[0], *attrs)
+        if file is not None:
+            coords["file"] = str(getattr(file, "name", "") or "")
+            weakref.finalize(array, _remove, path)
+        dropped = {drop_variables} if isinstance(drop_variables, str) else {*(drop_variables or ())}
+        dataset = xr.Dataset(
+            {} if "image" in dropped else {"image": image},
+            {name: one for name, one in coords.items() if name not in dropped},
+        )
         dataset.attrs.update(
             {
                 name: value
@@ -57,12 +72,38 @@ class PulsarBackend(BackendEntrypoint):
                 if (value := getattr(frame, name)) is not None
             }
         )
+        dataset.set_close(_nothing)  # which `open_mfdataset` calls
         return dataset
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
-        return isinstance(filename_or_obj, (str, os.PathLike)) and bool(
-            FITS_NAME.search(os.fspath(filename_or_obj))
-        )
+        name = getattr(filename_or_obj, "name", filename_or_obj)
+        return isinstance(name, (str, os.PathLike)) and bool(FITS_NAME.search(os.fspath(name)))
+
+
+def _nothing() -> None:
+    """Files are closed by who reads them."""
+
+
+def _copied(file: Any) -> str:
+    """What comes through a file object, as a file of its own: frames are read in any order, by
+    several threads."""
+    head = file.read(2)
+    if not isinstance(head, bytes):
+        raise PulsarError("⟦filename_or_obj⟧ gives text; open the file with mode 'rb'", "argument")
+    ending = ".fits.gz" if head == b"\x1f\x8b" else ".fits"
+    with tempfile.NamedTemporaryFile(prefix="pulsar-dask-", suffix=ending, delete=False) as copy:
+        try:
+            copy.write(head)
+            shutil.copyfileobj(file, copy, 1 << 20)
+        except BaseException:
+            _remove(copy.name)
+            raise
+    return copy.name
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(OSError):  # Windows keeps what is open
+        os.remove(path)
 
 
 class _Image(BackendArray):

@@ -42,18 +42,23 @@ def warn_of_mix(name: str, frames: Sequence[Frame], search: Search, into: str) -
 
 def combined_frames(
     spec: Spec | Found, kind: str | None, search: Search, name: str, method: str
-) -> list[Frame]:
-    """The frames that go into one master, as `med` takes them; of a cube all that are in it."""
+) -> tuple[list[Frame], list[Frame]]:
+    """The frames that go into one master, as `med` takes them, and masters among them that it
+    passes over; of a cube all that are in it."""
     found = chosen(spec, kind, search)
     frames: list[Frame] = found
     masters: list[Frame] = []
     if not isinstance(spec, Found) and any(f.is_master for f in found):
         frames, masters = without_masters(found, search.find(spec).explicit)
+    warn_of_mix(name, frames, search, method)
+    return frames, masters
+
+
+def warn_of_masters(name: str, masters: Sequence[Frame]) -> None:
+    """Say which masters were passed over: no part of a master's history."""
     if masters:
         warn(
             f"{name}: passed over: {named(masters)}, as masters among raw frames; name them alone "
             "to combine them",
             "passed-over",
         )
-    warn_of_mix(name, frames, search, method)
-    return frames

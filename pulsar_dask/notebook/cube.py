@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
 from collections.abc import Sequence
 from typing import Any, Unpack
 
@@ -13,8 +11,6 @@ import xarray as xr
 from dask.system import CPU_COUNT
 
 from pulsar_dask.engine.recipe import Recipe
-from pulsar_dask.engine.sink import Executor
-from pulsar_dask.engine.threads import Threads
 from pulsar_dask.frames import stack
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.table import using
@@ -23,6 +19,7 @@ from pulsar_dask.masters.search import Spec
 from pulsar_dask.masters.stack import cube_layer
 from pulsar_dask.notebook.arguments import Ask, Asked, asking, check_switch
 from pulsar_dask.notebook.chosen import chosen, warn_of_mix
+from pulsar_dask.notebook.executor import active_executor
 from pulsar_dask.notebook.lazy import graph_of, lazy_array
 from pulsar_dask.notebook.selected import Cubed
 from pulsar_dask.output.cubestore import CubeStore
@@ -124,20 +121,6 @@ def write_cube(
         store = CubeStore(path, frames, overwrite=overwrite)
         if not store.complete:
             write_store(store, active_executor(slots), memory=ask.memory, threads=slots)
-
-
-def active_executor(threads: int) -> Executor:
-    """The workers of the active dask client, if there is one; else threads here."""
-    if "distributed" in sys.modules:
-        from distributed import default_client
-
-        from pulsar_dask.engine.cluster import PATIENCE, Cluster
-
-        with contextlib.suppress(ValueError):
-            cluster = Cluster(default_client(), PATIENCE)
-            cluster.check_workers()
-            return cluster
-    return Threads(threads)
 
 
 def frames_cube(

@@ -14,7 +14,7 @@ from pulsar_dask.formats.storeformat import MASTER
 from pulsar_dask.inputs.words import as_text, is_store
 from pulsar_dask.kernels.highest import HOT_PIXELS, HotPixels
 from pulsar_dask.kernels.pixels import Grid
-from pulsar_dask.notebook.arguments import check_number, combining
+from pulsar_dask.notebook.arguments import Ask, check_number, combining
 from pulsar_dask.notebook.lazy import master_of
 
 
@@ -62,7 +62,7 @@ def _image(master: Any) -> xr.DataArray:
             raise PulsarError(f"{printable(path)}: a folder; name one image, such as dark120s.fit")
         frames = scan_frames([path])
         refuse_planes(frames)
-        return master_of(frames, *combining("median", None), None, None)[MASTER]
+        return master_of(frames, *combining("median", None), Ask.of({}))[MASTER]
     if isinstance(master, xr.Dataset):
         names = ", ".join(map(str, master.data_vars))
         raise PulsarError(f"⟦master⟧ is a Dataset of several arrays; give one of them ({names})")

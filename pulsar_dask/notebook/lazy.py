@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import dask.array as da
@@ -24,8 +26,28 @@ from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.planes import Plane
 from pulsar_dask.frames.provenance import plain_texts
 from pulsar_dask.masters.dark import stack_product
+from pulsar_dask.masters.search import Search
+from pulsar_dask.masters.survey import Surveying
+from pulsar_dask.notebook.arguments import Ask
 from pulsar_dask.output.header import common, product_header
 from pulsar_dask.output.labels import header_attributes
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a lazy master was made by, so that it can be written as the tools write it."""
+
+    name: str
+    """Of the product."""
+    plane: str
+    recipe: Callable[..., Recipe]
+    """Declares it, and those of its size: of ``planes``, and of how frames are looked at
+    (``surveyed``)."""
+    search: Search
+    notes: tuple[str, ...]
+    """What was warned of."""
+    files: tuple[str, ...]
+    """The files that these would go by."""
 
 
 def lazy_array(graph: Graph, layer: Layer, plane: Plane, dtype: str, made: Any = None) -> da.Array:
@@ -41,12 +63,14 @@ def graph_of(recipe: Recipe, memory: float | None, threads: int | None) -> Graph
     return Graph(recipe.layers, make_plan(recipe, (), [here]).grid)
 
 
-def lazy_planes(product: Product, graph: Graph) -> dict[str, da.Array]:
+def lazy_planes(product: Product, graph: Graph, made: Made | None = None) -> dict[str, da.Array]:
     """The planes of a product as dask arrays, of their types in a file."""
-    return {
-        plane.name: lazy_array(graph, product.layer, plane, product.dtypes[plane.name])
-        for plane in product.layer.planes
-    }
+    arrays = {}
+    for plane in product.layer.planes:
+        known = made and replace(made, name=product.name, plane=plane.name)
+        dtype = product.dtypes[plane.name]
+        arrays[plane.name] = lazy_array(graph, product.layer, plane, dtype, known)
+    return arrays
 
 
 def traced_header(product: Product, tolerance: float | None = None) -> fits.Header:
@@ -58,20 +82,34 @@ def traced_header(product: Product, tolerance: float | None = None) -> fits.Head
     return header
 
 
+def stack_recipe(
+    frames: Sequence[Frame],
+    method: Combine,
+    planes: Sequence[str] = ("image",),
+    surveyed: Surveying | None = None,
+) -> Recipe:
+    """The recipe of the master of any frames, as `med` declares it."""
+    stack.check_shapes(frames)
+    kind = common([f.kind for f in frames])
+    kind = None if kind == "other" else kind
+    return Recipe(
+        [stack_product(MASTER, kind, frames, method, planes, rounds=False, surveyed=surveyed)]
+    )
+
+
 def master_of(
     frames: Sequence[Frame],
     method: Combine,
     planes: Sequence[str],
-    memory: float | None,
-    threads: int | None,
+    ask: Ask,
+    notes: Sequence[str] = (),
 ) -> xr.Dataset:
     """The master of frames that were scanned already; see `master`."""
-    stack.check_shapes(frames)
-    kind = common([f.kind for f in frames])
-    kind = None if kind == "other" else kind
-    product = stack_product("master", kind, frames, method, planes, rounds=False)
-    recipe = Recipe([product])
-    arrays = lazy_planes(product, graph_of(recipe, memory, threads))
+    declare = partial(stack_recipe, tuple(frames), method)
+    recipe = declare(planes=planes)
+    (product,) = recipe.products
+    made = Made(MASTER, "image", declare, ask.search, tuple(notes), (product.file,))
+    arrays = lazy_planes(product, graph_of(recipe, ask.memory, ask.threads), made)
     dims = ("plane", "y", "x")[-len(recipe.shape) :]
     known = header_attributes(traced_header(product))
     arrays = {MASTER if name == "image" else name: array for name, array in arrays.items()}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Unpack
 
 import numpy as np
@@ -13,7 +14,6 @@ from dask.system import CPU_COUNT
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.errors import warn
 from pulsar_dask.formats.storeformat import MASTER
-from pulsar_dask.frames.table import using
 from pulsar_dask.inputs.numbers import MOST_ADU
 from pulsar_dask.masters.calibrated import TARGET_MEDIAN
 from pulsar_dask.masters.dark import dark_recipe
@@ -23,8 +23,8 @@ from pulsar_dask.masters.flats import gather_flats
 from pulsar_dask.masters.groups import by_size
 from pulsar_dask.masters.search import Spec
 from pulsar_dask.notebook.arguments import Ask, Asked, asking, check_number, combining
-from pulsar_dask.notebook.chosen import combined_frames
-from pulsar_dask.notebook.lazy import graph_of, lazy_planes, master_of, traced_header
+from pulsar_dask.notebook.chosen import combined_frames, warn_of_masters
+from pulsar_dask.notebook.lazy import Made, graph_of, lazy_planes, master_of, traced_header
 from pulsar_dask.notebook.selected import (
     as_found,
     given,
@@ -98,9 +98,11 @@ def master(
     """
     ask = Ask.of(how)
     method, wanted = combining(combine, planes)
-    frames = combined_frames(given(spec, "spec"), kind, ask.search, "the master", method.name)
-    with using(ask.search.table):
-        made = master_of(frames, method, wanted, ask.memory, ask.threads)
+    what = "the master"
+    with ask.noting() as notes:
+        frames, passed = combined_frames(given(spec, "spec"), kind, ask.search, what, method.name)
+        made = master_of(frames, method, wanted, ask, notes)
+    warn_of_masters(what, passed)
     return made.assign_coords(pixels_at(spec, made[MASTER].shape))
 
 
@@ -142,14 +144,15 @@ def dark_masters(
     """
     ask = Ask.of(how)
     method, wanted = combining(combine, planes)
-    with using(ask.search.table):
-        darks = gather_darks(
-            given(spec, "spec"), as_found(given_master(bias, "bias")), ask.search, method.name
-        )
-        if darks.failures.reasons:
-            warn(darks.failures.text)
-        recipes = [dark_recipe(some, method, wanted) for some in by_size(darks.darks)]
-        return _dataset(recipes, ask, spec)
+    with ask.noting() as notes:
+        frames, taken = given(spec, "spec"), as_found(given_master(bias, "bias"))
+        darks = gather_darks(frames, taken, ask.search, method.name)
+        declared = [partial(dark_recipe, some, method) for some in by_size(darks.darks)]
+        recipes = [declare(planes=wanted) for declare in declared]
+        made = _dataset(recipes, declared, ask, notes, spec)
+    if darks.failures.reasons:
+        warn(darks.failures.text)
+    return made
 
 
 @asking
@@ -198,7 +201,7 @@ def flat_masters(
     ask = Ask.of(how)
     check_number("target", target, "a positive number of ADU, such as 5000", above=1 / MOST_ADU)
     method, wanted = combining(combine, planes)
-    with using(ask.search.table):
+    with ask.noting() as notes:
         flats = gather_flats(
             given(spec, "spec"),
             dark=one_master(dark, "dark"),
@@ -208,28 +211,38 @@ def flat_masters(
             memory=ask.memory,
             method=method.name,
         )
-        if flats.failures.reasons:
-            warn(flats.failures.text)
-        recipes = [
-            flat_recipe(
+        declared = [
+            partial(
+                flat_recipe,
                 dict(some),
                 method,
-                target=target,
+                target=float(target),
                 threads=ask.threads or CPU_COUNT,
-                planes=wanted,
                 calibration=flats.calibration,
-                each_lit=True,
             )
             for some in by_size(flats.groups.items(), lambda item: item[1].frames)
         ]
-        return _dataset(recipes, ask, spec)
+        # nobody is there to be told of a colour without light when a tile is computed
+        recipes = [declare(planes=wanted, each_lit=True) for declare in declared]
+        made = _dataset(recipes, declared, ask, notes, spec)
+    if flats.failures.reasons:
+        warn(flats.failures.text)
+    return made
 
 
-def _dataset(recipes: Sequence[Recipe], ask: Ask, spec: Any) -> xr.Dataset:
+def _dataset(
+    recipes: Sequence[Recipe],
+    declared: Sequence[Callable[..., Recipe]],
+    ask: Ask,
+    notes: Sequence[str],
+    spec: Any,
+) -> xr.Dataset:
     """Masters as variables; of those that have another size than the first ones the dims have that
     size in their names."""
     variables = {}
-    for recipe in recipes:
+    files = tuple(product.file for recipe in recipes for product in recipe.products)
+    for recipe, declare in zip(recipes, declared, strict=True):
+        made = Made("", "image", declare, ask.search, tuple(notes), files)
         graph = graph_of(recipe, ask.memory, ask.threads)
         rows, columns = recipe.shape[-2:]
         names = ("plane", "y", "x")
@@ -238,7 +251,7 @@ def _dataset(recipes: Sequence[Recipe], ask: Ask, spec: Any) -> xr.Dataset:
         dims = names[-len(recipe.shape) :]
         for product in recipe.products:
             header = traced_header(product, ask.search.ways.tolerance)
-            for plane, array in lazy_planes(product, graph).items():
+            for plane, array in lazy_planes(product, graph, made).items():
                 name = product.name if plane == "image" else f"{product.name}_{plane}"
                 known = header_attributes(header)
                 if plane != "image":

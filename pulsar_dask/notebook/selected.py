@@ -143,13 +143,16 @@ def frames_of(cube: xr.DataArray) -> list[Frame]:
 
 
 def image_of(image: xr.DataArray, role: str) -> Frame:
-    """One image as a master of some kind: what its header says, where it has one. It goes by the
-    name of the array, as "dark2s", by which its list of hot pixels is found, too."""
+    """One image as a master of some kind: what its file says, or its header, where it has one. It
+    goes by the name of the array, as "dark2s", by which its list of hot pixels is found, too."""
+    of = _scanned(str(value_of(image, "file", 0) or ""))
     images, text = _images(image.expand_dims("frame")), str(image.attrs.get("header", ""))
-    known = _read(_header(text))
+    known = _read(_header(text)) if of is None else of.about
     kind = known.kind if known.kind not in (None, "other") else role
     known = replace(known, kind=kind, master=known.master or "an array in Python", surely=True)
-    return frame_in(images, 0, os.path.join(os.getcwd(), str(image.name or role)), known, text=text)
+    return frame_in(
+        images, 0, os.path.join(os.getcwd(), str(image.name or role)), known, of=of, text=text
+    )
 
 
 def _in_array(cube: xr.DataArray, opened: Sequence[Frame]) -> list[Frame]:

@@ -1,0 +1,51 @@
+"""An image as `CCDData`."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from astropy.io import fits
+from astropy.nddata import CCDData
+from astropy.units import Unit
+
+from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.notebook.selected import IMAGE, checked
+
+
+def to_ccddata(master: xr.DataArray, *, unit: str | None = None) -> CCDData:
+    """An image as astropy and ccdproc have it; computed now, and held whole.
+
+    Parameters
+    ----------
+    master : xarray.DataArray
+        Dims (y, x) or (plane, y, x).
+    unit : str, optional
+        In place of ``attrs["units"]``, or where there are none that astropy knows.
+
+    Returns
+    -------
+    astropy.nddata.CCDData
+        Values of the array's type, its header, and a mask of missing values where there are any.
+
+    Raises
+    ------
+    PulsarError
+        No image; or a unit that astropy does not know.
+    """
+    master = checked(master, "master", IMAGE)
+    units = master.attrs.get("units") if unit is None else unit
+    try:
+        known = Unit(units)
+    except (TypeError, ValueError):
+        what = printable(units) if units is not None else "none that astropy knows"
+        raise PulsarError(
+            f"the unit is {what}; give ⟦unit⟧, such as 'adu' or 'electron'", "argument"
+        ) from None
+    values = np.asarray(master.values)
+    missing = np.isnan(values) if values.dtype.kind == "f" else None
+    header = fits.Header()
+    if text := str(master.attrs.get("header", "")):
+        header = fits.Header.fromstring(text, sep="\n")
+    header.remove("BUNIT", ignore_missing=True)  # which CCDData writes itself
+    mask = missing if missing is not None and missing.any() else None
+    return CCDData(values, unit=known, meta=header, mask=mask)
