@@ -54,6 +54,9 @@ def test_the_guides_workflow_agrees_with_the_truth_twice(tmp_path: Path) -> None
     checks = len(MASTERS + LISTS) + 1 + 2 * len(LIGHTS)
     assert len(re.findall(r"  ok$", first.stdout, re.M)) == checks
     assert "warning" not in first.stdout
+    assert f"To look at: open {Path(folder.name) / 'report.html'}" in first.stdout
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "every pixel is the same, and nothing is odd." in page
     for line in (
         "$ med bias*.fit bias.fit",
         "$ makedark darks/ bias.fit",
@@ -62,7 +65,7 @@ def test_the_guides_workflow_agrees_with_the_truth_twice(tmp_path: Path) -> None
     ):
         assert line in first.stdout
     files = {p.name for p in folder.iterdir() if p.is_file() and not re.match("bias0", p.name)}
-    assert files == {"README.txt", *MASTERS, *LISTS}  # and nothing temporary
+    assert files == {"README.txt", "report.html", *MASTERS, *LISTS}  # and nothing temporary
     lights = sorted(p.name for p in (folder / "calibrated").iterdir())
     assert lights == sorted(f"out_exp{t}_{f}_1.fit" for t in (120, 300) for f in LIGHTS)
     once = made(folder)

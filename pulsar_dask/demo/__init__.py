@@ -30,6 +30,8 @@ READ_NOISE = 8.0  # ADU
 ELECTRONS = 0.8  # per ADU
 #: What a folder of the demo holds, so that it is not taken for the user's.
 README = "README.txt"
+#: The page that shows its masters.
+REPORT = "report.html"
 
 
 # --- what the frames are made from ---------------------------------------------------------

@@ -23,6 +23,7 @@ from pulsar_dask.demo import (
     HEIGHT,
     HOT_PIXELS,
     README,
+    REPORT,
     SEED,
     WIDTH,
     make_night,
@@ -72,7 +73,7 @@ def run(folder: Path) -> int:
     if status:
         print(f"\nThe command above failed with exit status {status}.")
         return 1
-    failed = report(check(folder, sensor))
+    failed = report(check(folder, sensor), folder / REPORT)
     if not failed:
         print(f"\nNext:\n{next_steps(folder)}")
     return failed
@@ -119,6 +120,7 @@ def run_workflow(folder: Path) -> int:
         ("Before step 3: the flats' own dark, with the bias left in it", "makedark flatdarks/"),
         ("Step 3: Create master flats", "makeflat flats/"),
         ("Then: calibrate lights with them", "autocalibrate lights/ calibrated/ . ."),
+        ("A look at all of them", f"pulsar-dask report . --quiet -o {REPORT}"),
     )
     print(f"\n$ cd {folder}")
     for title, line in steps:
@@ -126,6 +128,8 @@ def run_workflow(folder: Path) -> int:
         # As a shell does it, on every system: a mask becomes the files that it matches. As a
         # module, because the folder of the scripts need not be on PATH.
         words = [w for word in line.split() for w in _expanded(word, folder)]
+        if words[0] == "pulsar-dask":
+            del words[0]
         command = [sys.executable, "-m", "pulsar_dask", *words]
         done = subprocess.run(command, cwd=folder, stderr=subprocess.STDOUT)
         if done.returncode:

@@ -140,8 +140,8 @@ def _hot_pixels(path: Path, sensor: Sensor, true: Array, noise: float) -> Check:
     )
 
 
-def report(checks: Iterator[Check]) -> int:
-    """Print a table; returns the exit status."""
+def report(checks: Iterator[Check], page: Path) -> int:
+    """Print a table, and where the report lies; returns the exit status."""
     print(f"\n{'Checked against the truth':<46}{'found':>12}{'expected':>12}")
     failed = 0
     for item in checks:
@@ -149,6 +149,8 @@ def report(checks: Iterator[Check]) -> int:
         result = "ok" if item.passed else "FAILED"
         print(f"{item.what:<46}{item.found:>12}{item.expected:>12}  {result}")
     print(f"\n{failed} checks failed" if failed else "\nAll checks passed")
+    if not failed:
+        print(f"To look at: open {page} in a browser")
     return 1 if failed else 0
 
 

@@ -134,19 +134,18 @@ def _labels(
     parts: list[str] = []
     taken: list[tuple[float, float, float]] = []
     for i in odd:
-        px, py = float(x(places[i])), float(y(values[i]))
-        right = px > (_LEFT + WIDTH) / 2
-        wide = 6.2 * len(who[i]) + 10
-        box = (px - wide, px) if right else (px, px + wide)
+        half = 3.3 * len(who[i])
+        px = min(max(float(x(places[i])), _LEFT + half), WIDTH - 2 - half)
+        py = float(y(values[i]))
+        py += 19 if py < _TOP + 16 else -9  # above the point, where there is room
         if len(parts) == NAMED or any(
-            abs(py - ty) < 12 and box[0] < b and a < box[1] for a, b, ty in taken
+            abs(py - ty) < 12 and abs(px - tx) < half + other for tx, ty, other in taken
         ):
             continue
-        taken.append((*box, py))
-        anchor, shift = ("end", -8) if right else ("start", 8)
+        taken.append((px, py, half))
         parts.append(
-            f'<text class="name" x="{px + shift:.1f}" y="{max(py + 4, _TOP + 6):.1f}" '
-            f'text-anchor="{anchor}">{escape(who[i])}</text>'
+            f'<text class="name" x="{px:.1f}" y="{py:.1f}" text-anchor="middle">'
+            f"{escape(who[i])}</text>"
         )
     return parts
 

@@ -24,6 +24,8 @@ from pulsar_dask.output.against import Before, before
 Array = np.ndarray[Any, Any]
 #: Most squares of a picture, of those of another plane, and most values of the sample.
 SQUARES, PLANE_SQUARES, VALUES = 1 << 19, 1 << 17, 1 << 18
+#: Bytes that a page takes, and for each square of a picture, while it is written.
+_PAGE, _SHOWING = 12_000_000, 48
 #: Pixels on a side of a part of which the highest and the lowest value are known.
 PART = 64
 
@@ -174,7 +176,7 @@ class PictureSink:
 
     grid = None
     lines = None
-    load: Sequence[str] = ()
+    load: Sequence[str] = ("astropy.visualization", "jinja2")  # which the page takes
     paths: Sequence[str] = ()
 
     def __init__(
@@ -197,7 +199,8 @@ class PictureSink:
         self.holds = Holds(
             {"results": self.sends}, {"rows of a picture": rows}, {f"picture of {name}": how.bytes}
         )
-        self.after = Holds(process={"pictures": how.bytes})
+        page = _PAGE + _SHOWING * math.prod(how.squares.counts)
+        self.after = Holds(process={"the report": page})
         self.before: Before | None = None
         self._lock = threading.Lock()
 

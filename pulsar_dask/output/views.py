@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,17 +133,17 @@ def crops(shown: Picture, master: Frame, unit: str) -> list[dict[str, Any]]:
 
 
 def _worst(shown: Picture, master: Frame) -> Iterator[_Place]:
-    """The three pixels highest above their part of the image and the two lowest below it, of parts
-    that do not touch; what differs most from what is around; where most pixels are missing."""
-    parts, around = shown.how.parts, _means_of_parts(shown)
+    """The three pixels highest above the means of their part and of those around it, and the two
+    lowest below these, of parts that do not touch; what is least like what is around it; where most
+    pixels are missing."""
+    parts, means = shown.how.parts, _means_of_parts(shown)
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(means, 1, mode="edge"), (3, 3))
     seen: list[tuple[int, int]] = []
-    for what, values, left in (
-        ("highest above what is around", shown.high, 3),
-        ("lowest below it", shown.low, 2),
+    for what, values, away, left in (
+        ("highest", shown.high, shown.high - np.fmax.reduce(around, axis=(2, 3)), 3),
+        ("lowest", shown.low, np.fmin.reduce(around, axis=(2, 3)) - shown.low, 2),
     ):
-        with np.errstate(invalid="ignore"):
-            away = np.abs(values - around)
-        away[~np.isfinite(away)] = -1
+        away = np.where(np.isfinite(away), away, -1.0)
         for index in np.argsort(-away, axis=None, kind="stable").tolist():
             y, x = divmod(index, values.shape[1])
             if not left or not away[y, x] > 0:
@@ -155,8 +155,8 @@ def _worst(shown: Picture, master: Frame) -> Iterator[_Place]:
             value = float(values[y, x])
             at = _find(master, parts, y, x, value)
             if at is not None:
-                yield _Place(what, *at, value)
-    if (odd := _unlike(shown)) is not None:
+                yield _Place(f"{what} for what is around", *at, value)
+    if (odd := _unlike(shown, seen)) is not None:
         yield odd
     if shown.missing.any():
         y, x = np.unravel_index(int(np.argmax(shown.missing)), shown.missing.shape)
@@ -191,8 +191,9 @@ def _find(master: Frame, parts: Squares, y: int, x: int, value: float) -> tuple[
     return None if best is None else best[1:]
 
 
-def _unlike(shown: Picture) -> _Place | None:
-    """The square, of a third of a crop or more, whose mean differs most from those around it."""
+def _unlike(shown: Picture, seen: Sequence[tuple[int, int]]) -> _Place | None:
+    """The square, of a third of a crop or more, whose mean differs most from those around it, and
+    that does not lie in a part that is shown already."""
     total, count, squares = shown.total, shown.number, shown.how.squares
     while squares.side < CROP // 3 and min(total.shape) > 16:
         total, count, squares = merged(total, count, squares, total.size // 2)
@@ -201,9 +202,13 @@ def _unlike(shown: Picture) -> _Place | None:
         return None
     around = np.lib.stride_tricks.sliding_window_view(means, (7, 7))
     away = means[3:-3, 3:-3] - np.median(around, axis=(2, 3))
-    y, x = np.unravel_index(int(np.argmax(np.abs(away))), away.shape)
-    row, column = ((int(n) + 3) * squares.side + squares.side // 2 for n in (y, x))
-    return _Place("least like what is around", row, column, float(away[y, x]), pixel=False)
+    for index in np.argsort(-np.abs(away), axis=None, kind="stable").tolist():
+        y, x = divmod(index, away.shape[1])
+        row, column = ((n + 3) * squares.side + squares.side // 2 for n in (y, x))
+        if not any(abs(row // PART - a) < 2 and abs(column // PART - b) < 2 for a, b in seen):
+            value = float(away[y, x])
+            return _Place("least like what is around", row, column, value, pixel=False)
+    return None
 
 
 def _window(shape: tuple[int, int], y: int, x: int, side: int) -> Tile:

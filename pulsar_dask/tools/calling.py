@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from pulsar_dask import combine
+from pulsar_dask.cli.voices import for_programs
 
 
 def prefetch(specs: Sequence[str], options: dict[str, Any]) -> None:
@@ -65,9 +66,9 @@ def settings(options: dict[str, Any]) -> Any:
     taken = [field.name for field in dataclasses.fields(Search) if field.name in options]
     search = Search(**{name: options.pop(name) for name in taken})
     options.pop("tolerance", None)
-    if "report_file" in options:
-        path, overwrite = options.pop("report_file"), options["overwrite"]
-        options["page"] = _module("pages").Page(path, overwrite=overwrite)
+    path = options.pop("report_file", None)
+    if path is not None or for_programs():
+        options["page"] = _module("pages").Page(path, overwrite=options.get("overwrite", False))
     if "center" in options:
         options["numbers"] = _numbers(options)
     return _module("options").Options(search=search, **options)

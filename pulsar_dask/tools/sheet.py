@@ -85,7 +85,7 @@ def _about(shot: Shot, master: Frame) -> str:
     words = {setting.keyword: setting.word for setting in table().settings}
     seconds, warmth = group["exposure"], group["temperature"]
     stated = [
-        f"{words[key]} {settings.shown(value)}"
+        f"{'e⁻/ADU' if key == 'EGAIN' else words[key]} {settings.shown(value)}"
         for key, value in group["settings"].items()
         if key != "BUNIT" and key in words
     ]

@@ -101,6 +101,17 @@ def links(first: Path, count: int) -> None:
 
 @linux
 @pytest.mark.slow
+def test_a_report(tmp_path):
+    rng = np.random.default_rng(1)
+    pixels = rng.integers(0, 2000, (1500, 2000)).astype("i2")
+    write_frame(tmp_path / "d0000.fit", pixels, cards={"IMAGETYP": "Dark Frame", "EXPTIME": 9.0})
+    links(tmp_path / "d0000.fit", 4)
+    holds(tmp_path, "med", "d0000.fit", "m.fit", "--report", "r.html", "--planes", "count")
+    assert (tmp_path / "r.html").stat().st_size < 3_000_000
+
+
+@linux
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["RICE_1", "GZIP_2", "quantised"])
 def test_whole_images_as_compression_tiles(tmp_path, how):
     (tmp_path / "in").mkdir()
