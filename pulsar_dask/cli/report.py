@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import GB, MB
 from pulsar_dask.frames.passed import why
 from pulsar_dask.frames.stack import describe_shape
+from pulsar_dask.kernels import native
 
 
 class Report:
@@ -27,6 +29,12 @@ class Report:
         self.began = time.perf_counter()
         self.replaced: set[str] = set()
         """Paths of what there was before, and is not any more."""
+        native.COMPILING[:] = [self._compiling]
+
+    def _compiling(self) -> None:
+        here = sys.stdout.isatty() and not self.quiet
+        text = "compiling for this processor, which is kept: it is done once"
+        tell(Event(text, "detail", shown=here or self.verbose))
 
     def say(self, text: str, *, always: bool = False) -> None:
         tell(Event(text, shown=always or not self.quiet))

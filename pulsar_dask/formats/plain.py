@@ -24,7 +24,8 @@ from pulsar_dask.formats.openfiles import (
     read_window,
 )
 from pulsar_dask.frames.frame import Frame, Looking, Stored
-from pulsar_dask.kernels.loaded import if_loaded
+from pulsar_dask.kernels.checksum import read_rows
+from pulsar_dask.kernels.native import if_loaded
 from pulsar_dask.kernels.ordersum import WEIGHTS
 from pulsar_dask.kernels.pixels import Tile
 
@@ -89,16 +90,16 @@ class Plain(FitsImage):
     def at_once(self) -> int:
         """As many as compiled code reads, where that is loaded: between two reads in Python a
         thread waits for the others."""
-        return _AT_ONCE if _read_rows() else 1
+        return _AT_ONCE if _reads_rows() else 1
 
     @property
     def unit(self) -> tuple[int, int]:
         return self.offset, self.length
 
     def read(self, frames: Sequence[Frame], tile: Tile, out: Array, *, sums: bool) -> Array | None:
-        if read_rows := _read_rows():
+        if _reads_rows():
             found = np.empty((len(frames) if sums else 0, 2), np.uint64)
-            if _read_at_once(read_rows, frames, tile, out, found) == len(frames):
+            if _read_at_once(frames, tile, out, found) == len(frames):
                 return found if sums else None
         for frame, image in zip(frames, out, strict=True):  # tells what is wrong
             guarded(_read_one)(frame, tile, image)
@@ -107,17 +108,17 @@ class Plain(FitsImage):
     def read_and_look(
         self, frames: Sequence[Frame], tile: Tile, out: Array, *, sums: bool, looking: Looking
     ) -> Array | None:
-        code, arguments = _read_rows("read_and_look", "survey_compiled"), looking.arguments(out)
-        if code and arguments is not None:
+        look = looking.prepared(out) if _reads_rows() else None
+        if look is not None:
             found = np.empty((len(frames) if sums else 0, 2), np.uint64)
-            if _read_at_once(code, frames, tile, out, found, arguments) == len(frames):
+            if _read_at_once(frames, tile, out, found, look) == len(frames):
                 return found if sums else None
             looking.seen[:] = 0  # those before the one that fails, and it fails again
         return FitsImage.read_and_look(self, frames, tile, out, sums=sums, looking=looking)
 
 
-def _read_rows(function: str = "read_rows", module: str = "sumcode") -> Any:
-    return if_loaded(function, module) if hasattr(os, "pread") else None
+def _reads_rows() -> bool:
+    return hasattr(os, "pread") and if_loaded(read_rows) is not None
 
 
 def _offset(frame: Frame) -> int:
@@ -129,12 +130,11 @@ def _read_one(frame: Frame, tile: Tile, image: Array) -> None:
 
 
 def _read_at_once(
-    read_rows: Any,
     frames: Sequence[Frame],
     tile: Tile,
     out: Array,
     sums: Array,
-    looking: tuple[Any, ...] = (),
+    look: tuple[Any, ...] = (0, np.empty(0, np.int64)),
 ) -> int:
     """How many of the frames were read whole, from the first on."""
     rows, columns = frames[0].shape[-2:]
@@ -150,6 +150,6 @@ def _read_at_once(
         first,
         WEIGHTS,
         sums,
-        *looking,
+        *look[:2],
     )
     return count

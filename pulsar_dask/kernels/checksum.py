@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from pulsar_dask.kernels.loaded import if_loaded
+from pulsar_dask.kernels.native import Compiled, if_loaded
 from pulsar_dask.kernels.ordersum import (
     BLOCK_BYTES,
     PRIME,
@@ -35,6 +35,7 @@ ORDER_CARD = "DATAORD"
 MINUS_ZERO = 0xFFFFFFFF
 _STRETCH = 4 << 20
 _END = b"END".ljust(80)
+byte_sums, read_rows = Compiled("sumcode.byte_sums"), Compiled("sumcode.read_rows")
 
 
 def both_sums(data: Array, offset: int = 0, *, step: int = 0) -> Sums:
@@ -50,11 +51,8 @@ def both_sums(data: Array, offset: int = 0, *, step: int = 0) -> Sums:
         Bytes from one row to the next in the data unit.
     """
     rows = data if data.ndim == 2 else data[None]
-    compiled = if_loaded("byte_sums", "sumcode")
-    if compiled is not None:
-        words, order = map(
-            int, compiled(rows.ctypes.data, *rows.shape, rows.strides[0], offset, step, WEIGHTS)
-        )
+    if code := if_loaded(byte_sums):
+        words, order = code(rows.ctypes.data, *rows.shape, rows.strides[0], offset, step, WEIGHTS)
         return Sums(fold(words), order % PRIME)
     words = order = 0
     for i, row in enumerate(rows):

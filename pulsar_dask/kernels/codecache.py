@@ -6,13 +6,12 @@ from __future__ import annotations
 import functools
 import os
 import stat
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from numba import config, njit
 
-from pulsar_dask.errors import printable, warn
+from pulsar_dask.kernels.native import own_folder, say_not_kept
 from pulsar_dask.kernels.private import is_closed, is_private
 
 
@@ -41,7 +40,7 @@ def cached(**options: Any) -> Callable[[Any], Any]:
         finally:
             config.CACHE_DIR = given
         if passed:
-            _say(passed)
+            say_not_kept(passed)
         return njit(**options)(function)
 
     return decorate
@@ -53,17 +52,7 @@ def _folders(given: str) -> Iterator[str]:
     if given:
         yield given
     yield ""
-    yield _own_folder()
-
-
-def _own_folder() -> str:
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or os.path.expanduser(r"~\AppData\Local")
-    elif sys.platform == "darwin":
-        base = os.path.expanduser("~/Library/Caches")
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return os.path.join(base, "pulsar-dask")
+    yield own_folder()
 
 
 @functools.cache
@@ -77,16 +66,6 @@ def _is_safe(folder: str) -> bool:
     return all(stat.S_ISREG(status.st_mode) and is_closed(status) for status in found)
 
 
-@functools.cache
-def _say(folder: str) -> None:
-    warn(
-        f"{printable(folder)}: others can write there, so compiled code is neither loaded from "
-        "it nor kept, which costs time in each run; set NUMBA_CACHE_DIR to a folder that only "
-        "you can write to",
-        "no-cache",
-    )
-
-
 _OPTIONS = {"nogil": True, "error_model": "numpy"}
 
 
@@ -97,6 +76,6 @@ def jit(function: Any) -> Any:
 
 
 def part(function: Any) -> Any:
-    """`jit` for what compiled code alone calls: without an entry from Python, and not cached
-    by itself."""
+    """A kernel that `native.Kernel` calls, or what compiled code alone calls: without an entry from
+    Python, and not in Numba's cache."""
     return njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)

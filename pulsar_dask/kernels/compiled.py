@@ -1,20 +1,14 @@
 """The compiled half of `kernels`: selection in blocks of pixels, without the GIL.
 
-Importing Numba and loading what it compiled takes half a second, so this module is only
-imported for stacks that repay it.
-
-Long: Numba's cache of a function does not see that a file has changed which the function calls
-into, so what is compiled into one another lies in one file.
+Imported only to compile (`native`).
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from pulsar_dask.kernels import vectors
-from pulsar_dask.kernels.codecache import jit, part
+from pulsar_dask.kernels import blocks, vectors
+from pulsar_dask.kernels.codecache import part
 from pulsar_dask.kernels.network import GROUP, group_comparators
 from pulsar_dask.kernels.vectors import (
     any_lane,
@@ -33,59 +27,16 @@ from pulsar_dask.kernels.vectors import (
     store,
 )
 
-#: Bytes of each frame in a block: two vectors, so that 200 frames stay in the L1 cache and what
-#: a comparator costs besides its loads and stores is spread (four are no faster up to 100
-#: frames, slower above; measured).
-ROW = 2 * vectors.BYTES
-#: Blocks that are filled at once, as long as they stay in the L2 cache: of a frame far from the
-#: next one in memory, a few lines at a time come twice as fast as two (measured).
-_BLOCKS, _BLOCKS_BYTES = 4, 1 << 18
-
-
-def select(bits, swap, mode, special, network, key, low, high, counts):  # type: ignore[no-untyped-def]
-    """See `kernels._select`; `network` is without the comparators of `sort_group`."""
-    frames, n = bits.shape
-    width = ROW // key.itemsize
-    if n < width:
-        wide = np.hstack([bits, np.zeros((frames, width - n), bits.dtype)])
-        found = [np.empty(width if len(x) else 0, key) for x in (low, high, counts)]
-        any_missing = select(wide, swap, mode, special, network, key, *found)  # type: ignore[no-untyped-call]
-        for x, y in zip((low, high, counts), found, strict=True):
-            x[:] = y[: len(x)]
-        return any_missing
-    blocks = max(1, min(_BLOCKS, _BLOCKS_BYTES // (frames * ROW), n // width))
-    any_missing = _select(
-        bits,
-        swap,
-        mode,
-        key.type(special),
-        network,
-        _aligned((blocks * frames, width), key),
-        key.type(np.iinfo(key).max),
-        low[None],
-        high[None],
-        counts[None],
-    )
-    np.subtract(frames, counts, out=counts)
-    return any_missing
-
-
-def _aligned(shape: tuple[int, int], dtype: Any) -> Any:
-    size = shape[0] * shape[1] * dtype.itemsize
-    spare = np.empty(size + vectors.BYTES, np.uint8)
-    start = -spare.ctypes.data % vectors.BYTES
-    return spare[start : start + size].view(dtype).reshape(shape)
-
-
 # What makes the loops without `vectors` vectorise (each measured): rows as slices, ranges over a
 # shape, "a if a < b else b" and not min(). Written otherwise they are up to 16 times slower.
 
 
+ROW, _aligned = blocks.ROW, blocks.aligned
 sort_group = vectors.network_of(group_comparators(), GROUP)
 
 
-@jit
-def _select(bits, swap, mode, special, network, x, top, low, high, missed):  # type: ignore[no-untyped-def]
+@part
+def select(bits, swap, mode, special, network, x, top, low, high, missed):  # type: ignore[no-untyped-def]
     """Middle values of each column of `bits` into `low` and `high`, missing ones counted in
     `missed`, each of shape (1, n); whether any was missing.
 
@@ -140,7 +91,7 @@ def _load_blocks(bits, swap, mode, special, top, start, x):  # type: ignore[no-u
     total = x.shape[0] // frames * width
     for i in range(frames):
         # No processor foresees that the next blocks go on behind these in each frame.
-        for j in range(start + total, start + 2 * total, vectors.BYTES // bits.itemsize):
+        for j in range(start + total, start + 2 * total, blocks.BYTES // bits.itemsize):
             prefetch(bits, i, j)
         for block in range(x.shape[0] // frames):
             for j in range(0, width, lanes(x)):
@@ -257,14 +208,14 @@ def _count(x, j, limit):  # type: ignore[no-untyped-def]
     return a + b
 
 
-@jit
+@part
 def middle(low, high, zero, out):  # type: ignore[no-untyped-def]
     """The mean of two numbers of up to 32 bits, plus a constant."""
     for j in range(out.shape[0]):
         out[j] = (np.float64(low[j]) + np.float64(high[j])) * 0.5 + zero
 
 
-@jit
+@part
 def subtract(bits, swap, missing, blank, scale, zero, dark, out):  # type: ignore[no-untyped-def]
     """Integers as stored to float64 values minus a dark, in one go; missing ones NaN.
 
@@ -286,7 +237,7 @@ def subtract(bits, swap, missing, blank, scale, zero, dark, out):  # type: ignor
                     y[j] = np.nan
 
 
-@jit
+@part
 def bracket(values, low, high, inside):  # type: ignore[no-untyped-def]
     """How many of `values` are not NaN, below `low`, at `low`, at `high`, and strictly
     between; the last ones go into `inside`."""

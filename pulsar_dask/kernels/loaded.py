@@ -1,17 +1,11 @@
-"""Whether compiled code is loaded, or worth that; this file loads none."""
+"""What compiled code a stack needs."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from pulsar_dask.kernels.pixels import PixelType
-
-#: Bytes of stored pixels in a stack below which loading compiled code is not worth its time, and
-#: of Rice-coded ones, which astropy decodes on one thread at a time (4 MB: 1.1 s either way;
-#: 100 MB: 4.6 s without, 1.3 s with it). It takes as long to open a file as to decode so many.
-SMALL_STACK, SMALL_RICE, RICE_FILE = 150_000_000, 4_000_000, 300_000
 
 
 class Stored(Protocol):
@@ -35,22 +29,8 @@ class Frame(Protocol):
 
 
 def worth_compiling(frames: Sequence[Frame]) -> bool:
-    """Whether a stack repays loading the compiled code, or that is loaded."""
-    if is_loaded():
-        return True
-    rice = [f.nbytes for f in frames if f.stored.rice]
-    small = sum(rice) + RICE_FILE * len(rice) <= SMALL_RICE
-    return not small or sum(f.nbytes for f in frames) > SMALL_STACK
-
-
-def is_loaded() -> bool:
-    """Whether loading the compiled code costs nothing any more."""
-    return "numba" in sys.modules
-
-
-def if_loaded(function: str, module: str) -> Any:
-    """A function of a module of compiled code, or None where that is not loaded."""
-    return getattr(sys.modules.get(f"pulsar_dask.kernels.{module}"), function, None)
+    """Whether a stack repays compiled code."""
+    return True
 
 
 class Kernel(NamedTuple):

@@ -1,36 +1,35 @@
-"""What compiled code stacks need, and whether they repay loading it."""
+"""What compiled code stacks need, loaded."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from pulsar_dask.kernels import checksum, rice, survey
 from pulsar_dask.kernels.loaded import Kernel
+from pulsar_dask.kernels.ordersum import WEIGHTS
 
 Array = np.ndarray[Any, Any]
 
 
 def warm_up(kernels: Iterable[Kernel]) -> None:
     """Load (or, the first time, compile) what stacks will need."""
-    from pulsar_dask.kernels import sumcode
-
-    sumcode.warm_up()
+    none = np.empty(0, np.int64)
+    checksum.byte_sums(0, 0, 0, 0, 0, 0, WEIGHTS)
+    if hasattr(os, "pread"):
+        files, sums = np.empty((0, 0, 0), np.uint8), np.empty((0, 2), np.uint64)
+        checksum.read_rows(none, none, 0, files, 0, WEIGHTS, sums, 0, none)
     for kernel in dict.fromkeys(kernels):
         if kernel.method is not None:
             stack = np.zeros((kernel.frames, 1), kernel.pixels.stored)
             kernel.method.block(stack, kernel.pixels, ("image",), compiled=True)
         if kernel.survey is not None:
-            from pulsar_dask.kernels import survey_compiled
-            from pulsar_dask.kernels.survey import Looking, nothing_seen
-
-            looking = Looking(nothing_seen(1), kernel.survey, None, compiled=True)
-            one = np.zeros((1, 1), kernel.survey.stored)
-            survey_compiled.warm_up(looking.arguments(one) or ())
+            looking = survey.Looking(survey.nothing_seen(1), kernel.survey, None, compiled=True)
+            looking.at(np.zeros((1, 1), kernel.survey.stored))
         if kernel.rice:
-            from pulsar_dask.kernels import rice
-
-            data, none = np.empty(0, np.uint8), np.empty(0, np.int64)
+            data = np.empty(0, np.uint8)
             for stored in kernel.rice:
                 rice.decode_rice(data, none, none, np.empty((0, 0), stored), block=1, bytepix=1)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pulsar_dask.kernels.native import Compiled
 from pulsar_dask.kernels.pixels import SWAP, PixelType
 
 Array = np.ndarray[Any, Any]
@@ -19,6 +20,8 @@ _BLOCK = 2048
 _BLOCK_VALUES = 1 << 18
 #: Bytes for each pixel that `mean` holds beside its input: sum, count, values, one temporary.
 PIXEL_BYTES = 8 + 4 + 8 + 8
+_add_rows = Compiled("mean_compiled.add_rows")
+_sum_values = Compiled("mean_compiled.add_values")
 
 
 def mean(stack: Array, pixels: PixelType, *, compiled: bool = True) -> tuple[Array, Array | None]:
@@ -47,19 +50,16 @@ def mean(stack: Array, pixels: PixelType, *, compiled: bool = True) -> tuple[Arr
     sums = np.zeros(n, np.int64 if exact else np.float64)
     counts = np.full(n, 0 if can_miss else frames, np.int32)
     if exact and compiled:
-        from pulsar_dask.kernels.mean_compiled import add_rows
-
         itemsize = stack.dtype.itemsize
         bits = stack.view(f"i{itemsize}" if itemsize > 1 else "u1")
         blank = bits.dtype.type(pixels.blank or 0)
         swap = SWAP and stack.dtype.str[0] == ">"
-        add_rows(bits, swap, pixels.blank is not None, blank, sums, counts)
+        small = np.empty(_BLOCK, np.int32)
+        _add_rows(bits, swap, pixels.blank is not None, blank, small, sums, counts)
     else:
         add: Any = _add_integers
         if not exact:
-            add = _add_values
-            if compiled:
-                from pulsar_dask.kernels.mean_compiled import add_values as add
+            add = _sum_values if compiled else _add_values
         step = _block(frames)
         for start in range(0, n, step):
             part = slice(start, min(start + step, n))

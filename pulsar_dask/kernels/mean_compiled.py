@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 
-from pulsar_dask.kernels.codecache import jit
+from pulsar_dask.kernels.codecache import part
 from pulsar_dask.kernels.vectors import byteswap
 
-#: Pixels that are summed together: their sums stay in the L1 cache.
-_BLOCK = 2048
 
-
-@jit
-def add_rows(bits, swap, missing, blank, sums, counts):  # type: ignore[no-untyped-def]
+@part
+def add_rows(bits, swap, missing, blank, small, sums, counts):  # type: ignore[no-untyped-def]
     """Add integers as stored to int64 sums; where `missing`, those that are not `blank`, and
-    their number to `counts`. `bits` has shape (frames, n), the others (n,)."""
+    their number to `counts`. `bits` has shape (frames, n), the others (n,); `small`, int32, is for
+    sums of a block of pixels, which stays in the L1 cache."""
     frames, n = bits.shape
     # 16-bit numbers of so many frames add up in 32 bits, which is twice as many a vector
     narrow = bits.itemsize <= 2 and frames <= 32_768
-    small = np.empty(_BLOCK, np.int32)
-    for start in range(0, n, _BLOCK):
-        total = sums[start : start + _BLOCK]
-        count = counts[start : start + _BLOCK]
+    block = small.shape[0]
+    for start in range(0, n, block):
+        total = sums[start : start + block]
+        count = counts[start : start + block]
         part = small[: total.shape[0]]
         part[:] = 0
         for i in range(frames):
-            row = bits[i, start : start + _BLOCK]
+            row = bits[i, start : start + block]
             if missing:
                 for j in range(total.shape[0]):
                     v = byteswap(row[j]) if swap else row[j]
@@ -50,7 +48,7 @@ def add_rows(bits, swap, missing, blank, sums, counts):  # type: ignore[no-untyp
                 total[j] += part[j]
 
 
-@jit
+@part
 def add_values(values, sums, counts):  # type: ignore[no-untyped-def]
     """Add those of float64 values that are finite, frame by frame, and their number."""
     for i in range(values.shape[0]):

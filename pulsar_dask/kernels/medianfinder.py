@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from pulsar_dask.kernels.native import Compiled
 from pulsar_dask.kernels.pixels import SWAP, PixelType
 
 #: Most values near a median that are kept while it is looked for; more, and the bracket is narrowed
 #: first.
 MOST_KEPT = 500_000
+_subtract = Compiled("compiled.subtract")
+_bracket = Compiled("compiled.bracket")
 
 
 def subtract(stack: Array, pixels: PixelType, dark: Array, *, out: Array) -> Array:
@@ -26,11 +29,9 @@ def subtract(stack: Array, pixels: PixelType, dark: Array, *, out: Array) -> Arr
     dark : ndarray of float64, shape (height, width)
     out : ndarray of float64, shape (frames, height, width)
     """
-    from pulsar_dask.kernels import compiled as numba_code
-
     frames, itemsize = len(stack), stack.dtype.itemsize
     bits = stack.view(f"i{itemsize}" if itemsize > 1 else "u1").reshape(frames, -1)
-    numba_code.subtract(
+    _subtract(
         bits,
         SWAP and stack.dtype.str[0] == ">",
         pixels.blank is not None,
@@ -49,10 +50,8 @@ def bracket(
     """Where values lie: how many are not NaN, below `low`, at `low`, at `high`; and those
     strictly between."""
     if compiled:
-        from pulsar_dask.kernels import compiled as numba_code
-
         inside = np.empty(len(values))
-        *counts, within = numba_code.bracket(values, low, high, inside)
+        *counts, within = _bracket(values, low, high, inside)
         return *counts, inside[:within].copy()
     inside = values[(values >= low) & (values <= high)]
     at_low, at_high = inside == low, inside == high

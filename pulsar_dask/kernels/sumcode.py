@@ -3,16 +3,15 @@ and the reading that brings them there. Without the GIL."""
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
 from numba import types
 
 from pulsar_dask.kernels import ordersum
-from pulsar_dask.kernels.codecache import jit, part
+from pulsar_dask.kernels.codecache import part
 from pulsar_dask.kernels.pixels import SWAP
-from pulsar_dask.kernels.vectors import byte_at, lane, nothing, product, words_at
+from pulsar_dask.kernels.vectors import byte_at, call, lane, nothing, product, words_at
 
 _BLOCK, _WEIGHTS = ordersum.BLOCK_WORDS, ordersum.WEIGHTS
 # Plain integers would be signed, and signed with unsigned ones make floats.
@@ -124,7 +123,7 @@ def _row(address, length, offset, weights, power):  # type: ignore[no-untyped-de
     return words, order
 
 
-@jit
+@part
 def byte_sums(address, n, length, pitch, offset, step, weights):  # type: ignore[no-untyped-def]
     """See `ordersum.sums_of_words`.
 
@@ -155,8 +154,8 @@ _pread = types.ExternalFunction(
 )
 
 
-@jit
-def read_rows(files, offsets, step, out, first, weights, sums):  # type: ignore[no-untyped-def]
+@part
+def read_rows(files, offsets, step, out, first, weights, sums, then, words):  # type: ignore[no-untyped-def]
     """Positioned reads of several files, without Python in between.
 
     Parameters
@@ -171,6 +170,10 @@ def read_rows(files, offsets, step, out, first, weights, sums):  # type: ignore[
         As `offset` and `weights` of `byte_sums`.
     sums : ndarray of uint64, shape (n, 2) or (0, 2)
         Filled with the `byte_sums` of each file, where it has room.
+    then : int
+        Address of a kernel that is called with `words` when a file is in the cache; 0: of none.
+    words : ndarray of int64
+        Its last two words are made the number of the file and the next one.
 
     Returns
     -------
@@ -191,13 +194,8 @@ def read_rows(files, offsets, step, out, first, weights, sums):  # type: ignore[
         if i < sums.shape[0]:
             start = to - rows * length
             sums[i, 0], sums[i, 1] = byte_sums(start, rows, length, length, first, step, weights)
+        if then:
+            words[words.shape[0] - 2] = i
+            words[words.shape[0] - 1] = i + 1
+            call(then, np.intp(words.ctypes.data))
     return n
-
-
-def warm_up() -> None:
-    """Load (or, the first time, compile) what is here."""
-    byte_sums(0, 0, 0, 0, 0, 0, _WEIGHTS)
-    if hasattr(os, "pread"):
-        none = np.empty(0, np.int64)
-        out, sums = np.empty((0, 0, 0), np.uint8), np.empty((0, 2), np.uint64)
-        read_rows(none, none, 0, out, 0, _WEIGHTS, sums)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pulsar_dask.kernels.loaded import if_loaded
+from pulsar_dask.kernels.native import Compiled, if_loaded
 from pulsar_dask.kernels.pixels import SWAP, PixelType
 
 Array = np.ndarray[Any, Any]
@@ -26,6 +26,7 @@ NUMBER, TOTAL, TOP, TOP_COUNT, NEXT, NEXT_COUNT, OVER, BITS = range(8)
 NO_LIMIT = -(1 << 63)
 #: Pixels that are looked at together without compiled code.
 _BLOCK = 65_536
+_look = Compiled("survey_compiled.look")
 
 
 def nothing_seen(frames: int) -> Array:
@@ -52,12 +53,14 @@ class Looking:
         stack = images.reshape(len(self.seen), -1)
         look(stack, self.pixels, self.seen, part=part, limit=self.limit, compiled=self.compiled)
 
-    def arguments(self, images: Array) -> tuple[Any, ...] | None:
-        """What compiled code takes to look at them, where that is loaded."""
-        if not self.compiled or if_loaded("look", "survey_compiled") is None:
+    def prepared(self, images: Array) -> tuple[Any, ...] | None:
+        """A look at each image for `sumcode.read_rows`, where compiled code is loaded; and the
+        arrays that are to be kept until then."""
+        if not self.compiled or if_loaded(_look) is None:
             return None
         stack = images.reshape(len(self.seen), -1)
-        return _arguments(stack, self.pixels, self.seen, slice(None), self.limit)
+        arguments = _arguments(stack, self.pixels, self.seen, slice(None), self.limit)
+        return *_look.prepared(*arguments), arguments
 
 
 def look(
@@ -85,11 +88,11 @@ def look(
         Whether to use compiled code, where that is loaded (`loading.warm_up`).
     """
     arguments = _arguments(stack, pixels, seen, part, limit)
-    code = if_loaded("look", "survey_compiled") if compiled else None
+    code = if_loaded(_look) if compiled else None
     if code is not None:
         code(*arguments)
         return
-    bits, start, stop, swap, mode, special, _, bound, _, _ = arguments
+    bits, start, stop, swap, mode, special, _, bound, *_ = arguments
     key = special.dtype
     for first in range(start, stop, _BLOCK):
         block = bits[:, first : min(stop, first + _BLOCK)]
@@ -104,7 +107,7 @@ def _arguments(
     bits, swap, mode, special, top, bound = _constants(stack.dtype, pixels, limit)
     start, stop, _ = part.indices(stack.shape[1])
     spare = np.empty((4, 64 // special.itemsize), special.dtype)
-    return stack.view(bits), start, stop, swap, mode, special, top, bound, spare, seen
+    return stack.view(bits), start, stop, swap, mode, special, top, bound, spare, seen, 0, len(seen)
 
 
 @functools.lru_cache(maxsize=64)

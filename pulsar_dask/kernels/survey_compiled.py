@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from typing import Any
-
 import numpy as np
 
-from pulsar_dask.kernels.codecache import jit, part
-from pulsar_dask.kernels.ordersum import WEIGHTS
-from pulsar_dask.kernels.sumcode import read_rows
+from pulsar_dask.kernels.codecache import part
 from pulsar_dask.kernels.vectors import (
     at_most,
     bits_of_lanes,
@@ -29,9 +24,10 @@ from pulsar_dask.kernels.vectors import (
 _RUN = 128
 
 
-@jit
-def look(bits, start, stop, swap, mode, special, top, limit, spare, out):  # type: ignore[no-untyped-def]
-    """See `survey.look`: columns from `start` to `stop` of each row; `out` goes on being filled.
+@part
+def look(bits, start, stop, swap, mode, special, top, limit, spare, out, first, last):  # type: ignore[no-untyped-def]
+    """See `survey.look`: columns from `start` to `stop` of rows from `first` to `last`; `out` goes
+    on being filled.
 
     `mode`, `special` and `top` (the highest key) as in `compiled`; `spare` has shape (4, lanes)
     and the type of the keys.
@@ -43,7 +39,7 @@ def look(bits, start, stop, swap, mode, special, top, limit, spare, out):  # typ
     low = fill(spare, top >> (half - 1))
     marks = fill(spare, special)
     none = -np.int64(top) - 1
-    for i in range(bits.shape[0]):
+    for i in range(first, last):
         j = start
         while j < stop:
             end = min(stop, j + _RUN * step)
@@ -83,19 +79,6 @@ def look(bits, start, stop, swap, mode, special, top, limit, spare, out):  # typ
             ):
                 _count(bits, i, j, whole, end, swap, mode, special, top, limit, spare, out, most)
             j = end
-
-
-@jit
-def read_and_look(files, offsets, pitch, out, first, weights, sums, *looking):  # type: ignore[no-untyped-def]
-    """`sumcode.read_rows`, and a look at each frame while it is in the cache; `looking` are all
-    but the first columns of what `look` takes."""
-    bits, start, stop, swap, mode, special, top, limit, spare, seen = looking
-    for i in range(out.shape[0]):
-        one = slice(i, i + 1)
-        if not read_rows(files[one], offsets[one], pitch, out[one], first, weights, sums[one]):
-            return i
-        look(bits[one], start, stop, swap, mode, special, top, limit, spare, seen[one])
-    return out.shape[0]
 
 
 @part
@@ -213,11 +196,3 @@ def _merge(out, i, value, n):  # type: ignore[no-untyped-def]
         out[i, 5] += n
     elif out[i, 5] == 0 or value > out[i, 4]:
         out[i, 4], out[i, 5] = value, n
-
-
-def warm_up(arguments: tuple[Any, ...]) -> None:
-    """Load (or, the first time, compile) what looking takes, with arguments of `look`."""
-    look(*arguments)
-    if hasattr(os, "pread"):
-        none, out = np.empty(0, np.int64), np.empty((0, 0, 0), np.uint8)
-        read_and_look(none, none, 0, out, 0, WEIGHTS, np.empty((0, 2), np.uint64), *arguments)

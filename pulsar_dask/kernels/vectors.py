@@ -6,10 +6,8 @@ network took ten times as long as its loads and stores. So the kernels of `compi
 they mean. A vector has 64 bytes, one register of AVX-512; the compiler splits it where registers
 are smaller (AVX2, SSE, NEON).
 
-`llvmlite` is Numba's own way to its compiler and private, but nothing public says "a vector of
+`llvmlite.ir` is Numba's own way to its compiler and private, but nothing public says "a vector of
 these": it is used here alone.
-
-Numba's cache does not see that this file has changed: touch those that use it (`compiled`).
 
 Long: a lexicon; each instruction takes the lines in which Numba is told of one.
 """
@@ -23,7 +21,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
-BYTES = 64
+from pulsar_dask.kernels.blocks import BYTES
 
 
 class Vector(types.Type):  # type: ignore[misc]
@@ -319,6 +317,21 @@ def lane(typingctx: Any, a: Any, i: Any) -> Any:
         types.uint64(a, types.intp),
         lambda context, builder, signature, args: builder.extract_element(*args),
     )
+
+
+# --- other kernels -----------------------------------------------------------------------
+
+
+@intrinsic
+def call(typingctx: Any, address: Any, row: Any) -> Any:
+    """Call a kernel at an address with the row of words at another: see `native.prepared`."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = ir.FunctionType(ir.VoidType(), [args[1].type])
+        builder.call(builder.inttoptr(args[0], kind.as_pointer()), [args[1]])
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp), codegen
 
 
 # --- networks ----------------------------------------------------------------------------

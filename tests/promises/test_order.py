@@ -27,6 +27,7 @@ from pulsar_dask.formats.sums import pixel_sums
 from pulsar_dask.frames.provenance import read_trace
 from pulsar_dask.kernels import ordersum
 from pulsar_dask.kernels.checksum import both_sums, file_sums, is_as_written
+from pulsar_dask.kernels.loading import warm_up
 from pulsar_dask.kernels.ordersum import Sums
 from pulsar_dask.kernels.pixels import Grid
 from pulsar_dask.output.fits import FitsMaster
@@ -59,9 +60,7 @@ def order_of_image(stored: np.ndarray) -> int:
 @pytest.fixture(params=["numpy", "compiled"])
 def code(request, monkeypatch) -> str:
     """Sums by NumPy, or by compiled code, whatever is loaded."""
-    import pulsar_dask.kernels.sumcode
-
-    assert pulsar_dask.kernels.sumcode
+    warm_up([])
     if request.param == "numpy":
         for module in ("kernels.checksum", "formats.plain"):
             monkeypatch.setattr(f"pulsar_dask.{module}.if_loaded", lambda *names: None)

@@ -68,7 +68,7 @@ def test_sums_taken_by_compiled_code_in_narrow_tiles(tmp_path):
     paths = write_stack(tmp_path, "f", frames, "Flat Frame", 1.0, "L")
     # a plan of narrow tiles, as a wide image and a small budget give one
     patched = (
-        "import pulsar_dask.kernels.compiled; from pulsar_dask.engine import cut, plan; "
+        "from pulsar_dask.engine import cut, plan; "
         "from pulsar_dask.tools import commands; grid = cut.plan_tiles; "
         "from dataclasses import replace; "
         "plan.plan_tiles = lambda shape, *a, **k: "

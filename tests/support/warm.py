@@ -1,4 +1,4 @@
-"""Compiled code, loaded and warm: once it is there, the tools use it for small stacks too."""
+"""Compiled code, loaded and warm."""
 
 from pulsar_dask.combine import method
 from pulsar_dask.kernels.loaded import Kernel
