@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import measure
@@ -97,15 +97,9 @@ class Bench:
         return path
 
     def tiny(self, *options: str) -> Job:
-        """Our command on a stack so small that all its time is start-up.
-
-        A small stack is combined without the compiled code, so what a large one loads is
-        imported here by hand.
-        """
+        """Our command on a stack so small that all its time is start-up."""
         name = f"`med` on {TINY[0]} x {TINY[1]} x {TINY[2]} (start-up, compiled code loaded)"
-        job = peers.med(self.darks(*TINY), self.folder("tiny"), *options, name=name)
-        code = "import pulsar_dask.kernels.compiled; from pulsar_dask.__main__ import med; med()"
-        return replace(job, argv=[sys.executable, "-c", code, *job.argv[1:]])
+        return peers.med(self.darks(*TINY), self.folder("tiny"), *options, name=name)
 
     def time(self, jobs: Sequence[Job]) -> Measured:
         """Run programs in turn, several rounds, so that a slow minute meets all of them."""

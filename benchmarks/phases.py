@@ -38,7 +38,7 @@ PARTS = {
 #: The same on the threads of the tiles.
 TILE_PARTS = {
     "read and sum": ("formats.reading", "read_stack"),
-    "select": ("kernels.compiled", "select"),
+    "select": ("kernels.median", "_select_compiled"),
     "other median": ("kernels.median", "median"),
     "round": ("output.fits_sink", "encode"),
     "write": ("files.atomic", "AtomicFile.write_at"),
@@ -181,10 +181,7 @@ def show(found: dict[str, Any], threads: int) -> None:
 
 def show_imports(folder: Path) -> None:
     """Time of imports by library, its own modules and those that only it brings."""
-    code = (
-        "import pulsar_dask.tools.med, pulsar_dask.kernels.compiled, dask.threaded; "
-        "import pulsar_dask.inputs.prefetch"
-    )
+    code = "import pulsar_dask.tools.med, dask.threaded; import pulsar_dask.inputs.prefetch"
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", code], capture_output=True, text=True, check=True
     )
