@@ -32,6 +32,7 @@ def build(place: str, kinds: tuple[str, ...], name: str) -> bytes:
     def entry(at):  # type: ignore[no-untyped-def]
         give(at, kernel(*take(at)))
 
+    kernel.compile(taken)
     with _unoptimised():
         made: Any = cfunc(types.void(types.intp))(entry)
     code = llvm.parse_assembly(made.inspect_llvm())
@@ -45,30 +46,13 @@ def build(place: str, kinds: tuple[str, ...], name: str) -> bytes:
     if any("lloc" in symbol for symbol in symbols):
         raise TypeError(f"{place} makes an array: let it be given one")
     head = " ".join([returned[0], *symbols])
-    machine = _machine()
-    _optimise(code, machine)
-    content: bytes = head.encode("ascii") + b"\n" + machine.emit_object(code)
+    content: bytes = head.encode("ascii") + b"\n" + _machine().emit_object(code)
     return content
-
-
-def _optimise(code: Any, machine: Any) -> None:
-    """What Numba does to each function, and to all that it calls, and to those that call it: once,
-    to the whole."""
-    for level in (0, 3):
-        options = llvm.create_pipeline_tuning_options(level)
-        options.loop_vectorization, options.slp_vectorization = level == 3, False
-        builder = llvm.create_pass_builder(machine, options)
-        passes = builder.getModulePassManager()
-        if level == 0:
-            passes.add_loop_rotate_pass()
-            passes.add_instruction_combine_pass()
-            passes.add_jump_threading_pass()
-        passes.add_refprune_pass()
-        passes.run(code, builder)
 
 
 @contextlib.contextmanager
 def _unoptimised() -> Iterator[None]:
+    """What calls a kernel, which is optimised, is not worth that."""
     usual, config.OPT = config.OPT, type(config.OPT)(0)
     try:
         yield
