@@ -20,8 +20,8 @@ from numba.np.arrayobj import populate_array
 
 
 def build(place: str, kinds: tuple[str, ...], name: str) -> bytes:
-    """A line (what is returned, and symbols that are to be defined), then the object code of a
-    function `name`. See `native` for the rest."""
+    """A line that tells what is returned, then the object code of a function `name`; `place` and
+    `kinds` as in `native`."""
     module, function = place.split(".")
     kernel = getattr(importlib.import_module(f"pulsar_dask.kernels.{module}"), function)
     taken = tuple(map(_type, kinds))
@@ -36,18 +36,35 @@ def build(place: str, kinds: tuple[str, ...], name: str) -> bytes:
     with _unoptimised():
         made: Any = cfunc(types.void(types.intp))(entry)
     code = llvm.parse_assembly(made.inspect_llvm())
+    code.link_in(_ends(code, place))
     for value in (*code.functions, *code.global_variables):
         if value.name == made.native_name:
             value.name = name
         elif not value.is_declaration:  # another kernel may have it, too
             value.linkage = "internal"
-    outside = [v.name for v in (*code.functions, *code.global_variables) if v.is_declaration]
-    symbols = [symbol for symbol in outside if not symbol.startswith("llvm.")]
-    if any("lloc" in symbol for symbol in symbols):
-        raise TypeError(f"{place} makes an array: let it be given one")
-    head = " ".join([returned[0], *symbols])
-    content: bytes = head.encode("ascii") + b"\n" + _machine().emit_object(code)
+    content: bytes = returned[0].encode("ascii") + b"\n" + _machine().emit_object(code)
     return content
+
+
+def _ends(code: Any, place: str) -> Any:
+    """A module of what code would call of Numba's runtime to raise an exception, which no kernel
+    does: there the process ends."""
+    runtime = [
+        (value.name, kind)
+        for values, kind in ((code.functions, "function"), (code.global_variables, "variable"))
+        for value in values
+        if value.is_declaration and value.name.startswith(("numba_", "NRT_", "Py", "_Py"))
+    ]
+    if any("lloc" in symbol for symbol, _ in runtime):
+        raise TypeError(f"{place} makes an array: let it be given one")
+    bodies = {
+        "function": "define void @{}() {{\n call void @llvm.trap()\n unreachable\n}}",
+        "variable": "@{} = global i64 0",
+    }
+    lines = [bodies[kind].format(symbol) for symbol, kind in runtime]
+    ends = llvm.parse_assembly("\n".join(["declare void @llvm.trap()", *lines]))
+    ends.triple, ends.data_layout = code.triple, code.data_layout
+    return ends
 
 
 @contextlib.contextmanager

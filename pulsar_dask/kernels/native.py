@@ -117,10 +117,9 @@ class _Code:
 
             content = building.build(place, kinds, f"pulsar_{key}")
             _keep(name, content)
-        head, _, code = content.partition(b"\n")
-        returns, *symbols = head.decode("ascii").split(" ")
-        address = _link(code, f"pulsar_{key}", symbols)
-        _LOADED.append(_Code(address, kinds, returns))
+        returns, _, code = content.partition(b"\n")
+        address = _link(code, f"pulsar_{key}")
+        _LOADED.append(_Code(address, kinds, returns.decode("ascii")))
         return _LOADED[-1]
 
     def row(self, arguments: tuple[Any, ...]) -> Any:
@@ -180,21 +179,10 @@ def _linker() -> Any:
     return llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
 
 
-def _link(code: bytes, name: str, symbols: list[str]) -> int:
-    """The address of a function of object code. `symbols` are those of Numba's runtime that it
-    would call to raise an exception, which no kernel does: there the process ends."""
+def _link(code: bytes, name: str) -> int:
+    """The address of a function of object code."""
     import llvmlite.binding as llvm
 
-    abort = (
-        ctypes.cast(
-            ctypes.CDLL(None if os.name == "posix" else "ucrtbase").abort, ctypes.c_void_p
-        ).value
-        if symbols
-        else None
-    )
-    for symbol in symbols:
-        if not llvm.address_of_symbol(symbol):
-            llvm.add_symbol(symbol, abort)
     linker = _linker()
     linker.add_object_file(llvm.ObjectFileRef.from_data(code))
     linker.finalize_object()
