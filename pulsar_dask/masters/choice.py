@@ -143,11 +143,20 @@ class Choice:
         """The masters, as the line about lights has them."""
         if self.error is not None:
             return self.error.on_command_line
-        found = [f"DARK={self.dark.name}"] if self.dark is not None else []
+        found = [f"DARK={self._stating(self.dark)}"] if self.dark is not None else []
         if self.bias is not None and (self.bias_out is not False or self.k != 1):
-            found.append(f"BIAS={self.bias.name if isinstance(self.bias, Frame) else self.bias}")
-        found += [f"FLAT={self.flat.name}"] if self.flat is not None else []
+            name = self.bias.name if isinstance(self.bias, Frame) else self.bias
+            open_ = self.bias_out is None and self.k == 1  # pixels will tell
+            found.append(f"BIAS={name}{'?' * open_}")
+        found += [f"FLAT={self._stating(self.flat)}"] if self.flat is not None else []
         return " ".join([*found, f"k={self.k:.6g}"])
+
+    def _stating(self, master: Frame) -> str:
+        """The name of a master, and which settings of the light it does not state."""
+        cancels = {s.keyword for s in table().settings if s.word in CANCELS}
+        what = unstated(master, self.light)
+        what = [k for k in what if master.kind != "flat" or k not in cancels]
+        return master.name + (f" (no {', '.join(what)})" if what else "")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from pulsar_dask.errors import NotMade, count, note, warn
 from pulsar_dask.frames.frame import Frame
+from pulsar_dask.inputs.others import what_else
 from pulsar_dask.inputs.words import FITS_NAME, has_mask, is_list, is_store
 from pulsar_dask.masters.calibration import Calibration
 from pulsar_dask.masters.lightmasters import Masters, Wanted
@@ -61,7 +62,10 @@ def autocalibrate(
         for text in choice.notes:
             # once for all lights of these masters, whatever their own figures
             key = choice.key, re.sub(r"[\d.]+", "", text)
-            (note if key in said else warn)(f"{light.name}: {text}")
+            if key in said:
+                note(f"{light.name}: {text}")
+            else:
+                warn(f"{light.name}: {text}", "calibrator", frames=(light.path,))
             said.add(key)
         if choice.key not in masters:
             lists = (choice.list,) if choice.list is not None else ()
@@ -106,5 +110,5 @@ def autocalibrate(
 
 def as_list(word: str) -> str:
     """A word of the input: a file that is no image is a list of them."""
-    image = FITS_NAME.search(word) or is_store(word) or is_list(word) or has_mask(word)
-    return word if image or not os.path.isfile(word) else f"@{word}"
+    known = FITS_NAME.search(word) or is_store(word) or is_list(word) or has_mask(word)
+    return word if known or not os.path.isfile(word) or what_else([word]) else f"@{word}"

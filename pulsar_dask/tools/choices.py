@@ -56,10 +56,11 @@ def say_library(library: Library, report: Report) -> None:
 
 
 def find_lights(
-    spec: Sequence[str], search: Search, report: Report, *, again: bool = False
+    spec: Sequence[str], search: Search, report: Report, *, again: bool | None = None
 ) -> tuple[list[Frame], list[tuple[str, str]]]:
     """Lights, and frames that nothing tells the kind of; others are passed over and counted. And
-    the files that cannot be read, with the reason, which cost only themselves.
+    the files that cannot be read, with the reason, which cost only themselves. `again` tells
+    whether those that are calibrated are taken, too; None: the tool does not ask for that.
 
     Raises
     ------
@@ -76,8 +77,8 @@ def find_lights(
     where = ", ".join(map(printable, spec[:3])) + (" …" if len(spec) > 3 else "")
     if lights and not raw:
         raise PulsarError(
-            f"all lights in {where} are calibrated ({lights[0].about.calibrated}); name raw "
-            "frames, or insist with ⟦again⟧",
+            f"all lights in {where} are calibrated ({lights[0].about.calibrated}); name raw frames"
+            + ("" if again is None else ", or insist with ⟦again⟧"),
             "frames",
         )
     if not raw:
@@ -127,7 +128,7 @@ def say_choices(
                 report.detail(f"    not {reason}")
             if all_reasons:
                 for note in dict.fromkeys(note for c in some for note in c.notes):
-                    warn(f"{first.light.name}: {note}")
+                    warn(f"{first.light.name}: {note}", "calibrator", frames=(first.light.path,))
         else:
             text = f"{first.light.name}{more}: {first.error.text}"
             report.error(PulsarError(text, "calibration"))
@@ -171,5 +172,6 @@ def _say_splits(lights: Sequence[Frame], rules: Rules) -> None:
             seen = spans.setdefault(key, set())
             seen.add(span)
             if len(seen) == 2:
-                warn(f"{light.name}: the log of flats splits its night; is its entry right?")
+                text = f"{light.name}: the log of flats splits its night; is its entry right?"
+                warn(text, "calibrator", frames=(light.path,))
                 seen.add(None)

@@ -35,7 +35,7 @@ def library(
     wanted: list[Frame] = []
     unread: list[tuple[str, str]] = []
     if lights:
-        wanted, unread = find_lights(lights, options.search, report, again=True)
+        wanted, unread = find_lights(lights, options.search, report)
     ends = [f.about.jd for f in wanted if f.about.jd is not None]
     at = max(ends) if ends else now()
     masters = sorted(found.masters, key=lambda f: (_KINDS.index(f.kind or "bias"), f.path))

@@ -141,30 +141,50 @@ def test_siril_takes_the_same_steps(night, tmp_path):
     np.testing.assert_allclose(ours[good], level * theirs[good], rtol=0, atol=0.005)
 
 
-def test_killed_it_leaves_whole_lights_only(night):
-    folder, _ = night
+BY_HAND = ("calibrate", "many/", "{}/", "-d", "dark120s.fit", "-f", "flat_r.fit")
+BY_HEADERS = ("autocalibrate", "many/", "{}/", ".", ".")
+
+
+def kill(folder, line, moments):
+    """Kill a run at shares of the time that it takes: only whole lights, and the next run goes on;
+    where all lights are there, from the beginning."""
     raw = pixels(folder / "lights/sky800.fit")
     (folder / "many").mkdir(exist_ok=True)
     for i in range(12):
         write(folder / f"many/l{i:02}.fit", raw + np.uint16(i), "Light Frame", 120.0, "R",
               DATE_OBS=f"2026-01-01T23:00:{i:02}")  # fmt: skip
-    line = ("calibrate", "many/", "killed/", "-d", "dark120s.fit", "-f", "flat_r.fit")
+    whole, killed = folder / f"{line[0]}_whole", folder / f"{line[0]}_killed"
     started = time.monotonic()
-    tool("calibrate", "many/", "whole/", *line[3:], cwd=folder, alone=True)
+    tool(*(word.format(whole.name) for word in line), cwd=folder, alone=True)
     took = time.monotonic() - started
-    for moment in np.linspace(0.3, 1, 5):
+    right = {name: pixels(whole / name) for name in os.listdir(whole)}
+    line = [word.format(killed.name) for word in line]
+    for moment in moments:
         running = subprocess.Popen(
             command(*line), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         time.sleep(took * moment)
         running.send_signal(signal.SIGKILL)
         running.wait()
-        out = folder / "killed"
-        for name in sorted(os.listdir(out)) if out.exists() else ():
+        there = os.listdir(killed) if killed.exists() else []
+        for name in there:
             if name.endswith(".fit") and not name.startswith("."):
-                same(pixels(out / name), pixels(folder / "whole" / name))
+                same(pixels(killed / name), right[name])
+        if right.keys() <= set(there):
+            shutil.rmtree(killed)
     done, _ = tool(*line, cwd=folder)
     assert "calibrated" in done
-    assert sorted(os.listdir(folder / "killed")) == sorted(os.listdir(folder / "whole"))
-    for name in os.listdir(folder / "whole"):
-        same(pixels(folder / "killed" / name), pixels(folder / "whole" / name))
+    assert sorted(os.listdir(killed)) == sorted(right)
+    for name, image in right.items():
+        same(pixels(killed / name), image)
+
+
+@pytest.mark.parametrize("line", [BY_HAND, BY_HEADERS], ids=lambda line: line[0])
+def test_killed_it_leaves_whole_lights_only(night, line):
+    kill(night[0], line, np.linspace(0.3, 1, 5))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("line", [BY_HAND, BY_HEADERS], ids=lambda line: line[0])
+def test_killed_at_200_moments(night, line):
+    kill(night[0], line, np.random.default_rng(1).permutation(np.linspace(0, 1.1, 200)))
