@@ -41,13 +41,16 @@ def light_names(
     there = sorted(os.listdir(folder or ".")) if os.path.isdir(folder or ".") else []
     taken = {name.casefold() for name in there}
     kept = dict(_calibrations(folder, base, there))
-    stems_kept = {stem for stem, _ in kept}
+    stems_kept = {stem for stem, *_ in kept}
     next_free: dict[str, int] = {}
     found = []
     for light in lights:
         stem = f"{base}_exp{exposure_word(light.exposure)}_{filter_word(light.filter)}"
         small = stem.casefold()
-        name = kept.get((small, sum_of(light).words)) if small in stems_kept else None
+        name = None
+        if small in stems_kept:
+            sums = sum_of(light)
+            name = kept.pop((small, sums.words, sums.order), None)
         n = next_free.get(small, 1)
         while name is None:
             if (free := f"{stem}_{n:0{4 if pad else 1}}{ending}").casefold() not in taken:
@@ -101,8 +104,8 @@ def _parts(output: str) -> tuple[str, str, str]:
 
 def _calibrations(
     folder: str, base: str, names: Sequence[str]
-) -> Iterator[tuple[tuple[str, int], str]]:
-    """Calibrated lights of that beginning: the name without number, and the sum of its light."""
+) -> Iterator[tuple[tuple[str, int | None, int | None], str]]:
+    """Calibrated lights of that beginning: the name without number, and the sums of its light."""
     form = re.compile(rf"({re.escape(base)}_exp.+)_\d+\.(fit|fits|fts)", re.IGNORECASE)
     for name in names:
         if match := form.fullmatch(name):
@@ -111,5 +114,5 @@ def _calibrations(
             except PulsarError:
                 continue  # damaged: what it was is not known
             light = there.light if there is not None else None
-            if light is not None and light.sum is not None:
-                yield (match[1].casefold(), light.sum), name
+            if light is not None:
+                yield (match[1].casefold(), light.sum, light.order), name

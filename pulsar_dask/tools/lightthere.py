@@ -34,7 +34,8 @@ class There:
         own = self.light
         if own is None:
             return False
-        return own.sum == sums.words or os.path.realpath(own.path) == os.path.realpath(light.path)
+        same = (own.sum, own.order) == (sums.words, sums.order)
+        return same or os.path.realpath(own.path) == os.path.realpath(light.path)
 
     def same(self, trace: Trace, dtypes: Mapping[str, str], known: Mapping[str, Sums]) -> bool:
         """Whether it was made of the same files, in the same way."""
@@ -56,5 +57,5 @@ def what_is_there(path: str) -> There | None:
 
 def _known(source: Source, sums: Mapping[str, Sums]) -> tuple[object, ...]:
     known = sums.get(source.path)
-    words = source.sum if known is None else known.words
-    return source.role, os.path.realpath(source.path), words
+    both = (source.sum, source.order) if known is None else (known.words, known.order)
+    return source.role, os.path.realpath(source.path), *both

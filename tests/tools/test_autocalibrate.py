@@ -228,6 +228,21 @@ def test_numbers_stay(night):
     assert len(os.listdir(night / "out")) == 5
 
 
+def test_lights_of_one_datasum(night):
+    """Which does not see the order of pixels."""
+    raw = pixels(night / "lights/light_0001.fit")
+    for n in range(4, 8):
+        image = np.roll(raw.ravel(), 2 * n).reshape(raw.shape)
+        date = TONIGHT.format(n)
+        write(night / f"lights/light_{n:04}.fit", image, "Light Frame", 120.0, "R", DATE_OBS=date)
+    tool("autocalibrate", *LINE, cwd=night)
+    before = {n: (night / "out" / n).read_bytes() for n in os.listdir(night / "out")}
+    assert len(before) == 7
+    out, _ = tool("autocalibrate", *LINE, cwd=night)
+    assert "0 lights calibrated, 7 lights there already" in out
+    assert {n: (night / "out" / n).read_bytes() for n in os.listdir(night / "out")} == before
+
+
 def test_names(night):
     shutil.rmtree(night / "lights")
     for n, (seconds, name) in enumerate(
