@@ -1,5 +1,28 @@
 """Master calibration frames from stacks that do not fit in memory.
 
+A night in a notebook, each line lazy until something is computed, shown or written:
+
+    import pulsar_dask as pulsar
+    cube = pulsar.open_frames("darks/", kind="dark")     # (frame, y, x)
+    cube.exposure, cube.gain, cube.temperature           # what frames say of themselves
+    odd = pulsar.check_frames(cube)                      # those that do not belong, and why
+    cube = cube.sel(frame=~cube.file.isin(list(odd)))
+    darks = pulsar.dark_masters(cube, bias="bias*.fit")  # dark120s, …
+    pulsar.hot_pixels(darks.dark120s, 100)               # x, y and value
+    pulsar.to_fits(darks, "masters/")                    # the files of makedark
+
+Frames       `open_frames` (folder, mask, list, files: a cube), `check_frames`, `write_cube`
+Masters      `median`, `master` (any method, planes), `dark_masters`, `flat_masters`
+Lights       `library` (the masters that serve a light), `calibrate`
+Of a master  `hot_pixels`, `to_fits`, `to_ccddata`; also as methods: ``darks.pulsar.to_fits(…)``
+Files        ``xarray.open_dataset("dark120s.fit", engine="pulsar", chunks={})``
+Understood   `scan_frame`, `Frame`, `find_inputs`; `Search`: what the commands have options for
+
+Functions that take frames take a cube, too: one from which frames, rows or columns were chosen, or
+in which values changed. All take `search`, `sequence`, `recursive`, `hdu`, `memory` and `threads`.
+What is wrong is a `PulsarError` in words, what is odd a `PulsarWarning`, which the filters of
+`warnings` can make an error. ``docs/night.ipynb`` shows a whole night.
+
 The public names are here; they are imported when first used, so that `--help` does not
 wait for the libraries behind them.
 """
@@ -77,10 +100,12 @@ if "xarray" in sys.modules:  # in a notebook, where arrays of any origin are to 
     importlib.import_module("pulsar_dask.notebook")
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module 'pulsar_dask' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"pulsar_dask.{_PLACES[name]}"), name)
+if not TYPE_CHECKING:  # which would take any name for one
+
+    def __getattr__(name: str) -> Any:
+        if name not in _PLACES:
+            raise AttributeError(f"module 'pulsar_dask' has no attribute {name!r}")
+        return getattr(importlib.import_module(f"pulsar_dask.{_PLACES[name]}"), name)
 
 
 def __dir__() -> list[str]:

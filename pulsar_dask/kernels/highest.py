@@ -63,21 +63,26 @@ class HotPixels:
     def positions(self) -> tuple[Array, Array]:
         """Columns and rows (from zero) of the hottest pixels, highest value first, equal
         values by row, then column."""
+        return self.hottest()[:2]
+
+    def hottest(self, *, valued: bool = False) -> tuple[Array, Array, Array]:
+        """`positions`, and if asked for the values there."""
         if not self._planes:
-            return np.empty(0, np.int64), np.empty(0, np.int64)
+            return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
         best = [highest.best() for highest in self._planes.values()]
         values = np.concatenate([v for v, _ in best])
         places = np.concatenate([p for _, p in best])
         # one array after the other is let go of: a list may be long
         np.negative(values, out=values)
         order = np.lexsort((places, values))
-        del values
+        values = -values[order] if valued else np.empty(0)
         places = places[order]
         del order
         if len(best) > 1:
-            places = places[_firsts(places)]
+            first = _firsts(places)
+            places, values = places[first], values[first] if valued else values
         y, x = np.divmod(places[: self.count], self.columns)
-        return x, y
+        return x, y, values[: self.count]
 
 
 def _firsts(values: Array) -> Array:

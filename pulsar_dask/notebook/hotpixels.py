@@ -16,6 +16,7 @@ from pulsar_dask.kernels.highest import HOT_PIXELS, HotPixels
 from pulsar_dask.kernels.pixels import Grid
 from pulsar_dask.notebook.arguments import Ask, check_number, combining
 from pulsar_dask.notebook.lazy import master_of
+from pulsar_dask.notebook.selected import IMAGE, checked
 
 
 def hot_pixels(
@@ -34,7 +35,10 @@ def hot_pixels(
     Returns
     -------
     xarray.Dataset
-        Variables ``x`` and ``y`` along ``pixel``: int64, from zero, highest value first.
+        Variables along ``pixel``, highest value first: ``x`` and ``y``, int64, columns and rows
+        from zero, those of the whole frame where `master` has the coordinates ``x`` and ``y``, so
+        that ``master.sel(x=hot.x, y=hot.y)`` is what is there; and ``value``, float64. Of a pixel
+        of several planes that is its highest.
 
     Raises
     ------
@@ -50,8 +54,16 @@ def hot_pixels(
         rows = {"y": slice(tile.y, tile.y + tile.height), "x": slice(tile.x, tile.x + tile.width)}
         plane = {"plane": tile.plane} if image.ndim == 3 else {}
         hot.write(tile, image.isel(plane | rows).values)
-    x, y = hot.positions()
-    return xr.Dataset({"x": ("pixel", x), "y": ("pixel", y)})
+    x, y, values = hot.hottest(valued=True)
+    places = {"x": x, "y": y}
+    for dim, found in places.items():
+        if dim in image.coords and image.coords[dim].dtype.kind in "iu":
+            places[dim] = image.coords[dim].values[found].astype("i8")
+    units = {name: image.attrs[name] for name in ("units",) if name in image.attrs}
+    return xr.Dataset(
+        {name: ("pixel", found) for name, found in places.items()}
+        | {"value": ("pixel", values, units)}
+    )
 
 
 def _image(master: Any) -> xr.DataArray:
@@ -63,21 +75,4 @@ def _image(master: Any) -> xr.DataArray:
         frames = scan_frames([path])
         refuse_planes(frames)
         return master_of(frames, *combining("median", None), Ask.of({}))[MASTER]
-    if isinstance(master, xr.Dataset):
-        names = ", ".join(map(str, master.data_vars))
-        raise PulsarError(f"⟦master⟧ is a Dataset of several arrays; give one of them ({names})")
-    if not isinstance(master, xr.DataArray):
-        what = type(master).__name__
-        raise PulsarError(f"⟦master⟧ is of type {what}; give an xarray.DataArray or a path")
-    if len(master.dims) != len(set(master.dims)) or set(master.dims) - {"plane"} != {"y", "x"}:
-        dims = ", ".join(map(str, master.dims))
-        raise PulsarError(
-            f"⟦master⟧ has the dims ({dims}); give (y, x) or (plane, y, x): "
-            "isel takes one of many, rename names them"
-        )
-    if not master.size:
-        shape = " x ".join(map(str, reversed(master.shape)))
-        raise PulsarError(f"⟦master⟧ is empty ({shape} pixels); give an image")
-    if master.dtype.kind not in "biuf":
-        raise PulsarError(f"⟦master⟧ has values of type {master.dtype}; give real numbers")
-    return master.transpose(..., "y", "x")
+    return checked(master, "master", IMAGE)

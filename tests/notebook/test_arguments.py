@@ -229,6 +229,11 @@ def test_the_command_line_takes_planes_as_before(night):
 
 def found(array, count):
     hot = pulsar_dask.hot_pixels(array, count)
+    if isinstance(array, xr.DataArray):
+        there = array.load().isel(x=hot.x, y=hot.y)
+        same(hot.value.values, there.max("plane") if "plane" in there.dims else there)
+        assert hot.value.dtype == np.float64
+    assert list(hot.value.values) == sorted(hot.value.values, reverse=True)
     return list(zip(hot.x.values.tolist(), hot.y.values.tolist(), strict=True))
 
 
@@ -251,6 +256,21 @@ def test_hot_pixels_whatever_the_order_of_axes(chunks, count):
 def test_hot_pixels_of_real_numbers(dtype):
     image = (np.arange(12).reshape(3, 4) % 5).astype(dtype)
     assert found(xr.DataArray(image, dims=("y", "x")), 7) == hottest(image.astype("f8"), 7)
+
+
+def test_hot_pixels_of_a_window(here):
+    """They are told by their places in the whole frame, and their values have the unit."""
+    write(here / "m.fit", stack(1, 1, 500)[0], "Dark", 1.0)
+    whole = pulsar_dask.open_frames("m.fit").isel(frame=0)
+    part = whole.isel(y=slice(5, 20), x=slice(7, 30))
+    hot = pulsar_dask.hot_pixels(part, 6)
+    truth = hottest(
+        np.where((whole.y >= 5) & (whole.y < 20) & (whole.x >= 7) & (whole.x < 30), whole, np.nan),
+        6,
+    )
+    assert list(zip(hot.x.values.tolist(), hot.y.values.tolist(), strict=True)) == truth
+    same(part.sel(x=hot.x, y=hot.y).values, hot.value.values)
+    assert hot.value.attrs == {"units": "adu"}
 
 
 IMAGE = xr.DataArray(np.arange(12.0).reshape(3, 4), dims=("y", "x"))
