@@ -30,7 +30,7 @@ PATIENCE = "patience"
 #: Of a tool alone, as ``makedark: {combine: mean}``.
 TOOLS = (
     "med", "makedark", "makeflat", "make_cosme", "cube", "verify", "frames", "calibrate",
-    "darkopt", "cosme", "autocalibrate", "library",
+    "darkopt", "cosme", "autocalibrate", "library", "report",
 )  # fmt: skip
 _SECTION = "pulsar-dask"
 _VARIABLE = "DASK_PULSAR_DASK__"

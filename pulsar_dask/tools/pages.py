@@ -15,7 +15,7 @@ from pulsar_dask.cli.voices import for_programs
 from pulsar_dask.engine import memory
 from pulsar_dask.engine.recipe import Product
 from pulsar_dask.engine.sink import Run
-from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.errors import PulsarError
 from pulsar_dask.formats import reading
 from pulsar_dask.formats.scan import scan_frame, scan_frames
 from pulsar_dask.frames.frame import Frame
@@ -166,7 +166,14 @@ class Page:
         PulsarError
             It cannot be written.
         """
-        if self.path is None or not self.shots:
+        if self.path is None or not (self.shots or report.dry):
+            return
+        there = {os.path.abspath(self.path)} if os.path.lexists(self.path) else set()
+        known = {"path": os.path.abspath(self.path), "what": "report", "replaces": bool(there)}
+        if report.dry:
+            if error is None:
+                report.made(self.path, "report")
+                report.know("planned", known)
             return
         from pulsar_dask.tools.sheet import sheet  # which not every run needs
 
@@ -188,8 +195,8 @@ class Page:
             "facts": self._facts(),
         }
         write_page(self.path, content, overwrite=self._overwrite)
-        report.say(f"{printable(self.path)}: report")
-        known = {"path": os.path.abspath(self.path), "what": "report", "replaces": False}
+        report.replaced |= there
+        report.made(self.path, "report")
         report.know("products", known)
 
     def _commands(self, makes: bool) -> Any:

@@ -76,6 +76,9 @@ def report(
                     "makeflat make masters of it",
                     "not-ours",
                 )
+    if options.dry_run:
+        options.report().say(f"{count(len(masters), 'master')} would be looked at")
+        return
     # biases first: their noise is in what darks and flats tell of the camera
     order = {"bias": 0, "dark": 1, "flat": 2}
     with options.executor() as executor:
