@@ -215,7 +215,7 @@ def find_masters(
     unread: dict[str, str] = {}
 
     def scanned(places: Iterable[str]) -> list[Frame]:
-        for path in (paths := [p for place in places for p in _paths(place)]):
+        for path in (paths := [p for place in places for p in _paths(place, unread)]):
             if path not in known:
                 known[path] = _scan(path, unread)
         return list({f.path: f for p in paths for f in known[p]}.values())
@@ -262,11 +262,15 @@ def _scan(path: str, unread: dict[str, str]) -> list[Frame]:
 
 def _files(folder: str) -> list[str]:
     """FITS files of a folder, without those of its folders."""
-    paths = (os.path.join(folder, n) for n in sorted(os.listdir(folder), key=natural_key))
+    try:
+        names = sorted(os.listdir(folder), key=natural_key)
+    except OSError:
+        return []
+    paths = (os.path.join(folder, name) for name in names)
     return [p for p in paths if _wanted(p) and os.path.isfile(p)]
 
 
-def _paths(place: str) -> Iterator[str]:
+def _paths(place: str, unread: dict[str, str]) -> Iterator[str]:
     """The images in a folder and the folders in it, in natural order; or the one that is named."""
     if not os.path.exists(place):
         raise PulsarError(f"{printable(place)}: no such file or folder{near_name(place)}", "input")
@@ -276,7 +280,10 @@ def _paths(place: str) -> Iterator[str]:
         return
 
     def fail(error: OSError) -> None:
-        raise PulsarError(f"{printable(error.filename)}: {reason(error)}", "input") from error
+        text = f"{printable(error.filename)}: {reason(error)}"
+        if error.filename == place:
+            raise PulsarError(text, "input") from error
+        unread[str(error.filename)] = text
 
     for parent, folders, names in os.walk(place, onerror=fail):
         stores = [f for f in folders if is_store(os.path.join(parent, f))]

@@ -140,7 +140,7 @@ class Search:
         """With what the user says in place of what the frame does."""
         about = frame.about
         origins = dict(about.origins)
-        if self.exposure is not None and kind in (None, about.kind, "dark", "flat"):
+        if self.exposure is not None and kind in (None, about.kind or kind, "dark", "flat"):
             kept = tuple(text for text in about.remarks if "⟦exposure⟧" not in text)
             about = replace(about, exposure=self.exposure, problem=None, remarks=kept)
             origins["exposure"] = "⟦exposure⟧"

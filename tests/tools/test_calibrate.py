@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
 from helpers import same
 from night import pixels, stack, tool, write
+
+import pulsar_dask
 
 SHAPE = (24, 31)
 
@@ -341,3 +345,20 @@ def test_a_colour_without_light(night):
         right = frame.astype("f8") * np.median(flat.astype("f8")) / flat
     right[1::2, 1::2] = np.nan
     same(pixels(night / "c.fit"), right.astype("f4"))
+
+
+def test_the_page(night, monkeypatch):
+    """Lines of docs/calibrating.md as they stand there; a notebook gives what the command does."""
+    page = Path(pulsar_dask.__file__).parent / "docs" / "calibrating.md"
+    text = page.read_text(encoding="utf-8")
+    for name, called in (("dark_in", "dark120s"), ("flat", "flat_r")):
+        os.rename(night / f"{name}.fit", night / f"{called}.fit")
+    os.rename(night / "bad.lst", night / "cosme120s.lst")
+    (night / "calibrated").mkdir()
+    (line,) = re.findall(r"```sh\n(.*?)\n```", text, re.DOTALL)
+    tool(*line.split(), cwd=night)
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    monkeypatch.chdir(night)
+    known: dict = {}
+    exec(code, known)
+    same(known["corner"].values, pixels(night / "calibrated/light_0001.fit")[:100])

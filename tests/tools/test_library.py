@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -105,6 +106,17 @@ def test_as_data(shelves):
     assert [(m["kind"], m["needed"]) for m in found["missing"]] == [
         ("dark", False), ("flat", True), ("dark", True),
     ]  # fmt: skip
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="all may be read")
+def test_a_folder_that_cannot_be_read(shelves):
+    (shelves / "m/old").chmod(0)
+    try:
+        out, err = library("m", cwd=shelves)
+    finally:
+        (shelves / "m/old").chmod(0o755)
+    assert "4 masters" in out
+    assert "passed over" in err
 
 
 def test_what_is_not_there(shelves):
