@@ -113,6 +113,13 @@ names_option = click.option(
     "[default: short]",
 )
 
+against_option = click.option(
+    "--against",
+    metavar="MASTER|DIR",
+    type=click.Path(exists=True),
+    help="What a report compares masters with: one, or those of the same names in a folder. "
+    "[default: what has the name of the new one]",
+)
 #: What is said of masters beside their making.
 belonging = options(
     click.option(
@@ -136,4 +143,5 @@ belonging = options(
         help="Write a page to look at: a verdict, the masters as pictures, their frames against "
         "time.",
     ),
+    against_option,
 )

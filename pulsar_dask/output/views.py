@@ -192,16 +192,16 @@ def _find(master: Frame, parts: Squares, y: int, x: int, value: float) -> tuple[
 
 
 def _unlike(shown: Picture, seen: Sequence[tuple[int, int]]) -> _Place | None:
-    """The square, of a third of a crop or more, whose mean differs most from those around it, and
+    """The square, of half a crop or more, whose mean differs most from those around it, and
     that does not lie in a part that is shown already."""
     total, count, squares = shown.total, shown.number, shown.how.squares
-    while squares.side < CROP // 3 and min(total.shape) > 16:
+    while squares.side < CROP // 2 and min(total.shape) > 16:
         total, count, squares = merged(total, count, squares, total.size // 2)
     means = _means(total, count)
     if min(means.shape) < 9 or not np.isfinite(means).all():
         return None
     around = np.lib.stride_tricks.sliding_window_view(means, (7, 7))
-    away = means[3:-3, 3:-3] - np.median(around, axis=(2, 3))
+    away = means[3:-3, 3:-3] - [np.median(row, axis=(1, 2)) for row in around]
     for index in np.argsort(-np.abs(away), axis=None, kind="stable").tolist():
         y, x = divmod(index, away.shape[1])
         row, column = ((n + 3) * squares.side + squares.side // 2 for n in (y, x))

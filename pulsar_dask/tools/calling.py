@@ -66,9 +66,10 @@ def settings(options: dict[str, Any]) -> Any:
     taken = [field.name for field in dataclasses.fields(Search) if field.name in options]
     search = Search(**{name: options.pop(name) for name in taken})
     options.pop("tolerance", None)
-    path = options.pop("report_file", None)
+    path, against = options.pop("report_file", None), options.pop("against", None)
     if path is not None or for_programs():
-        options["page"] = _module("pages").Page(path, overwrite=options.get("overwrite", False))
+        replaces = options.get("overwrite", False)
+        options["page"] = _module("pages").Page(path, overwrite=replaces, against=against)
     if "center" in options:
         options["numbers"] = _numbers(options)
     return _module("options").Options(search=search, **options)

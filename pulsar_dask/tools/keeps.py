@@ -20,6 +20,11 @@ class Keeps(Protocol):
     ) -> Mapping[str, Mapping[str, Any]]:
         """A run is over: figures of its products by their names."""
 
+    def old(
+        self, path: str, shape: tuple[int, ...], list_: str | None
+    ) -> tuple[Any | None, str | None]:
+        """The master that one is compared with, and its list."""
+
     def add(self, *found: Any) -> None:
         """A master that was made before, and what was found of it."""
 
@@ -33,6 +38,9 @@ class _Nobody:
 
     def took(self, *kept: Any) -> Mapping[str, Mapping[str, Any]]:
         return {}
+
+    def old(self, *named: Any) -> tuple[None, None]:
+        return None, None
 
     def add(self, *found: Any) -> None:
         pass

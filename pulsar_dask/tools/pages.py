@@ -17,13 +17,14 @@ from pulsar_dask.engine.recipe import Product
 from pulsar_dask.engine.sink import Run
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.formats import reading
-from pulsar_dask.formats.scan import scan_frame, scan_frames
+from pulsar_dask.formats.scan import scan_frames
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.masters.figures import figures
 from pulsar_dask.output.ours import is_ours
 from pulsar_dask.output.page import check_page, write_page
 from pulsar_dask.output.picture_sink import PictureSink
 from pulsar_dask.output.survey_sink import SurveySink
+from pulsar_dask.tools.outputs import is_store_name
 from pulsar_dask.tools.record import group_of
 from pulsar_dask.tools.shots import Shot
 from pulsar_dask.tools.verdict import verdict
@@ -35,8 +36,10 @@ SQUARES, LEAST = 1_400_000, 60_000
 class Page:
     """What is kept for a report, which there is where it has a path."""
 
-    def __init__(self, path: str | None = None, *, overwrite: bool = False) -> None:
-        self.path, self._overwrite = path, overwrite
+    def __init__(
+        self, path: str | None = None, *, overwrite: bool = False, against: str | None = None
+    ) -> None:
+        self.path, self._overwrite, self._against = path, overwrite, against
         self.shots: list[Shot] = []
         self._figured: list[tuple[Product, str, Mapping[str, Any]]] = []
         """Products, where they lie, and their figures."""
@@ -57,6 +60,7 @@ class Page:
             if product is None:
                 continue
             shape = product.frames[0].shape
+            old, old_list = self.old(sink.path, shape, lists.get(product.layer.name))
             found.append(
                 PictureSink(
                     product.layer,
@@ -64,11 +68,24 @@ class Page:
                     name=product.name,
                     planes=[name for name in product.dtypes if name != "image"],
                     product=product,
-                    old=_old(sink.path, shape),
-                    old_list=lists.get(product.layer.name),
+                    old=old,
+                    old_list=old_list,
                 )
             )
         return found
+
+    def old(
+        self, path: str, shape: tuple[int, ...], list_: str | None
+    ) -> tuple[Frame | None, str | None]:
+        """The master that one is compared with, and its list: what has its name already; or what
+        was named, of a folder that of the same name."""
+        if (there := self._against) is not None:
+            if os.path.isdir(there) and not is_store_name(there):
+                there = os.path.join(there, os.path.basename(path))
+            folder = os.path.dirname(there)
+            list_ = os.path.join(folder, os.path.basename(list_)) if list_ else None
+            return _scanned(there, shape), list_
+        return (_scanned(path, shape) if os.path.exists(path) and is_ours(path) else None), list_
 
     def took(
         self,
@@ -219,12 +236,10 @@ def _master(path: str) -> Frame:
     return scan_frames([path])[0]
 
 
-def _old(path: str, shape: tuple[int, ...]) -> Frame | None:
-    """The master that a new one takes the place of, where it can be compared."""
+def _scanned(path: str, shape: tuple[int, ...]) -> Frame | None:
+    """A master that can be compared with one of that shape."""
     try:
-        if not os.path.exists(path) or not is_ours(path):
-            return None
-        frame = scan_frame(path)
+        frame = scan_frames([path])[0]
     except (PulsarError, OSError):
         return None
     return frame if frame.shape == shape else None

@@ -97,7 +97,11 @@ def _look_at(master: Frame, folders: Sequence[str], executor: Executor, options:
     there = _planes(master)
     shown = images("there", there)
     planes = [plane for plane in there if plane != "image"]
-    picture = PictureSink(shown, master.shape, name=name, planes=planes)
+    named = next(iter(trace.written), None)
+    old, old_list = options.page.old(master.place, master.shape, named)
+    if old is not None and old.path == master.path:
+        old = None
+    picture = PictureSink(shown, master.shape, name=name, planes=planes, old=old, old_list=old_list)
     recipe, why = _recipe(master, trace, there, folders, executor, options)
     product: Product | None = None
     looks: list[SurveySink] = []

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from pulsar_dask.cli.arguments import CONTEXT, Command, common_options, execution_options
+from pulsar_dask.cli.choosing import against_option
 from pulsar_dask.tools.calling import settings, tool
 
 
@@ -29,6 +30,7 @@ from pulsar_dask.tools.calling import settings, tool
     type=click.Path(file_okay=False, exists=True),
     help="Where the files are that they were made of, if not where they were; may be repeated.",
 )
+@against_option
 @click.option("--recursive", is_flag=True, help="Enter the folders in a folder.")
 @execution_options
 @common_options

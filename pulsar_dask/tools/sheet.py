@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -228,7 +229,11 @@ def _before(shot: Shot, places: Array | None, unit: str) -> dict[str, Any] | Non
             rows.append((f"hot pixels that {word}", f"{len(some)}{at}"))
     differ = _differ(shot.frames, before.frame) if shot.frames else []
     taken = f", of {before.frame.date}" if before.frame.date else ""
-    text = f"{before.frame.name}{taken}, which it took the place of"
+    text = f"{before.frame.name}{taken}"
+    if before.frame.path == shot.path:
+        text += ", which it took the place of"
+    else:
+        text += f", in {printable(os.path.dirname(before.frame.place))}"
     text += f"; it differs in {', '.join(differ)}" if differ else "; its settings are the same"
     return {"text": f"{text}.", "rows": rows}
 

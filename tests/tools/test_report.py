@@ -241,6 +241,24 @@ def test_against_the_master_before(tmp_path):
     assert "hot pixels that went 1: (10, 10)" in page
 
 
+def test_against_a_master_elsewhere(tmp_path):
+    rng = np.random.default_rng(3)
+    for night in ("a", "b"):
+        stack = np.rint(rng.normal(500 + 10 * (night == "b"), 5, (6, 60, 80))).astype("u2")
+        stack[:, 10, 10 if night == "a" else 20] += 900
+        write_stack(tmp_path / night, "d", stack, "Dark Frame", 60.0, GAIN=100)
+        (tmp_path / f"m{night}").mkdir()
+        options = ("--output-dir", f"m{night}", "--hot-pixels", 1)
+        tool("makedark", night, *options, cwd=tmp_path)
+    tool("report", "mb/dark60s.fit", "--against", "ma", cwd=tmp_path)
+    tool("makedark", "b", *options, "--report", "again.html", "--against", "ma", cwd=tmp_path)
+    for name in ("report.html", "again.html"):
+        text = re.sub(r"\s+", " ", Reader(tmp_path / name).text)
+        assert re.search(r"dark60s.fit, in \S+ma; its settings are the same", text)
+        assert re.search(r"level (499\.5|500(\.5)?) → (509\.5|510(\.5)?) ADU", text)
+        assert "hot pixels that came 1: (20, 10)" in text
+
+
 @pytest.mark.parametrize("options", [("--scheduler", "local:2"), ("--memory", 0.3)])
 def test_reports_are_the_same_wherever_tiles_are_made(bad, tmp_path, options):
     args = ("med", str(bad / "bias0001.fit"), "m.fit", "--report", "r.html")
