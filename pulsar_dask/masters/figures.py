@@ -93,7 +93,7 @@ def figures(
     good = [i for i in order if frames[i].path not in odd]
     pairs = list(zip(good[::2], good[1::2], strict=False))
     if pairs:
-        one = math.sqrt(np.mean([_variance(samples[a] - samples[b]) for a, b in pairs]) / 2)
+        one = math.sqrt(np.mean([pair_variance(samples[a], samples[b]) for a, b in pairs]))
         told["noise_of_frame"] = one
         factor = _factor(name, len(frames))
         if factor is not None:
@@ -121,6 +121,11 @@ def _method(product: Product) -> tuple[str, Sequence[tuple[str, float]]]:
         if isinstance(step, Step) and step.verb == "combine":
             return step.args[0][0], step.args[0][1]
     return "", ()
+
+
+def pair_variance(x: Array, y: Array) -> float:
+    """The variance of each of two frames of one scene: half that of their difference."""
+    return _variance(x - y) / 2
 
 
 def _variance(values: Array, within: float = WITHIN) -> float:

@@ -28,6 +28,7 @@ from pulsar_dask.tools.outputs import is_store_name
 from pulsar_dask.tools.record import group_of
 from pulsar_dask.tools.shots import Shot
 from pulsar_dask.tools.verdict import verdict
+from pulsar_dask.tools.withoutlight import noise_of_sources
 
 #: Squares of the pictures of all masters of a report, and of one at least: a byte or so in a page.
 SQUARES, LEAST = 1_400_000, 60_000
@@ -112,7 +113,7 @@ class Page:
             said = look.said if look is not None else ()
             odd = {f.path for s in said for f in s.frames}
             found = look.surveyed if look is not None else None
-            noise = self._noise_without_light(product)
+            noise = self._noise_without_light(product, wanted=wanted)
             told[product.name] = figures(product, run, found, odd=odd, read_noise=noise)
             path = os.path.abspath(paths.get(product.name, ""))
             self._figured.append((product, path, told[product.name]))
@@ -155,9 +156,10 @@ class Page:
         self.shots.append(shot)
         self._states.append(state)
 
-    def _noise_without_light(self, product: Product) -> float | None:
-        """Of a dark that is out of flats, else of biases, of the same settings."""
-        if not product.levels:
+    def _noise_without_light(self, product: Product, *, wanted: bool = True) -> float | None:
+        """Of a dark that is out of flats, else of biases of the same settings, where they were made
+        here; else of the frames that what is out of them was made of."""
+        if not product.levels or not wanted:
             return None
         taken = {source.path for source in product.sources}
         settings = group_of(product.frames)["settings"]
@@ -168,7 +170,7 @@ class Page:
                 own = path in taken
                 if own or (kind == "bias" and group_of(other.frames)["settings"] == settings):
                     return float(told["noise_of_frame"])
-        return None
+        return noise_of_sources(product.sources)
 
     def write(
         self,

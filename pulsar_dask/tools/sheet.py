@@ -123,7 +123,8 @@ def _tiles(shot: Shot, values: Array, unit: str) -> Iterator[dict[str, str]]:
         yield tile("read noise", number(value), unit, f"± {error:.2g}")
     if "gain" in told:
         value, error = told["gain"]["value"], told["gain"]["error"]
-        yield tile("gain", number(value), f"e⁻/{unit}", f"± {error:.2g}")
+        least = "" if told["gain"]["read_noise"] is not None else "≥ "
+        yield tile("gain", f"{least}{number(value)}", f"e⁻/{unit}", f"± {error:.2g}")
     top = float(shown.high.max(initial=-math.inf))
     if math.isfinite(top):
         yield tile("highest pixel", number(top), unit)
@@ -149,7 +150,7 @@ def _charts(shot: Shot, unit: str) -> Iterator[dict[str, str]]:
         Series("Pixels far above the master", "%", 100 * told_of(told, "frame_hits")),
         Series("Rejected values", "%", 100 * told_of(told, "frame_rejected")),
     ):
-        known = len(series.values) == len(frames)
+        known = len(series.values) == len(frames) and (series.values != 0).any()
         if known and (svg := against_time(series, at, label, names, odd)):
             yield {"title": f"{series.title}, {series.unit}", "svg": svg}
 
@@ -184,12 +185,13 @@ def _sensor(told: Mapping[str, Any], unit: str) -> Iterator[dict[str, str]]:
         }
     if "gain" in told:
         g, noise = told["gain"], told["gain"]["read_noise"]
-        known = "r is not known here and taken for 0, so that g comes out a little too low"
+        least = "" if noise is not None else "at least "
+        known = "r is not known here and taken for 0, so that g is higher: name their bias or dark"
         if noise is not None:
             known = f"r = {number(noise)} {unit}, the noise of frames without light"
         yield {
             "what": "gain",
-            "value": f"{number(g['value'])} ± {g['error']:.2g} electrons per {unit}",
+            "value": f"{least}{number(g['value'])} ± {g['error']:.2g} electrons per {unit}",
             "formula": "g = m / (V − r²), V = var(D) / 2, D = (m₂ x₁ − m₁ x₂) / m, over "
             f"{count(g['pairs'], 'pair')} of flats that follow each other, m their level; {known}",
         }

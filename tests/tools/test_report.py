@@ -225,6 +225,24 @@ def test_inputs_that_are_gone_and_masters_of_others(bad, tmp_path):
     assert f"3 of {SHAPE[0] * SHAPE[1]} pixels" in Reader(tmp_path / "r.html").text
 
 
+def test_gain_knows_the_noise_of_the_frames_of_its_dark(tmp_path):
+    rng = np.random.default_rng(7)
+    light = rng.poisson(800, (6, 120, 200)) / 2 + rng.normal(500, 20, (6, 120, 200))
+    darks = np.rint(rng.normal(500, 20, (5, 120, 200))).astype("u2")
+    write_stack(tmp_path / "f", "f", np.rint(light).astype("u2"), "Flat Frame", 2.0, "L")
+    frames = write_stack(tmp_path / "d", "d", darks, "Dark Frame", 2.0)
+    tool("makedark", "d", "--hot-pixels", 0, cwd=tmp_path)
+    for gone in (False, True):
+        for frame in frames if gone else ():
+            frame.unlink()
+        tool("makeflat", "f", "--dark", "dark2s.fit", "--report", "r.html", cwd=tmp_path)
+        text = re.sub(r"\s+", " ", Reader(tmp_path / "r.html").text)
+        assert ("at least" in text) == gone
+        gain = float(re.search(r"(\d\.\d+) ± \S+ electrons per ADU", text)[1])
+        # with all the noise of a frame taken for that of light
+        assert abs(gain - (400 / (200 + 400) if gone else 2.0)) < 0.2 * gain
+
+
 def test_against_the_master_before(tmp_path):
     rng = np.random.default_rng(3)
     for night in (1, 2):
