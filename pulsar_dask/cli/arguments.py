@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
-from pulsar_dask import combine
 from pulsar_dask._version import __version__
 from pulsar_dask.cli.choosing import names_option
 from pulsar_dask.cli.examples import EXAMPLES
@@ -18,7 +17,6 @@ from pulsar_dask.cli.program import Running, reword
 from pulsar_dask.cli.settings import Setting, of_command, settings
 from pulsar_dask.cli.voices import Event, tell
 from pulsar_dask.errors import printable
-from pulsar_dask.frames.planes import PLANES, wanted_planes
 
 #: Ask for nothing but a text.
 _TEXTS = {"-h", "--help", "--version"}
@@ -116,56 +114,6 @@ class Tools(Running, click.Group):
             # click 8.1 takes a name that does not begin with a letter for an option, and shows help
             ctx.fail(f"No such command '{args[0]}'.")
         return super().resolve_command(ctx, args)
-
-
-def _planes(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
-    try:
-        return wanted_planes(value)
-    except ValueError as error:
-        raise click.BadParameter(f"{error}.") from error
-
-
-def _number(name: str, what: str, low: float, *, whole: bool = False, methods: str) -> Any:
-    return click.option(
-        f"--{name}",
-        type=Number(low, 1e6, what, whole=whole),
-        metavar="N" if whole else "SIGMA",
-        help=f"Of {methods}: {what}.",
-    )
-
-
-_BY_SCALE = "sigclip, winsorized"
-#: The method and its numbers; what a method does not have, it refuses.
-combine_option = options(
-    click.option(
-        "--combine",
-        type=click.Choice(combine.names()),
-        default="median",
-        help="How the frames are combined. A mean of what is left when outliers are gone "
-        "(winsorized, minmax; sigclip from 10 frames on) has about a fifth less noise than a "
-        "median, and a third to a half less where values are coarse. [default: median]",
-    ),
-    _number("low", "scales below the centre beyond which values go", 0.1, methods=_BY_SCALE),
-    _number("high", "scales above the centre beyond which values go", 0.1, methods=_BY_SCALE),
-    _number("maxiters", "how often at most values go", 1, whole=True, methods=_BY_SCALE),
-    _number("nkeep", "how many values stay at least", -1e6, whole=True, methods=_BY_SCALE),
-    _number("nlow", "how many of the lowest values go", 0, whole=True, methods="minmax"),
-    _number("nhigh", "how many of the highest values go", 0, whole=True, methods="minmax"),
-    click.option("--center", type=click.Choice(["median", "mean"]), help="Of sigclip: the centre."),
-)
-
-
-def planes_option(also: str = "") -> Callable[[Callable[..., Any]], Any]:
-    """``--planes``; `also` says where they go beside the usual file."""
-    where = "NAME.planes.fit" + (f", {also}" if also else "")
-    known = ", ".join(f"{plane.name} ({plane.words})" for plane in PLANES.values())
-    return click.option(
-        "--planes",
-        metavar="NAME,…",
-        callback=_planes,
-        help=f"What else is written of each pixel, beside the master as {where}: {known}; "
-        "all takes each of them.",
-    )
 
 
 def _scheduler_address(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:

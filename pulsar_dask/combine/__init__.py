@@ -42,18 +42,24 @@ class Combine(Protocol):
         pixels : PixelType
             How to read them.
         planes : sequence of str
-            What is wanted: "image", "count".
+            What is wanted: "image"; "count", "low", "high": values that are used, rejected as
+            too low, as too high; "outlier": 1 where so many lie far away that the method gave up;
+            "deviation": the sample deviation of what is used; "spread": that from which the error
+            of the image follows, where it is another.
         compiled : bool
             Whether to use compiled code.
 
         Returns
         -------
         mapping
-            "image": float64, NaN where all values are missing; "count": int32, the number of
-            values used, or without it where nothing can be missing.
+            "image": float64, NaN where all values are missing; deviations float64, NaN where there
+            are none; the others int32. Without "count" and others where nothing can be missing and
+            nothing is rejected, without "spread" where it is the deviation.
         """
 
-    def holds(self, frames: int, pixels: PixelType, area: int, *, compiled: bool) -> Holds:
+    def holds(
+        self, frames: int, pixels: PixelType, area: int, planes: Sequence[str], *, compiled: bool
+    ) -> Holds:
         """What `block` holds beside the stack, of up to `area` pixels, and its planes: what it
         gives back when it is done under the name "work"."""
 

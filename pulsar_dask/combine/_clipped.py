@@ -51,37 +51,73 @@ class Clipped:
     def block(
         self, stack: Array, pixels: PixelType, planes: Sequence[str], *, compiled: bool
     ) -> Mapping[str, Array]:
-        if not _converted(pixels):
-            kept = clipping.clip(stack, pixels, self.rule)
-        else:
-            step = max(1, _VALUES // len(stack))
-            parts = [
-                clipping.clip(
-                    np.ascontiguousarray(to_values(stack[:, i : i + step], pixels), "f8"),
-                    _FLOAT64,
-                    self.rule,
-                )
-                for i in range(0, stack.shape[1], step)
-            ]
-            kept = clipping.Kept(*map(np.concatenate, zip(*parts, strict=True)))
-        kept.image[...] += 0.0  # no -0.0
-        return {"image": kept.image, "count": kept.used}
+        return kept_by(self.rule, stack, pixels, planes)
 
-    def holds(self, frames: int, pixels: PixelType, area: int, *, compiled: bool) -> Holds:
-        converted = 0
-        if _converted(pixels):
-            values = frames * min(max(1, _VALUES // frames), area)
-            converted = values * (conversion_bytes(pixels) + 16)
-        return Holds(
-            pixel={"work": 2 * clipping.PIXEL_BYTES},
-            thread={
-                "a block of sorted values": clipping.scratch_bytes(frames),
-                "values of a block": converted,
-            },
-        )
+    def holds(
+        self, frames: int, pixels: PixelType, area: int, planes: Sequence[str], *, compiled: bool
+    ) -> Holds:
+        return kept_holds(frames, pixels, area, planes)
 
 
-def _converted(pixels: PixelType) -> bool:
+def kept_by(rule: Rule, stack: Array, pixels: PixelType, planes: Sequence[str]) -> dict[str, Array]:
+    """What `Combine.block` gives, by a rule."""
+    counts = any(name in planes for name in ("count", "low", "high", "outlier"))
+    deviations = any(name in planes for name in ("deviation", "spread"))
+
+    def clip(part: Array, pixels: PixelType) -> clipping.Kept:
+        return clipping.clip(part, pixels, rule, counts=counts, deviations=deviations)
+
+    if not converted(pixels):
+        kept = clip(stack, pixels)
+    else:
+        step = max(1, _VALUES // len(stack))
+        parts = [
+            clip(np.ascontiguousarray(to_values(stack[:, i : i + step], pixels), "f8"), _FLOAT64)
+            for i in range(0, stack.shape[1], step)
+        ]
+        kept = clipping.Kept._make(map(np.concatenate, zip(*parts, strict=True)))
+    kept.image[...] += 0.0  # no -0.0
+    made = {
+        "image": kept.image, "count": kept.used, "low": kept.low, "high": kept.high,
+        "outlier": kept.outlier, "deviation": kept.sd, "spread": kept.spread,
+    }  # fmt: skip
+    return {name: made[name] for name in ("image", *planes) if len(made[name])}
+
+
+def kept_holds(frames: int, pixels: PixelType, area: int, planes: Sequence[str]) -> Holds:
+    """What that holds."""
+    values = 0
+    if converted(pixels):
+        values = frames * min(max(1, _VALUES // frames), area)
+        values *= conversion_bytes(pixels) + 16
+    each = 8 + (clipping.COUNT_BYTES + clipping.SPREAD_BYTES if len(planes) > 1 else 0)
+    return Holds(
+        pixel={"work": each * (2 if converted(pixels) else 1)},
+        thread={
+            "a block of sorted values": clipping.scratch_bytes(frames),
+            "values of a block": values,
+        },
+    )
+
+
+def statistics(
+    which: float, stack: Array, pixels: PixelType, planes: Sequence[str]
+) -> dict[str, Array]:
+    """What there is beside the image and the count of a method that rejects nothing; nothing where
+    nothing of that is wanted."""
+    if not any(name not in ("image", "count") for name in planes):
+        return {}
+    return kept_by(Rule(which), stack, pixels, planes)
+
+
+def statistics_hold(frames: int, pixels: PixelType, area: int, planes: Sequence[str]) -> Holds:
+    """What that holds."""
+    if not any(name not in ("image", "count") for name in planes):
+        return Holds()
+    return kept_holds(frames, pixels, area, planes)
+
+
+def converted(pixels: PixelType) -> bool:
     """Whether values are made before they are sorted."""
     return pixels.scaled or pixels.bitpix == 64
 

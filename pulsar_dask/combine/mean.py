@@ -8,8 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from pulsar_dask.combine._clipped import statistics, statistics_hold
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.kernels import mean as means
+from pulsar_dask.kernels.clipping import MEAN
 from pulsar_dask.kernels.pixels import PixelType
 
 Array = np.ndarray[Any, Any]
@@ -26,11 +28,14 @@ class Method:
     def block(
         self, stack: Array, pixels: PixelType, planes: Sequence[str], *, compiled: bool
     ) -> Mapping[str, Array]:
+        more = statistics(MEAN, stack, pixels, planes)
         values, counts = means.mean(stack, pixels, compiled=compiled)
-        return {"image": values} | ({} if counts is None else {"count": counts})
+        return more | {"image": values} | ({} if counts is None else {"count": counts})
 
-    def holds(self, frames: int, pixels: PixelType, area: int, *, compiled: bool) -> Holds:
-        return Holds(
+    def holds(
+        self, frames: int, pixels: PixelType, area: int, planes: Sequence[str], *, compiled: bool
+    ) -> Holds:
+        return statistics_hold(frames, pixels, area, planes) + Holds(
             pixel={"work": means.PIXEL_BYTES},
             thread={"values of a block": means.scratch_bytes(frames, area)},
         )

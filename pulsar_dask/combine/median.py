@@ -8,8 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from pulsar_dask.combine._clipped import converted, statistics, statistics_hold
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.kernels import median
+from pulsar_dask.kernels.clipping import MEDIAN
 from pulsar_dask.kernels.pixels import PixelType
 
 Array = np.ndarray[Any, Any]
@@ -25,12 +27,18 @@ class Method:
     def block(
         self, stack: Array, pixels: PixelType, planes: Sequence[str], *, compiled: bool
     ) -> Mapping[str, Array]:
+        if more := statistics(MEDIAN, stack, pixels, planes):
+            if not converted(pixels):
+                return more
+            del more["image"]
         values, counts = median.median(stack, pixels, compiled=compiled)
-        return {"image": values} | ({} if counts is None else {"count": counts})
+        return {"image": values} | ({} if counts is None else {"count": counts}) | more
 
-    def holds(self, frames: int, pixels: PixelType, area: int, *, compiled: bool) -> Holds:
+    def holds(
+        self, frames: int, pixels: PixelType, area: int, planes: Sequence[str], *, compiled: bool
+    ) -> Holds:
         size = pixels.stored.itemsize
-        return Holds(
+        return statistics_hold(frames, pixels, area, planes) + Holds(
             pixel={"work": median.pixel_bytes(pixels, frames, compiled=compiled)},
             thread={"selection": median.scratch_bytes(frames, size, area, compiled=compiled)},
         )

@@ -19,6 +19,13 @@ class Plane:
     """Lengths of axes before those of the image: the frames of a cube."""
     words: str = ""
     """What it holds."""
+    extension: str = ""
+    """Name of its HDU, where that is not its own in capitals."""
+
+    @property
+    def extname(self) -> str:
+        """EXTNAME of its HDU in a FITS file."""
+        return self.extension or self.name.upper()
 
     @property
     def nbytes(self) -> int:
@@ -30,7 +37,16 @@ class Plane:
 #: What every layer of a master has, and what it can have beside that, by name.
 IMAGE = Plane("image")
 PLANES: Mapping[str, Plane] = {
-    plane.name: plane for plane in (Plane("count", "int32", words="how many values were used"),)
+    plane.name: plane
+    for plane in (
+        Plane("count", "int32", words="how many values were used"),
+        Plane("low", "int32", words="how many were rejected as too low", extension="NLOW"),
+        Plane("high", "int32", words="how many as too high", extension="NHIGH"),
+        Plane("std", "float32", words="standard deviation of one frame, ADU"),
+        Plane(
+            "uncertainty", "float32", words="standard error of the master, ADU", extension="UNCERT"
+        ),
+    )
 }
 
 
@@ -53,6 +69,11 @@ def wanted_planes(wanted: str | Iterable[str] | None) -> tuple[str, ...]:
             known = ", ".join(PLANES)
             raise ValueError(f"{reprlib.repr(name)} is none of {known}; all takes each of them")
     return tuple(PLANES) if "all" in names else tuple(dict.fromkeys(names))
+
+
+def plane_named(extname: str) -> str:
+    """The name of the plane that an HDU of some EXTNAME holds."""
+    return next((p.name for p in PLANES.values() if p.extname == extname.upper()), extname.lower())
 
 
 def planes_of(names: Sequence[str]) -> tuple[Plane, ...]:

@@ -91,6 +91,7 @@ class Form:
 _NUMBER = r"[-+.0-9e]+|inf|nan"
 _METHOD = r"[a-z][a-z0-9_]*(?: [a-z]+=[-+.0-9e]+)*"
 _FRAMES = r"[0-9]+ frames?"
+_FIVE = r"[-+.0-9e]+(?: [-+.0-9e]+){4}"
 
 
 def _frames(n: int) -> str:
@@ -142,6 +143,7 @@ FORMS: dict[str, Form] = {
         "each frame scaled by colours to a median of {}", (number_text,), (float,), (_NUMBER,)
     ),
     "one colour": Form("no colour filter"),
+    "noise": Form("noise of a frame: variance {}", (_numbers_text,), (_read_numbers,), (_FIVE,)),
     # of a light
     "light": Form("each pixel {}", (str,), (str,), (r"\(*R.*",)),
     "dark scale": Form("k = {}, {}", (number_text, str), (float, str), (_NUMBER, ".+")),

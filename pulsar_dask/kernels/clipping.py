@@ -15,18 +15,18 @@ from pulsar_dask.kernels.network import GROUP, comparators
 from pulsar_dask.kernels.pixels import SWAP, PixelType
 
 Array = np.ndarray[Any, Any]
-MINMAX, SIGCLIP, WINSORIZED = 0.0, 1.0, 2.0
-#: Bytes for each pixel that `clip` holds beside its input.
-PIXEL_BYTES = 8 + 3 * 4
+MEAN, MEDIAN, MINMAX, SIGCLIP, WINSORIZED, CCDCLIP = map(float, range(6))
+#: Bytes for each pixel that `clip` holds beside its input and the image: counts, and deviations.
+COUNT_BYTES, SPREAD_BYTES = 4 * 4, 2 * 8
 
 
 class Rule(NamedTuple):
     """What is kept of the values of a pixel; numbers, as compiled code takes them."""
 
     which: float
-    low: float
+    low: float = np.inf
     """How many of the lowest go; or how many scales below the centre the limit lies."""
-    high: float
+    high: float = np.inf
     maxiters: float = 0.0
     by_mean: float = 0.0
     """1: the centre is the mean; 0: the median."""
@@ -34,6 +34,14 @@ class Rule(NamedTuple):
     """At least so many stay; of a negative number at most so many go; NaN: half of them, and 3."""
     grain: float = 0.0
     """Least difference of two values: no scale is finer, no limit nearer to the centre."""
+    guard: float = 0.0
+    """1: from 10 values on a pixel's own deviation counts where it is far above the noise."""
+    variance: float = 0.0
+    slope: float = 0.0
+    square: float = 0.0
+    level: float = 0.0
+    floor: float = 0.0
+    """The noise; see `noise.Noise`."""
 
 
 class Kept(NamedTuple):
@@ -45,9 +53,22 @@ class Kept(NamedTuple):
     """How many values those are, int32."""
     low: Array
     high: Array
+    outlier: Array
+    """1 where so many values lie far away that the median was taken of all; int32."""
+    sd: Array
+    """Sample standard deviation of what is kept, float64; empty if it is not wanted."""
+    spread: Array
+    """That from which the error of the image follows, where it is not `sd`; else empty."""
 
 
-def clip(stack: Array, pixels: PixelType, rule: Rule) -> Kept:
+def clip(
+    stack: Array,
+    pixels: PixelType,
+    rule: Rule,
+    *,
+    counts: bool = True,
+    deviations: bool = False,
+) -> Kept:
     """Means of what a rule keeps, over the first axis.
 
     Parameters
@@ -58,6 +79,8 @@ def clip(stack: Array, pixels: PixelType, rule: Rule) -> Kept:
     pixels : PixelType
         How to read them.
     rule : Rule
+    counts, deviations : bool
+        Whether all but the image and those are wanted, and those; else they are empty.
     """
     from pulsar_dask.kernels import clipping_compiled as code
     from pulsar_dask.kernels.compiled import ROW, _aligned
@@ -67,7 +90,11 @@ def clip(stack: Array, pixels: PixelType, rule: Rule) -> Kept:
     bits = stack.view(f"i{stored.itemsize}" if stored.itemsize > 1 else "u1")
     key = np.dtype(f"i{max(2, stored.itemsize)}")
     width = ROW // key.itemsize
-    kept = Kept(np.empty(max(n, width)), *(np.empty(max(n, width), np.int32) for _ in range(3)))
+    size = max(n, width)
+    own = deviations and rule.which in (MEDIAN, MINMAX)
+    whole = [np.empty(size if counts else 0, np.int32) for _ in range(4)]
+    floats = np.empty(size if deviations else 0), np.empty(size if own else 0)
+    kept = Kept._make([np.empty(size), *whole, *floats])
     if n < width:
         bits = np.hstack([bits, np.zeros((frames, width - n), bits.dtype)])
     mode = 2 if pixels.floating else int(pixels.blank is not None)
@@ -77,15 +104,17 @@ def clip(stack: Array, pixels: PixelType, rule: Rule) -> Kept:
     network = comparators(frames, *range(frames), sorted_first=GROUP)
     swap = SWAP and stack.dtype.str[0] == ">"
     values = x.view(stored) if pixels.floating else x
-    numbers = np.array([*rule, frames], np.float64)
+    numbers = (*map(float, rule), float(frames))
     top = key.type(np.iinfo(key).max)
     zero = 0.0 if pixels.floating else pixels.bzero
-    code.clip(bits, swap, mode, special, network, x, values, top, zero, numbers, *kept)
-    return Kept(*(part[:n] for part in kept))
+    image, used, low, high, outlier, sd, spread = kept
+    code.clip(bits, swap, mode, special, network, x, values, top, zero, numbers, image, used, low,
+              high, sd, spread, outlier)  # fmt: skip
+    return Kept._make(part[:n] for part in kept)
 
 
 def scratch_bytes(frames: int) -> int:
     """Bytes that `clip` holds besides, in each thread: a block of keys, sorted columns, the
     network."""
     comparators_ = frames * max(1, frames.bit_length()) ** 2 // 4
-    return frames * (128 + 16) + 12 * comparators_ + 8192
+    return frames * (128 + 16) + 12 * comparators_ + 16_384

@@ -1,5 +1,12 @@
-"""The compiled half of `clipping`: blocks of pixels sorted by a network, then clipped one by one,
-without the GIL."""
+"""The compiled half of `clipping`: blocks of pixels sorted by a network, then clipped eight at a
+time, without the GIL.
+
+What is done to a pixel does not depend on those beside it: a lane goes on by itself, and sums are
+of what lies in its run, in ascending order, or of whole numbers, where they are exact.
+
+Long: what is compiled into one another lies in one file, as Numba's cache does not see that another
+has changed.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +14,49 @@ import math
 
 import numpy as np
 
-from pulsar_dask.kernels.codecache import jit, part
+from pulsar_dask.kernels.codecache import inside as part
+from pulsar_dask.kernels.codecache import jit
 from pulsar_dask.kernels.compiled import _fold, _load_blocks, _run_network
-from pulsar_dask.kernels.vectors import byteswap, lanes, load, store
+from pulsar_dask.kernels.vectors import (
+    alike,
+    any_lane,
+    at_most,
+    byteswap,
+    choose,
+    gather,
+    lane,
+    lanes,
+    less,
+    load,
+    maximum,
+    minimum,
+    not_above,
+    product,
+    put,
+    real,
+    reals,
+    root,
+    rows_of,
+    shift_right,
+    store,
+    whole,
+)
 
-MINMAX, SIGCLIP, WINSORIZED = 0, 1, 2
-_GRAIN = 1 / math.sqrt(12)
+MEAN, MEDIAN, MINMAX, SIGCLIP, WINSORIZED, CCDCLIP = 0, 1, 2, 3, 4, 5
+#: Numbers of a rule, in the order of `clipping.Rule`.
+_WHICH, _LOW, _HIGH, _MAXITERS, _BY_MEAN, _NKEEP, _GRAIN, _GUARD = range(8)
+_VARIANCE, _SLOPE, _SQUARE, _LEVEL, _FLOOR, _FRAMES = range(8, 14)
+LANES = 8
+_STEP = 1 / math.sqrt(12)
+_MAD_SIGMA = 1.482602218505602  # deviations in a median absolute deviation of normal noise
+#: A pixel's own noise counts where it is above that of the model by the inverse of 0.7.
+_OWN = 0.7 * _MAD_SIGMA
+#: Beyond so many median absolute deviations a value is not of the spread of a median.
+_FAR = 5 * _MAD_SIGMA
 
 
 @jit
-def clip(bits, swap, mode, special, network, x, values, top, zero, rule, image, used, low, high):  # type: ignore[no-untyped-def]
+def clip(bits, swap, mode, special, network, x, values, top, zero, rule, image, used, low, high, sd, spread, outlier):  # type: ignore[no-untyped-def]  # fmt: skip  # noqa: E501
     """Sort each column of `bits`, clip it by a rule, and take the mean of what is kept.
 
     Parameters
@@ -29,18 +69,20 @@ def clip(bits, swap, mode, special, network, x, values, top, zero, rule, image, 
         The same bytes, as what unfolded keys are.
     zero : float
         Added to integers; a whole number.
-    rule : ndarray of float64, shape (8,)
-        Which one; the lowest and the highest that go (ranks, or scales); most iterations; whether
-        the centre is the mean; how many are to be kept, NaN as usual; the grain; how many frames.
+    rule : tuple of 14 floats
+        See `clipping.Rule`; at its end how many frames there are.
     image : ndarray of float64, shape (n,)
-    used, low, high : ndarray of int32, shape (n,)
-        How many values are kept, and how many are too low or too high.
+    used, low, high, outlier : ndarray of int32, shape (n,) or (0,)
+        How many values are kept, and how many are too low or too high; 1 where so many lie far
+        away that the method gives up.
+    sd, spread : ndarray of float64, shape (n,) or (0,)
+        Sample standard deviation of what is kept; that from which the error of the image follows.
     """
     frames, n = bits.shape
     width = x.shape[1]
-    whole = np.empty(frames, np.int64)
-    floats = np.empty(frames, np.float64)
-    offset = np.int64(zero)
+    itemsize = bits.itemsize
+    there = np.empty((1, width), np.int64)
+    p = rows_of(values)
     start = n - n
     while True:
         missing = _load_blocks(bits, swap, mode, special, top, start, x)
@@ -49,175 +91,461 @@ def clip(bits, swap, mode, special, network, x, values, top, zero, rule, image, 
             for i in range(frames):
                 for j in range(0, width, lanes(x)):
                     store(x, i, j, _fold(x, load(x, i, j), top))
-        for j in range(width):
-            m = frames
-            if mode == 2:
-                for i in range(frames):
-                    floats[i] = np.float64(values[i, j])
-                while missing and m > 0 and floats[m - 1] - floats[m - 1] != 0.0:
-                    m -= 1
-            else:
-                for i in range(frames):
-                    whole[i] = np.int64(x[i, j])
-                if missing:
+        if missing:
+            for j in range(width):
+                m = frames
+                if mode == 2:
+                    while m > 0 and values[m - 1, j] - values[m - 1, j] != 0.0:
+                        m -= 1
+                else:
                     for i in range(frames):
                         v = byteswap(bits[i, start + j]) if swap else bits[i, start + j]
                         m -= 1 if np.int64(v) == np.int64(special) else 0
-                for i in range(m):
-                    whole[i] += offset
+                there[0, j] = m
+        for j in range(0, width, LANES):
+            m = load(there, 0, j) if missing else whole(frames)
+            exact = mode != 2
+            if exact and itemsize > 2:  # squares of whole numbers add up to whole ones
+                top_ = _pick(p, j, maximum(m - whole(1), whole(0)))
+                widest = top_ - reals(p, 0, j)
+                exact = not any_lane(~less(real(m) * widest * widest, real(2.0**53)))
+            ref = _pick(p, j, _lower(whole(0), m))
+            first, last, total, squares, far = _kept(p, j, m, missing, exact, ref, zero, rule)
+            count = real(last - first)
+            mean = ref
+            if rule[_WHICH] == MEDIAN or any_lane(far):
+                mean = _middle(p, j, whole(0), m, zero)
+            if rule[_WHICH] != MEDIAN:
+                kept = ref + real(zero) + total / count
+                if exact:
+                    kept = (count * (ref + real(zero)) + total) / count
+                elif any_lane(~_finite(kept)):
+                    kept = choose(_finite(kept), kept, _shares(p, j, first, last))
+                mean = choose(far, mean, kept)
             at = start + j
-            if m == 0:
-                image[at] = np.nan
-                used[at] = low[at] = high[at] = 0
-                continue
-            # sums of squares of whole numbers stay within 64 bits
-            if mode != 2 and m * (whole[m - 1] - whole[0]) < 2**31:
-                first, last = _kept(whole, m, rule)
-                total, _ = _sums(whole, first, last, whole[(m - 1) // 2])
-                count = last - first
-                image[at] = np.float64(count * whole[(m - 1) // 2] + total) / count
-            else:
-                if mode != 2:
-                    for i in range(m):
-                        floats[i] = np.float64(whole[i])
-                first, last = _kept(floats, m, rule)
-                count = last - first
-                image[at] = _mean(floats, first, last, floats[(m - 1) // 2])
-            used[at] = count
-            low[at] = first
-            high[at] = m - last
+            none = at_most(m, whole(0))
+            put(image, at, choose(none, real(np.nan), mean))
+            if used.shape[0]:
+                put(used, at, last - first)
+                put(low, at, first)
+                put(high, at, m - last)
+                put(outlier, at, whole(0) - far)
+            if sd.shape[0]:
+                deviation = _deviation(total, squares, last - first, exact)
+                put(sd, at, choose(at_most(last - first, whole(1)), real(np.nan), deviation))
+            if spread.shape[0]:
+                deviation = _spread(p, j, m, first, last, exact, zero, rule)
+                put(spread, at, choose(at_most(m, whole(1)), real(np.nan), deviation))
         done = start + width
         if done >= n:
             break
         start = min(done, n - width)  # the last block may lie over that before
 
 
+# --- runs of sorted values: from `first` to `last` (exclusive), in each lane its own --------------
+
+
 @part
-def _sums(p, first, last, ref):  # type: ignore[no-untyped-def]
-    """Of a run of sorted values minus one of them, and of the squares, in ascending order."""
-    total = ref - ref
-    squares = total
-    for k in range(first, last):
-        d = p[k] - ref
-        total += d
-        squares += d * d
+def _finite(v):  # type: ignore[no-untyped-def]
+    return alike(v - v, real(0.0))
+
+
+@part
+def _pick(p, j, rows):  # type: ignore[no-untyped-def]
+    """The values of a row for each lane; mostly it is the same."""
+    row = np.int64(lane(rows, 0))
+    if any_lane(rows ^ whole(row)):
+        return gather(p, rows, j)
+    return reals(p, row, j)
+
+
+@part
+def _lower(first, last):  # type: ignore[no-untyped-def]
+    """Rows of the lower medians; of an empty run the first."""
+    return shift_right(first + maximum(last, first + whole(1)) - whole(1), 1)
+
+
+@part
+def _middle(p, j, first, last, zero):  # type: ignore[no-untyped-def]
+    """Medians."""
+    a = _pick(p, j, _lower(first, last)) + real(zero)
+    b = _pick(p, j, _lower(first, last + whole(1))) + real(zero)
+    mean = (a + b) * real(0.5)
+    # a sum may lie beyond float64
+    return choose(_finite(mean), mean, a * real(0.5) + b * real(0.5))
+
+
+@part
+def _inside(first, last, i):  # type: ignore[no-untyped-def]
+    return at_most(first, whole(i)) & at_most(whole(i + 1), last)
+
+
+@part
+def _sums(p, j, first, last, ref):  # type: ignore[no-untyped-def]
+    """Sums of values minus one, and of the squares, in ascending order."""
+    total = real(0.0)
+    squares = real(0.0)
+    frames = p[2]
+    if any_lane(first | (last ^ whole(frames))):
+        for i in range(frames):
+            d = choose(_inside(first, last, i), reals(p, i, j) - ref, real(0.0))
+            total = total + d
+            squares = squares + d * d
+    else:
+        for i in range(frames):
+            d = reals(p, i, j) - ref
+            total = total + d
+            squares = squares + d * d
     return total, squares
 
 
 @part
-def _mean(p, first, last, ref):  # type: ignore[no-untyped-def]
-    total, _ = _sums(p, first, last, ref)
-    mean = ref + total / (last - first)
-    if mean - mean == 0.0:
-        return mean
-    mean = 0.0  # the sum is beyond float64
-    for k in range(first, last):
-        mean += p[k] / (last - first)
-    return mean
+def _shares(p, j, first, last):  # type: ignore[no-untyped-def]
+    """Means of floats whose sum may lie beyond float64."""
+    count = real(last - first)
+    total = real(0.0)
+    for i in range(p[2]):
+        share = choose(_inside(first, last, i), reals(p, i, j) / count, real(0.0))
+        total = total + share
+    return total
 
 
 @part
-def _deviation(p, first, last, ref):  # type: ignore[no-untyped-def]
-    """Sample standard deviation of a run; infinite where it cannot be told."""
-    m = last - first
-    total, squares = _sums(p, first, last, ref)
-    square = np.float64(m * squares - total * total) / np.float64(m * (m - 1))
-    if square - square != 0.0:
-        return np.inf
-    return math.sqrt(max(square, 0.0))
+def _variance(total, squares, n, exact):  # type: ignore[no-untyped-def]
+    """Sample variances of n values; infinite where they cannot be told."""
+    if exact:
+        t = whole(total)
+        found = real(product(n, whole(squares)) - product(t, t)) / real(product(n, n - whole(1)))
+    else:
+        m = real(n)
+        found = (m * squares - total * total) / (m * (m - real(1.0)))
+    found = choose(less(found, real(0.0)), real(0.0), found)
+    return choose(_finite(found), found, real(np.inf))
 
 
 @part
-def _winsorized(p, first, last, ref, centre, sd):  # type: ignore[no-untyped-def]
-    """Scale of a run whose ends are pulled in, again and again, to 1.5 of it."""
-    m = last - first
+def _deviation(total, squares, n, exact):  # type: ignore[no-untyped-def]
+    return root(_variance(total, squares, n, exact))
+
+
+# --- what rules keep -------------------------------------------------------------------------
+
+
+@part
+def _least(m, rule):  # type: ignore[no-untyped-def]
+    """How many of m values stay at least."""
+    if rule[_NKEEP] != rule[_NKEEP]:
+        half = shift_right(m + whole(1), 1)
+        return half if rule[_WHICH] == CCDCLIP else maximum(half, whole(3))
+    given = np.int64(rule[_NKEEP])
+    return minimum(whole(given) if given >= 0 else m + whole(given), m)
+
+
+@part
+def _kept(p, j, m, missing, exact, ref, zero, rule):  # type: ignore[no-untyped-def]
+    """First and last (exclusive) of the m sorted values that a rule keeps; sums of those minus
+    `ref` and of their squares; and where it gives up and takes the median instead (-1)."""
+    which = rule[_WHICH]
+    first = whole(0)
+    last = m
+    far = whole(0)
+    if which == MEAN or which == MEDIAN:  # noqa: SIM109  (a tuple of these is no constant here)
+        total, squares = _sums(p, j, first, last, ref)
+        return first, last, total, squares, far
+    if which == MINMAX:
+        # of some missing values, the same share (IRAF's rule)
+        some = at_most(whole(3), m)
+        low = whole(real(rule[_LOW]) * real(m) / real(rule[_FRAMES]) + real(0.001))
+        high = whole(real(rule[_HIGH]) * real(m) / real(rule[_FRAMES]) + real(0.001))
+        first = some & low
+        last = choose(some, m - high, m)
+        total, squares = _sums(p, j, first, last, ref)
+        return first, last, total, squares, far
+    going = at_most(whole(4 if which == WINSORIZED else 3), m)
+    keep = minimum(_least(m, rule), m)
+    grain = real(rule[_GRAIN])
+    finest = real(rule[_GRAIN] * _STEP)
+    total, squares = _sums(p, j, first, last, ref)
+    again = False
+    for k in range(int(rule[_MAXITERS])):
+        going = going & at_most(whole(3), last - first)
+        if not any_lane(going):
+            break
+        n = last - first
+        centre = (
+            _pick(p, j, _lower(first, last))
+            + real(zero)
+            + (_pick(p, j, _lower(first, last + whole(1))) + real(zero))
+        ) * real(0.5)
+        if which == CCDCLIP:
+            sd = _noise(centre, rule)
+            if rule[_GUARD] == 1.0:
+                sd = _protected(p, j, first, last, missing or k > 0, centre, zero, sd)
+        else:
+            if again:
+                total, squares = _sums(p, j, first, last, ref)
+                again = False
+            sd = _deviation(total, squares, n, exact)
+            if which == WINSORIZED:
+                sd = _winsorized(
+                    p, j, first, last, exact, ref, centre, zero, sd, total, squares, going
+                )
+            elif rule[_BY_MEAN] == 1.0:
+                centre = ref + real(zero) + total / real(n)
+        sd = choose(less(sd, finest), finest, sd)
+        low = centre - real(rule[_LOW]) * sd
+        high = centre + real(rule[_HIGH]) * sd
+        low = choose(less(centre - grain, low), centre - grain, low)
+        high = choose(less(high, centre + grain), centre + grain, high)
+        a, b, one, two = _within(p, j, first, last, low, high, ref, zero)
+        few = going & ~at_most(keep, b - a)
+        if any_lane(few):
+            if which == CCDCLIP:
+                far = far | few
+                a = choose(few, whole(0), a)
+                b = choose(few, m, b)
+            else:
+                c, d = _nearest(p, j, first, last, centre, zero, keep, few)
+                a = choose(few, c, a)
+                b = choose(few, d, b)
+        moved = (a ^ first) | (b ^ last)
+        first = choose(going, a, first)
+        last = choose(going, b, last)
+        if any_lane(moved):
+            # what whole numbers leave can be taken from their sums
+            again = again or not exact or any_lane(few)
+            total = choose(going, total - one, total)
+            squares = choose(going, squares - two, squares)
+        going = going & ~few & ~alike(real(moved), real(0.0))
+    if again:
+        total, squares = _sums(p, j, first, last, ref)
+    return first, last, total, squares, far
+
+
+@part
+def _within(p, j, first, last, low, high, ref, zero):  # type: ignore[no-untyped-def]
+    """What of runs lies within limits, and the sums of what does not; from both ends, as far as a
+    lane has something to leave."""
+    a = first
+    b = last
+    total = real(0.0)
+    squares = real(0.0)
+    frames = p[2]
+    for i in range(frames):
+        v = reals(p, i, j)
+        goes = less(v + real(zero), low) & _inside(a, last, i)
+        if not any_lane(goes | ~at_most(a, whole(i))):
+            break
+        a = a - goes
+        d = choose(goes, v - ref, real(0.0))
+        total = total + d
+        squares = squares + d * d
+    for i in range(frames - 1, -1, -1):
+        v = reals(p, i, j)
+        goes = less(high, v + real(zero)) & _inside(a, b, i)
+        if not any_lane(goes | at_most(b, whole(i))):
+            break
+        b = b + goes
+        d = choose(goes, v - ref, real(0.0))
+        total = total + d
+        squares = squares + d * d
+    return a, b, total, squares
+
+
+@part
+def _winsorized(p, j, first, last, exact, ref, centre, zero, sd, total, squares, going):  # type: ignore[no-untyped-def]  # fmt: skip
+    """Scales of runs whose ends are pulled in, again and again, to 1.5 of it."""
+    frames = p[2]
+    n = real(last - first)
+    share = real(1.0) / n
+    below_n = real(1.0) / (n - real(1.0))
+    at = ref + real(zero)
     for _ in range(25):
-        low = centre - 1.5 * sd
-        high = centre + 1.5 * sd
-        a = first
-        while a < last and np.float64(p[a]) < low:
-            a += 1
-        b = last
-        while b > a and np.float64(p[b - 1]) > high:
-            b -= 1
-        total, squares = _sums(p, a, b, ref)
-        under = low - np.float64(ref)
-        over = high - np.float64(ref)
-        one = (a - first) * under + np.float64(total) + (last - b) * over
-        two = (a - first) * under * under + np.float64(squares) + (last - b) * over * over
-        square = (two - one * one / m) / (m - 1)
-        if square - square != 0.0:
-            return np.inf
-        new = 1.134 * math.sqrt(max(square, 0.0))
-        if abs(new - sd) <= 0.0005 * sd:
-            return new
-        sd = new
+        low = centre - real(1.5) * sd
+        high = centre + real(1.5) * sd
+        a = whole(0)
+        b = whole(0)
+        one = total
+        two = squares
+        if exact:  # from both ends, as far as a lane has something there
+            for i in range(frames):
+                v = reals(p, i, j)
+                below = less(v + real(zero), low) & at_most(whole(i + 1), last)
+                under = below & at_most(first, whole(i))
+                d = choose(under, v - ref, real(0.0))
+                a = a - under
+                one = one - d
+                two = two - d * d
+                if not any_lane(below):
+                    break
+            for i in range(frames - 1, -1, -1):
+                v = reals(p, i, j)
+                above = less(high, v + real(zero)) & at_most(first, whole(i))
+                over = above & at_most(whole(i + 1), last)
+                d = choose(over, v - ref, real(0.0))
+                b = b - over
+                one = one - d
+                two = two - d * d
+                if not any_lane(above):
+                    break
+        else:
+            one = real(0.0)
+            two = real(0.0)
+            for i in range(frames):
+                v = reals(p, i, j)
+                there = _inside(first, last, i)
+                under = less(v + real(zero), low) & there
+                over = less(high, v + real(zero)) & there
+                d = choose(there & ~(under | over), v - ref, real(0.0))
+                a = a - under
+                b = b - over
+                one = one + d
+                two = two + d * d
+        under_ = low - at
+        over_ = high - at
+        one = real(a) * under_ + one + real(b) * over_
+        two = real(a) * under_ * under_ + two + real(b) * over_ * over_
+        square = (two - one * one * share) * below_n
+        new = real(1.134) * root(choose(less(square, real(0.0)), real(0.0), square))
+        new = choose(_finite(square), new, real(np.inf))
+        change = choose(less(new, sd), sd - new, new - sd)
+        more = going & ~not_above(change, real(0.0005) * sd) & _finite(new)
+        sd = choose(going, new, sd)
+        going = more
+        if not any_lane(going):
+            break
     return sd
 
 
 @part
-def _kept(p, m, rule):  # type: ignore[no-untyped-def]
-    """First and last (exclusive) of the m sorted values that a rule keeps."""
-    which = rule[0]
-    if which == MINMAX:
-        if m < 3:
-            return 0, m
-        # of some missing values, the same share (IRAF's rule)
-        return int(rule[1] * m / rule[7] + 0.001), m - int(rule[2] * m / rule[7] + 0.001)
-    first = 0
-    last = m
-    if m < (4 if which == WINSORIZED else 3):
-        return first, last
-    keep = max(3, (m + 1) // 2)
-    if rule[5] == rule[5]:
-        keep = int(rule[5]) if rule[5] >= 0 else m + int(rule[5])
-    keep = min(keep, m)
-    ref = p[(m - 1) // 2]
-    grain = rule[6]
-    for _ in range(int(rule[3])):
-        if last - first < 3:
-            break
-        sd = _deviation(p, first, last, ref)
-        middle = first + last
-        centre = np.float64(p[(middle - 1) // 2])
-        centre = (centre + np.float64(p[middle // 2])) * 0.5
-        if which == WINSORIZED:
-            sd = _winsorized(p, first, last, ref, centre, sd)
-        elif rule[4] == 1.0:
-            total, _ = _sums(p, first, last, ref)
-            centre = np.float64(ref) + np.float64(total) / (last - first)
-        sd = max(sd, grain * _GRAIN)
-        low = min(centre - rule[1] * sd, centre - grain)
-        high = max(centre + rule[2] * sd, centre + grain)
-        a = first
-        while a < last and np.float64(p[a]) < low:
-            a += 1
-        b = last
-        while b > a and np.float64(p[b - 1]) > high:
-            b -= 1
-        if b - a < keep:
-            return _nearest(p, first, last, centre, keep)
-        if a == first and b == last:
-            break
-        first = a
-        last = b
-    return first, last
+def _noise(centre, rule):  # type: ignore[no-untyped-def]
+    """The noise that a model gives for levels."""
+    x = centre - real(rule[_LEVEL])
+    bright = choose(less(x, real(0.0)), real(0.0), x)
+    v = real(rule[_VARIANCE]) + real(rule[_SLOPE]) * x + real(rule[_SQUARE]) * bright * bright
+    floor = real(rule[_FLOOR])
+    return root(choose(less(v, floor), floor, v))
 
 
 @part
-def _nearest(p, first, last, centre, keep):  # type: ignore[no-untyped-def]
-    """The run of those nearest to a centre, with all that are as near as the farthest of them."""
+def _mad(p, j, first, last, partly, centre, zero):  # type: ignore[no-untyped-def]
+    """Median absolute deviations from the median: so far from it reach the nearest k values, which
+    are a window of k rows, whichever reaches least far."""
+    n = last - first
+    odd = n - shift_right(n, 1) - shift_right(n, 1)
+    half = shift_right(n, 1)
+    frames = p[2]
+    if partly:
+        # as many as lie at or below the lower, and the upper of the two middle deviations
+        near = real(np.inf)
+        far = real(np.inf)
+        for i in range(frames):
+            v = centre - (reals(p, i, j) + real(zero))
+            k = whole(i) + half - whole(1) + odd
+            there = at_most(first, whole(i)) & at_most(k + whole(1), last) & at_most(whole(1), n)
+            row = choose(there, k, whole(0))
+            reach = gather(p, row, j) + real(zero) - centre
+            reach = choose(less(reach, v), v, reach)
+            near = choose(there & less(reach, near), reach, near)
+            k = whole(i) + half
+            there = at_most(first, whole(i)) & at_most(k + whole(1), last) & at_most(whole(1), n)
+            row = choose(there, k, whole(0))
+            reach = gather(p, row, j) + real(zero) - centre
+            reach = choose(less(reach, v), v, reach)
+            far = choose(there & less(reach, far), reach, far)
+        return choose(at_most(odd, whole(0)), (near + far) * real(0.5), near)
+    size = (frames + 1) // 2
+    near = real(np.inf)
+    far = real(np.inf)
+    for i in range(frames - size + 1):
+        v = centre - (reals(p, i, j) + real(zero))
+        reach = reals(p, i + size - 1, j) + real(zero) - centre
+        reach = choose(less(reach, v), v, reach)
+        near = choose(less(reach, near), reach, near)
+        if i + frames // 2 < frames:
+            reach = reals(p, i + frames // 2, j) + real(zero) - centre
+            reach = choose(less(reach, v), v, reach)
+            far = choose(less(reach, far), reach, far)
+    return near if frames % 2 else (near + far) * real(0.5)
+
+
+@part
+def _protected(p, j, first, last, partly, centre, zero, sd):  # type: ignore[no-untyped-def]
+    """The noise, and from 10 values on what a pixel's own would be, if that is much more: 0.7 of
+    its median absolute deviation as one of normal noise."""
+    many = at_most(whole(10), last - first)
+    if not any_lane(many):
+        return sd
+    if not partly:
+        # where more than half lie in a window this near, that is less
+        frames = p[2]
+        half = frames // 2
+        middle = (frames - half) // 2
+        near = sd * real((1 - 1e-12) / _OWN)
+        held = whole(0)
+        for i in range(middle - frames // 10, middle + frames // 10 + 1):
+            below = centre - (reals(p, i, j) + real(zero))
+            above = reals(p, i + half, j) + real(zero) - centre
+            held = held | (not_above(below, near) & not_above(above, near))
+            if not any_lane(~held):
+                return sd
+    own = real(_OWN) * _mad(p, j, first, last, partly, centre, zero)
+    return choose(many & less(sd, own), own, sd)
+
+
+@part
+def _nearest(p, j, first, last, centre, zero, keep, going):  # type: ignore[no-untyped-def]
+    """The runs of those nearest to centres, with all that are as near as the farthest of them."""
     a = first
     b = last
-    while b - a > keep:
-        if centre - np.float64(p[a]) > np.float64(p[b - 1]) - centre:
-            a += 1
-        else:
-            b -= 1
-    if keep > 0:
-        far = max(centre - np.float64(p[a]), np.float64(p[b - 1]) - centre)
-        while a > first and centre - np.float64(p[a - 1]) <= far:
-            a -= 1
-        while b < last and np.float64(p[b]) - centre <= far:
-            b += 1
+    zero_ = real(zero)
+    while True:
+        more = going & ~at_most(b - a, keep) & at_most(whole(1), b - a)
+        if not any_lane(more):
+            break
+        below = centre - (gather(p, choose(more, a, whole(0)), j) + zero_)
+        above = gather(p, choose(more, b - whole(1), whole(0)), j) + zero_ - centre
+        low = less(above, below)
+        a = a - (more & low)
+        b = b + (more & ~low)
+    some = going & at_most(whole(1), keep)
+    below = centre - (gather(p, choose(some, a, whole(0)), j) + zero_)
+    above = gather(p, choose(some, b - whole(1), whole(0)), j) + zero_ - centre
+    far = choose(less(above, below), below, above)
+    while True:
+        more = some & at_most(first + whole(1), a)
+        row = choose(more, a - whole(1), whole(0))
+        more = more & not_above(centre - (gather(p, row, j) + zero_), far)
+        if not any_lane(more):
+            break
+        a = a + more
+    while True:
+        more = some & at_most(b + whole(1), last)
+        row = choose(more, b, whole(0))
+        more = more & not_above(gather(p, row, j) + zero_ - centre, far)
+        if not any_lane(more):
+            break
+        b = b - more
     return a, b
+
+
+@part
+def _spread(p, j, m, first, last, exact, zero, rule):  # type: ignore[no-untyped-def]
+    """What the error of the value of m sorted values follows from where that is not the deviation
+    of what is kept: with minmax that of the values whose ends are pulled in to the ranks that stay
+    (Tukey and McLaughlin 1963), with the median that of those within 5 robust deviations."""
+    ref = _pick(p, j, _lower(whole(0), m))
+    if rule[_WHICH] == MEDIAN:
+        centre = _middle(p, j, whole(0), m, zero)
+        far = real(_FAR) * _mad(p, j, whole(0), m, True, centre, zero)
+        a, b, _, _ = _within(p, j, whole(0), m, centre - far, centre + far, ref, zero)
+        total, squares = _sums(p, j, a, b, ref)
+        return _deviation(total, squares, b - a, exact)
+    total, squares = _sums(p, j, first, last, ref)
+    low = gather(p, first, j) - ref
+    high = gather(p, maximum(last - whole(1), whole(0)), j) - ref
+    below = real(first)
+    above = real(m - last)
+    total = total + below * low + above * high
+    squares = squares + below * low * low + above * high * high
+    return _deviation(total, squares, m, exact)

@@ -79,3 +79,10 @@ def part(function: Any) -> Any:
     """A kernel that `native.Kernel` calls, or what compiled code alone calls: without an entry from
     Python, and not in Numba's cache."""
     return njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
+
+
+def inside(function: Any) -> Any:
+    """`part` for what is compiled into those that call it, however large it is."""
+    return njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True, **_OPTIONS)(
+        function
+    )

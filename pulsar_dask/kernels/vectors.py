@@ -25,7 +25,7 @@ from pulsar_dask.kernels.blocks import BYTES
 
 
 class Vector(types.Type):  # type: ignore[misc]
-    """`BYTES` bytes of signed integers."""
+    """`BYTES` bytes of signed integers, or of float64."""
 
     def __init__(self, dtype: Any) -> None:
         self.dtype = dtype
@@ -40,7 +40,14 @@ class _Model(models.PrimitiveModel):  # type: ignore[misc]
 
 
 def _llvm_type(vector: Any, bits: int | None = None) -> Any:
-    return ir.VectorType(ir.IntType(bits or vector.dtype.bitwidth), vector.lanes)
+    element = _element(vector.dtype) if bits is None else ir.IntType(bits)
+    return ir.VectorType(element, vector.lanes)
+
+
+def _element(dtype: Any) -> Any:
+    if isinstance(dtype, types.Float):
+        return ir.DoubleType() if dtype.bitwidth == 64 else ir.FloatType()
+    return ir.IntType(dtype.bitwidth)
 
 
 # --- memory ------------------------------------------------------------------------------
@@ -188,6 +195,24 @@ def _mask(builder: Any, comparison: str, a: Any, b: Any) -> Any:
     return builder.sext(builder.icmp_signed(comparison, a, b), a.type)
 
 
+def _compared(comparison: str) -> Any:
+    """An intrinsic that compares eight float64: -1 where it is so, 0 where not, as with NaN."""
+
+    def define(typingctx: Any, a: Any, b: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            found = builder.fcmp_ordered(comparison, *args)
+            return builder.sext(found, _llvm_type(_EIGHT))
+
+        return _EIGHT(a, b), codegen
+
+    return intrinsic(define)
+
+
+less = _compared("<")
+not_above = _compared("<=")
+alike = _compared("==")
+
+
 def _operator(symbol: Any, operation: Any) -> None:
     @type_callable(symbol)
     def typer(context: Any) -> Any:
@@ -201,11 +226,33 @@ def _operator(symbol: Any, operation: Any) -> None:
         return operation(builder, *args)
 
 
-_operator(operator.add, lambda builder, a, b: builder.add(a, b))
-_operator(operator.sub, lambda builder, a, b: builder.sub(a, b))
+def _arithmetic(name: str) -> Any:
+    """By one instruction for integers, another for float64."""
+
+    def operation(builder: Any, a: Any, b: Any) -> Any:
+        floating = isinstance(a.type.element, ir.DoubleType)
+        return getattr(builder, f"f{name}" if floating else name)(a, b)
+
+    return operation
+
+
+_operator(operator.add, _arithmetic("add"))
+_operator(operator.sub, _arithmetic("sub"))
+_operator(operator.mul, _arithmetic("mul"))
+_operator(operator.truediv, _arithmetic("div"))
 _operator(operator.and_, lambda builder, a, b: builder.and_(a, b))
 _operator(operator.or_, lambda builder, a, b: builder.or_(a, b))
 _operator(operator.xor, lambda builder, a, b: builder.xor(a, b))
+
+
+@type_callable(operator.invert)
+def _invert(context: Any) -> Any:
+    return lambda a: a if isinstance(a, Vector) else None
+
+
+@lower_builtin(operator.invert, Vector)
+def _lower_invert(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    return builder.not_(args[0])
 
 
 @intrinsic
@@ -372,3 +419,133 @@ def byteswap(typingctx: Any, x: Any) -> Any:
         return args[0] if x.bitwidth == 8 else builder.bswap(args[0])
 
     return (x(x), codegen) if isinstance(x, types.Integer) else None
+
+
+# --- real numbers ------------------------------------------------------------------------
+
+
+_REALS = Vector(types.float64)
+_DOUBLES = _llvm_type(_REALS)
+
+
+def _as_doubles(builder: Any, value: Any, dtype: Any) -> Any:
+    """A number or vector of some type as float64."""
+    many = isinstance(value.type, ir.VectorType)
+    doubles = _DOUBLES if many else ir.DoubleType()
+    if isinstance(dtype, types.Float):
+        return value if dtype.bitwidth == 64 else builder.fpext(value, doubles)
+    return (builder.sitofp if dtype.signed else builder.uitofp)(value, doubles)
+
+
+@intrinsic
+def rows_of(typingctx: Any, x: Any) -> Any:
+    """An array as its address, the bytes of a row, how many rows, and a number of its type: what
+    can be handed to another function without being counted. Whoever has it keeps the array."""
+    made = types.Tuple([types.intp, types.intp, types.intp, x.dtype])
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array = context.make_array(x)(context, builder, args[0])
+        address = builder.ptrtoint(array.data, context.get_value_type(types.intp))
+        pitch = builder.extract_value(array.strides, 0)
+        rows = builder.extract_value(array.shape, 0)
+        like = context.get_constant(x.dtype, 0)
+        return context.make_tuple(builder, made, [address, pitch, rows, like])
+
+    return made(x), codegen
+
+
+def _place(builder: Any, rows: Any, i: Any, j: Any, dtype: Any) -> Any:
+    """The address of an element of what `rows_of` gives."""
+    size = ir.Constant(j.type, dtype.bitwidth // 8)
+    row = builder.mul(i, builder.extract_value(rows, 1))
+    at = builder.add(builder.add(builder.extract_value(rows, 0), row), builder.mul(j, size))
+    return builder.inttoptr(at, ir.IntType(8).as_pointer())
+
+
+@intrinsic
+def reals(typingctx: Any, rows: Any, i: Any, j: Any) -> Any:
+    """x[i, j] to x[i, j + 7] as float64, of the rows of x; without a check."""
+    dtype = rows.types[3]
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        stored = ir.VectorType(_element(dtype), _REALS.lanes)
+        x, i_, j_ = args
+        value = _load(builder, _place(builder, x, i_, j_, dtype), stored, dtype)
+        return _as_doubles(builder, value, dtype)
+
+    return _REALS(rows, types.intp, types.intp), codegen
+
+
+@intrinsic
+def gather(typingctx: Any, rows: Any, i: Any, j: Any) -> Any:
+    """x[i[0], j], x[i[1], j + 1], … likewise."""
+    dtype = rows.types[3]
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        x, i_, j_ = args
+        found = ir.Constant(_DOUBLES, ir.Undefined)
+        for k in range(_REALS.lanes):
+            number = ir.Constant(ir.IntType(32), k)
+            row = builder.extract_element(i_, number)
+            column = builder.add(j_, ir.Constant(j_.type, k))
+            value = _load(builder, _place(builder, x, row, column, dtype), _element(dtype), dtype)
+            found = builder.insert_element(found, _as_doubles(builder, value, dtype), number)
+        return found
+
+    return _REALS(rows, _EIGHT, types.intp), codegen
+
+
+@intrinsic
+def put(typingctx: Any, x: Any, j: Any, vector: Any) -> Any:
+    """Into x[j] to x[j + 7], of float64 or of int32; without a check."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array, j_, value = args
+        data = context.make_array(x)(context, builder, array).data
+        if value.type == _DOUBLES and isinstance(x.dtype, types.Integer):
+            value = builder.fptosi(value, ir.VectorType(_element(x.dtype), _REALS.lanes))
+        elif value.type != _DOUBLES:
+            value = builder.trunc(value, ir.VectorType(_element(x.dtype), _REALS.lanes))
+        _store(builder, builder.gep(data, [j_]), value, x.dtype)
+        return context.get_dummy_value()
+
+    return types.void(x, types.intp, vector), codegen
+
+
+@intrinsic
+def real(typingctx: Any, value: Any) -> Any:
+    """Eight times a float64, or eight whole numbers as float64."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if isinstance(value, Vector):
+            return builder.sitofp(args[0], _DOUBLES)
+        return _splat(builder, args[0], _DOUBLES)
+
+    return _REALS(value if isinstance(value, Vector) else types.float64), codegen
+
+
+@intrinsic
+def whole(typingctx: Any, value: Any) -> Any:
+    """Eight times an int64, or eight float64 as whole numbers."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if isinstance(value, Vector):
+            return builder.fptosi(args[0], _llvm_type(_EIGHT))
+        return _splat(builder, args[0], _llvm_type(_EIGHT))
+
+    return _EIGHT(value if isinstance(value, Vector) else types.int64), codegen
+
+
+@intrinsic
+def root(typingctx: Any, a: Any) -> Any:
+    """Square roots."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        name = f"llvm.sqrt.v{_REALS.lanes}f64"
+        function = builder.module.globals.get(name)
+        if function is None:
+            kind = ir.FunctionType(_DOUBLES, [_DOUBLES])
+            function = ir.Function(builder.module, kind, name)
+        return builder.call(function, args)
+
+    return a(a), codegen

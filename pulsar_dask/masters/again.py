@@ -14,6 +14,7 @@ from pulsar_dask.frames.colour import colours_among
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.step import Step
 from pulsar_dask.kernels.correct import find_rings
+from pulsar_dask.kernels.noise import Noise
 from pulsar_dask.masters.dark import dark_recipe, stack_product
 from pulsar_dask.masters.darkgroup import Bias, Dark
 from pulsar_dask.masters.flat import flat_recipe
@@ -63,6 +64,7 @@ def recipe_again(
     frames: Sequence[Frame] = sources["input"]
     (name, parameters), _ = by_verb["combine"].args if "combine" in by_verb else (("", ()), 0)
     method = _method(name, parameters)
+    noise = Noise(*by_verb["noise"].args[0]) if "noise" in by_verb else None
     constant = by_verb["minus number"].args[0] if "minus number" in by_verb else 0.0
     scale = by_verb.get("scale colours", by_verb.get("scale"))
     if scale is not None:
@@ -86,16 +88,19 @@ def recipe_again(
             threads=threads,
             planes=planes,
             surveyed=surveyed,
+            noise=noise,
         )
     biases = tuple(sources["bias"])
     if not biases and not constant:
-        made = stack_product("", None, frames, method, planes, rounds=False, surveyed=surveyed)
+        made = stack_product(
+            "", None, frames, method, planes, rounds=False, surveyed=surveyed, noise=noise
+        )
         return Recipe([made])
     bias, of_bias = Bias(biases, constant, combine="minus combined" in by_verb), None
     if bias.combine:
         of_bias = _method(*by_verb["minus combined"].args[1])
     dark = Dark("", tuple(frames), bias)
-    return dark_recipe([dark], method, planes, surveyed, of_bias=of_bias)
+    return dark_recipe([dark], method, planes, surveyed, of_bias=of_bias, noise=noise)
 
 
 def _method(name: str, parameters: Sequence[tuple[str, float]]) -> Combine:

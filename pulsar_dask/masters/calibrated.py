@@ -31,6 +31,7 @@ from pulsar_dask.kernels.correct import (
     nearest,
 )
 from pulsar_dask.kernels.medianfinder import most_kept
+from pulsar_dask.kernels.noise import Noise
 from pulsar_dask.kernels.pixels import PixelType, Tile
 from pulsar_dask.masters.combined import planes_made
 from pulsar_dask.masters.flatgroup import FlatGroup, Minus
@@ -92,6 +93,7 @@ def flat_tile(
     method: Combine,
     planes: Sequence[str] = ("image",),
     survey: Survey | None = None,
+    noise: Noise | None = None,
 ) -> dict[str, Any]:
     """One tile of a master flat: the scaled calibrated frames, combined.
 
@@ -103,6 +105,8 @@ def flat_tile(
         Wanted, "image" first.
     survey : Survey, optional
         How the frames are looked at meanwhile.
+    noise : Noise, optional
+        Of a scaled frame, from which errors follow.
 
     Returns
     -------
@@ -124,7 +128,7 @@ def flat_tile(
         _scale_colours(values, scales[:, tile.plane], (tile.y, tile.x), group.colours, scaled)
     sample = survey.sampled(tile, scaled).astype("f4") if survey is not None else None
     made: dict[str, Any] = planes_made(
-        tile, group.frames, scaled, _FLOAT64, method=method, planes=planes
+        tile, group.frames, scaled, _FLOAT64, method=method, planes=planes, noise=noise
     )
     if survey is not None and sample is not None:
         master = survey.sampled(tile, made["image"])

@@ -12,8 +12,9 @@ from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.provenance import Source
 from pulsar_dask.frames.stack import default_dtype
 from pulsar_dask.frames.step import Step
+from pulsar_dask.kernels.noise import Noise
 from pulsar_dask.masters.darkgroup import Bias, Dark, key
-from pulsar_dask.masters.fitted import fitted
+from pulsar_dask.masters.fitted import MEASURED, fitted
 from pulsar_dask.masters.stack import one_image, stacked
 from pulsar_dask.masters.survey import Surveying
 
@@ -25,9 +26,10 @@ def dark_recipe(
     surveyed: Surveying | None = None,
     *,
     of_bias: Combine | None = None,
+    noise: Noise | str | None = MEASURED,
 ) -> Recipe:
     """Masters of darks of one shape, and of the biases that are combined for them, by the same
-    method or by `of_bias`.
+    method or by `of_bias`. `noise` is that of a frame of the darks, where it is known.
 
     A dark is combined(frames) - bias in float64, rounded once; the bias is what its file holds,
     that is, rounded to its own type.
@@ -38,7 +40,8 @@ def dark_recipe(
     for bias in dict.fromkeys(dark.bias for dark in darks):
         methods[bias] = of_bias or method
         if bias.combine:
-            own = methods[bias] = fitted(methods[bias], bias.frames)
+            # darks say by which numbers their bias is made, too
+            own = methods[bias] = fitted(methods[bias], bias.frames).method
             made = stack_product(bias.name, "bias", bias.frames, own, planes, surveyed=surveyed)
             products[bias.name] = made
             levels[bias] = made.layer
@@ -57,6 +60,7 @@ def dark_recipe(
             steps=(step,) if step else (),
             sources=dark.bias.sources,
             surveyed=surveyed,
+            noise=noise,
         )
     return Recipe(list(products.values()))
 
@@ -74,13 +78,14 @@ def stack_product(
     steps: Sequence[Step] = (),
     sources: Sequence[Source] = (),
     surveyed: Surveying | None = None,
+    noise: Noise | str | None = MEASURED,
 ) -> Product:
     """A master that is combined from frames, minus something.
 
     With `rounds` those who take its values (darks a bias, a list a dark) get them as they stand
     in its file.
     """
-    method = fitted(method, frames)
+    method, found, known = fitted(method, frames, planes, noise=noise)
     dtype = dtype or default_dtype(frames)
     survey = surveyed(frames) if surveyed is not None else None
     layer = stacked(
@@ -91,6 +96,7 @@ def stack_product(
         minus=minus,
         dtype=dtype if rounds else None,
         survey=survey,
+        noise=found,
     )
     return Product(
         name,
@@ -98,7 +104,7 @@ def stack_product(
         layer,
         tuple(frames),
         {p.name: dtype if p.name == "image" else p.dtype for p in layer.planes},
-        (Step("combine", (key(method), len(frames))), *steps),
+        (Step("combine", (key(method), len(frames))), *known, *steps),
         tuple(sources),
         survey=survey,
     )

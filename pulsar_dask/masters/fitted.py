@@ -5,21 +5,42 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from pulsar_dask.combine import Combine
-from pulsar_dask.errors import PulsarError, warn
+from pulsar_dask.errors import PulsarError, note, warn
 from pulsar_dask.formats.reading import read_values
 from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.step import Step
+from pulsar_dask.kernels.noise import Noise, NoModelError
 from pulsar_dask.kernels.pixels import Tile
+from pulsar_dask.masters.noise import Flats, noise_of, noise_of_flats, scale_of_flats
 
 #: Frames, rows of each and values of a row that are looked at.
 _FRAMES, _ROWS, _COLUMNS = 8, 32, 4096
+MEASURED = "measured"
 
 
-def fitted(method: Combine, frames: Sequence[Frame], *, scaled: bool = False) -> Combine:
+class Fitted(NamedTuple):
+    """What frames are combined by."""
+
+    method: Combine
+    noise: Noise | None = None
+    """Of a frame, where errors are to follow from it."""
+    steps: tuple[Step, ...] = ()
+    """That say so."""
+
+
+def fitted(
+    method: Combine,
+    frames: Sequence[Frame],
+    planes: Sequence[str] = (),
+    *,
+    flats: Flats | None = None,
+    noise: Noise | str | None = MEASURED,
+) -> Fitted:
     """The method for these frames.
 
     Parameters
@@ -27,27 +48,74 @@ def fitted(method: Combine, frames: Sequence[Frame], *, scaled: bool = False) ->
     method : Combine
     frames : sequence of Frame
         Of one shape.
-    scaled : bool
-        Whether they are scaled before they are combined, so that they have no grain.
+    planes : sequence of str
+        Wanted.
+    flats : Flats, optional
+        Where these are flats that are scaled before they are combined.
+    noise : Noise, optional
+        Where it is known already, or known to be none (None).
 
     Raises
     ------
     PulsarError
-        It would leave nothing of so many frames.
+        It would leave nothing of so many frames, or wants a noise that cannot be told.
     """
     given: Any = method
-    if not hasattr(given, "check"):
-        return method
+    knows = getattr(given, "grain", 0.0) is not None and given.name not in ("auto", "ccdclip")
+    wanted = "uncertainty" in planes
+    if knows and not wanted and not hasattr(given, "check"):
+        return Fitted(method)
+    found = getattr(given, "noise", None)
+    asked = noise == MEASURED and found is None
+    if isinstance(noise, Noise):
+        found = noise
+    measures = wanted or given.name in ("auto", "ccdclip")
+    step = 0.0 if knows and not (wanted and asked) else grain(frames)
+    refused = ""
+    if asked and len(frames) > 2 and measures:
+        try:
+            found = _noise(given, frames, step, flats)
+        except NoModelError as error:
+            refused = str(error)
+    if given.name == "auto":
+        given = given.chosen(len(frames), modelled=found is not None)
+        if refused:
+            note(f"auto takes the {given.name} of {frames[0].name} and others: {refused}")
+    if given.name == "ccdclip" and given.noise is None:
+        if found is None and len(frames) > 2:
+            raise PulsarError(
+                f"ccdclip wants one noise for all pixels of a level, but {refused}; give it with "
+                "⟦rdnoise⟧ and ⟦gain⟧, or take ⟦combine⟧ winsorized",
+                "noise",
+            )
+        given = given.knowing(found or Noise(0, 0, 0, 0, 0), len(frames), flats=flats is not None)
+    if hasattr(given, "check"):
+        _check(given, len(frames))
+    if getattr(given, "grain", 0.0) is None:
+        if flats is not None:
+            step *= scale_of_flats(frames, flats) if step else 0.0
+        given = replace(given, grain=float(f"{step:.6g}"))
+    if wanted and refused:
+        note(f"errors of {frames[0].name} and others are by their own values: {refused}")
+    steps = (Step("noise", (tuple(found),)),) if wanted and found else ()
+    return Fitted(given, found if wanted else None, steps)
+
+
+def _check(method: Any, frames: int) -> None:
     try:
-        said = given.check(len(frames))
+        said = method.check(frames)
     except ValueError as error:
         raise PulsarError(str(error)) from None
     if said:
         warn(said, "nothing-rejected")
-    if getattr(given, "grain", 0.0) is not None:
-        return method
-    made: Combine = replace(given, grain=0.0 if scaled else grain(frames))
-    return made
+
+
+def _noise(method: Any, frames: Sequence[Frame], step: float, flats: Flats | None) -> Noise:
+    if getattr(method, "gain", None) is not None:
+        if flats is not None:
+            return method.given(0.0, scale_of_flats(frames, flats))  # type: ignore[no-any-return]
+        return method.given(noise_of(frames, step).level)  # type: ignore[no-any-return]
+    return noise_of(frames, step) if flats is None else noise_of_flats(frames, flats, step)
 
 
 def grain(frames: Sequence[Frame]) -> float:

@@ -20,12 +20,14 @@ from pulsar_dask.frames.planes import planes_of
 from pulsar_dask.frames.provenance import Trace
 from pulsar_dask.frames.step import Step
 from pulsar_dask.kernels import loaded
-from pulsar_dask.kernels.pixels import Grid, PixelType
+from pulsar_dask.kernels.noise import Noise
+from pulsar_dask.kernels.pixels import Grid, PixelType, Tile
 from pulsar_dask.masters import calibrated
 from pulsar_dask.masters.darkgroup import key
-from pulsar_dask.masters.fitted import fitted
+from pulsar_dask.masters.fitted import MEASURED, fitted
 from pulsar_dask.masters.flatgroup import FlatGroup
 from pulsar_dask.masters.levels import FrameLevels, frame_levels, frame_scales, level_holds
+from pulsar_dask.masters.noise import Flats
 from pulsar_dask.masters.stack import combining_holds
 from pulsar_dask.masters.survey import Survey, Surveying
 
@@ -45,6 +47,7 @@ def flat_recipe(
     calibration: Mapping[str, Trace] | None = None,
     surveyed: Surveying | None = None,
     each_lit: bool = False,
+    noise: Noise | str | None = MEASURED,
 ) -> Recipe:
     """Masters of flats of one shape.
 
@@ -64,14 +67,18 @@ def flat_recipe(
         Gives from frames the `Survey` by which they are looked at meanwhile.
     each_lit : bool
         Whether a colour without light is refused: where nobody is there to be told of it.
+    noise : Noise, optional
+        Of a scaled frame, where it is known.
     """
     products = []
     for name, group in groups.items():
         known = (calibration or {}).get(name, Trace())
         n = len(group.frames)
-        method = fitted(combine, group.frames, scaled=True)
+        method, found, more = fitted(
+            combine, group.frames, planes, flats=_flats(group, target), noise=noise
+        )
         together = level_frames(n, threads)
-        combining = combining_holds(group.frames, method, _FLOAT64)
+        combining = combining_holds(group.frames, method, _FLOAT64, planes)
         levels = [
             layer(
                 "levels",
@@ -97,7 +104,13 @@ def flat_recipe(
         scales = layer("scales", _scales, group, target, each_lit, *levels, once=True)
         flat = layer(
             "flat",
-            partial(calibrated.flat_tile, method=method, planes=tuple(planes), survey=survey),
+            partial(
+                calibrated.flat_tile,
+                method=method,
+                planes=tuple(planes),
+                survey=survey,
+                noise=found,
+            ),
             group,
             scales,
             planes=planes_of(planes),
@@ -118,6 +131,7 @@ def flat_recipe(
                     *known.steps,
                     Step("scale" if group.colours is None else "scale colours", (target,)),
                     Step("combine", (key(method), n)),
+                    *more,
                 ),
                 known.sources,
                 levels=tuple(levels),
@@ -125,6 +139,13 @@ def flat_recipe(
             )
         )
     return Recipe(products)
+
+
+def _flats(group: FlatGroup, target: float) -> Flats:
+    def read(tile: Tile) -> Array:
+        return calibrated.calibrated(tile, group, group.frames)[0]
+
+    return Flats(read, None if group.colours is None else group.colours.cells, target)
 
 
 def level_frames(n: int, threads: int) -> int:

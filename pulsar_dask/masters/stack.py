@@ -22,8 +22,10 @@ from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.planes import IMAGE, Plane, planes_of
 from pulsar_dask.kernels import loaded
 from pulsar_dask.kernels.loaded import Kernel, worth_compiling
+from pulsar_dask.kernels.noise import Noise
 from pulsar_dask.kernels.pixels import PixelType, Tile
-from pulsar_dask.masters.combined import planes_made
+from pulsar_dask.masters.combined import errors_hold, planes_made
+from pulsar_dask.masters.errors import needs
 from pulsar_dask.masters.survey import SURVEY, Glimpse, Survey, extremes
 
 Array = np.ndarray[Any, Any]
@@ -38,6 +40,7 @@ def stacked(
     minus: Layer | float = 0.0,
     dtype: str | None = None,
     survey: Survey | None = None,
+    noise: Noise | None = None,
 ) -> Layer:
     """The layer of a combination of frames.
 
@@ -57,10 +60,12 @@ def stacked(
         The type to which values are rounded, where others take them as a file has them.
     survey : Survey, optional
         How the frames are looked at meanwhile.
+    noise : Noise, optional
+        Of a frame, from which errors follow.
     """
     pixels = stack.stack_type(frames)
-    combining = combining_holds(frames, method, pixels)
-    function = partial(combined, method=method, planes=tuple(planes), dtype=dtype)
+    combining = combining_holds(frames, method, pixels, planes)
+    function = partial(combined, method=method, planes=tuple(planes), dtype=dtype, noise=noise)
     holds = reading.stack_holds(frames) | combining | _changing(minus, dtype)
     if survey is not None:
         function = partial(function, survey=survey)
@@ -77,11 +82,14 @@ def stacked(
     )
 
 
-def combining_holds(frames: Sequence[Frame], method: Combine, pixels: PixelType) -> Holds:
+def combining_holds(
+    frames: Sequence[Frame], method: Combine, pixels: PixelType, planes: Sequence[str]
+) -> Holds:
     """What combining a tile of frames holds beside the image that it gives, once it is read."""
     area = math.prod(frames[0].shape[-2:])
     worth = loaded.worth_compiling(frames)
-    held = method.holds(len(frames), pixels, area, compiled=worth)
+    wanted = needs(tuple(planes))
+    held = method.holds(len(frames), pixels, area, wanted, compiled=worth) + errors_hold(planes)
     beside = max(0, held.pixel.get("work", 0) - IMAGE.nbytes)
     return replace(held, pixel={**held.pixel, "work": beside}).passing
 
@@ -103,6 +111,7 @@ def combined(
     planes: Sequence[str],
     dtype: str | None,
     survey: Survey | None = None,
+    noise: Noise | None = None,
 ) -> dict[str, Any]:
     """Planes of one tile, each of shape (tile height, tile width); and "survey", if asked for."""
     looking = None
@@ -111,11 +120,15 @@ def combined(
     stack, pixels = reading.read_stack(tile, frames, looking)
     # combining may overwrite the stack
     sample = survey.sampled(tile, stack) if survey is not None else stack
-    found: dict[str, Any] = planes_made(tile, frames, stack, pixels, method=method, planes=planes)
+    found: dict[str, Any] = planes_made(
+        tile, frames, stack, pixels, method=method, planes=planes, noise=noise
+    )
     own = survey.sampled(tile, found["image"]) if survey is not None else stack
     level = minus if isinstance(minus, (int, float)) else minus["image"]
     if not isinstance(level, (int, float)) or level:
         found["image"] = found["image"] - level
+    if "uncertainty" in found and not isinstance(minus, (int, float)) and "uncertainty" in minus:
+        found["uncertainty"] = np.hypot(found["uncertainty"], minus["uncertainty"])
     if dtype is not None:
         found["image"] = rounded(found["image"], dtype)
     if survey is not None and looking is not None:

@@ -15,6 +15,7 @@ from astropy.io import fits
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.files.atomic import AtomicFile
 from pulsar_dask.formats.hdus import BLOCK
+from pulsar_dask.frames.planes import PLANES, Plane
 from pulsar_dask.frames.provenance import Trace, history_cards
 from pulsar_dask.kernels.checksum import MINUS_ZERO, ORDER_CARD, both_sums, encode_checksum
 from pulsar_dask.kernels.ordersum import Sums
@@ -156,7 +157,10 @@ class FitsFile:
             header[f"NAXIS{i}"] = length
         if self._hdus:
             header["PCOUNT"], header["GCOUNT"] = 0, 1
-            header["EXTNAME"] = (name.upper(), "name of the plane")
+            plane = PLANES.get(name, Plane(name))
+            header["EXTNAME"] = (plane.extname, "name of the plane")
+            if name == "uncertainty":
+                header["UTYPE"] = ("StdDevUncertainty", "as astropy's CCDData names it")
         elif len(self.dtypes) > 1 or not name:
             header["EXTEND"] = True
             header["NEXTEND"] = (len(self.dtypes) - bool(name), "number of extensions")

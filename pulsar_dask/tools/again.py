@@ -21,7 +21,7 @@ from pulsar_dask.frames import stack
 from pulsar_dask.frames.colour import colours_of
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
-from pulsar_dask.frames.planes import PLANES
+from pulsar_dask.frames.planes import PLANES, plane_named
 from pulsar_dask.frames.provenance import Source, Trace, as_hdu, in_store
 from pulsar_dask.masters.again import recipe_again
 from pulsar_dask.masters.calibration import PLANES as LIGHT_PLANES
@@ -45,12 +45,13 @@ def planes_of(master: Frame) -> dict[str, Frame]:
     PulsarError
         This version does not know one.
     """
-    plane = str(read_header(master).get("EXTNAME", "image")).strip().lower()
+    plane = plane_named(str(read_header(master).get("EXTNAME", "image")).strip())
     plane = plane.replace("compressed_image", "image")  # as astropy and fpack name it
-    found = {plane: master, **master.stored.beside(master)}
+    beside = master.stored.beside(master)
+    found = {plane: master, **{plane_named(name): frame for name, frame in beside.items()}}
     if not master.is_master:  # a light, whose uncertainty lies in its file
-        beside = LIGHT_PLANES if read_header(master).get("NEXTEND") else ()
-        return found | {p.name: scan_frame(master.path, p.name.upper()) for p in beside}
+        more = LIGHT_PLANES if read_header(master).get("NEXTEND") else ()
+        return found | {p.name: scan_frame(master.path, p.extname) for p in more}
     if unknown := set(found) - {"image", *PLANES}:
         raise PulsarError(
             f"this version does not know the plane {printable(min(unknown))!r}", "unknown-step"

@@ -46,7 +46,8 @@ def _module(name: str) -> Any:
 
 def _numbers(options: dict[str, Any]) -> dict[str, float]:
     """What the method that combines is given."""
-    names = ("low", "high", "maxiters", "nkeep", "nlow", "nhigh", "center")
+    names = ["low", "high", "maxiters", "nkeep", "nlow", "nhigh", "center"]
+    names += ["rdnoise", "gain", "offset"]
     given = {name: value for name in names if (value := options.pop(name)) is not None}
     if "center" in given:
         given["center"] = float(given["center"] == "mean")

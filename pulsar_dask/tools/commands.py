@@ -11,7 +11,6 @@ from pulsar_dask.cli.arguments import (
     CONTEXT,
     Command,
     Tools,
-    combine_option,
     common_options,
     execution_options,
     from_row,
@@ -19,7 +18,6 @@ from pulsar_dask.cli.arguments import (
     how_many,
     no_verify,
     own_outputs,
-    planes_option,
     saying,
 )
 from pulsar_dask.cli.choosing import (
@@ -31,6 +29,7 @@ from pulsar_dask.cli.choosing import (
     names_option,
     split_case,
 )
+from pulsar_dask.cli.combining import combine_option, planes_option
 from pulsar_dask.tools.calling import commands_of, prefetch, settings, tool, with_output
 
 

@@ -4,6 +4,7 @@ tools, `verify` and a cluster; and what is gained on planted sensors."""
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import subprocess
 import warnings
@@ -25,7 +26,9 @@ from pulsar_dask.formats.scan import scan_frame
 from pulsar_dask.kernels.pixels import PixelType
 from pulsar_dask.masters.fitted import grain
 
-METHODS = ("minmax", "sigclip", "winsorized")
+METHODS = ("minmax", "sigclip", "winsorized", "ccdclip")
+#: A noise for values about 110.
+NOISE = {"variance": 16.0, "slope": 0.5, "square": 0.001, "level": 110.0, "floor": 9.0}
 
 
 def deviation(kept):
@@ -49,11 +52,39 @@ def winsor(kept, centre):
     return s
 
 
+def left_by_noise(kept, method):
+    every, near, n = kept, False, len(kept)
+    least = math.ceil(n / 2)
+    if method.nkeep is not None:
+        least = int(method.nkeep) if method.nkeep >= 0 else n + int(method.nkeep)
+    for _ in range(int(method.maxiters)):
+        if len(kept) < 3:
+            break
+        centre = float(np.median(kept))
+        s = math.sqrt(float(method.noise.at(centre)))
+        if method.maxiters == 1 and len(kept) >= 10:
+            s = max(s, 0.7 * 1.482602218505602 * float(np.median(np.abs(np.array(kept) - centre))))
+        q = method.grain or 0.0
+        s = max(s, q / math.sqrt(12))
+        low = min(centre - method.low * s, centre - q)
+        high = max(centre + (method.high or 3.5) * s, centre + q)
+        near |= any(abs(v - limit) < 1e-9 * (s + abs(v)) for v in kept for limit in (low, high))
+        within = [v for v in kept if low <= v <= high]
+        if len(within) < min(least, n):
+            return [float(np.median(every))] * n, near  # the median of all
+        if len(within) == len(kept):
+            break
+        kept = within
+    return kept, near
+
+
 def left(column, method):
     """What a method keeps of values, by comparing each with limits; and whether one lies so near to
     a limit that rounding decides."""
     kept, near = sorted(v for v in column if np.isfinite(v)), False
     n = len(kept)
+    if method.name == "ccdclip":
+        return left_by_noise(kept, method)
     if method.name == "minmax":
         low, high = (int(k * n / len(column) + 0.001) for k in (method.nlow, method.nhigh))
         return (kept[low : n - high] if n > 2 else kept), False
@@ -113,6 +144,7 @@ def methods(data):
     if name == "minmax":
         return combine.method(name, {"nlow": data.draw(st.integers(0, 1)), "nhigh": 1})
     more = {"center": data.draw(st.sampled_from([0, 1]))} if name == "sigclip" else {}
+    more |= NOISE if name == "ccdclip" else {}
     more["low"], more["high"] = (data.draw(st.sampled_from([1.0, 1.5, 2.5, 3.0])) for _ in "lh")
     if data.draw(st.booleans()):
         more["nkeep"] = data.draw(st.integers(-3, 6))
@@ -124,7 +156,7 @@ def methods(data):
 def test_any_stack(data):
     bitpix = data.draw(st.sampled_from(sorted(STORED)))
     cards = data.draw(scalings(bitpix))
-    frames, width = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 9))
+    frames, width = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 20))
     stored = data.draw(images(STORED[bitpix], (frames, width)))
     truth = values(stored, **cards)
     spread = np.abs(truth[np.isfinite(truth)])
@@ -138,8 +170,9 @@ def test_any_stack(data):
 @pytest.mark.parametrize("frames", [1, 2, 3, 4, 5, 10, 17, 64, 65, 150, 300])
 def test_noise_with_hits(bitpix, frames):
     rng = np.random.default_rng([frames, bitpix + 100])
-    truth = rng.normal(110, 4, (frames, 70))
+    truth = rng.normal(110, 4, (frames, 24))
     truth[rng.random(truth.shape) < 0.05] += rng.uniform(20, 130)
+    truth[:, 3] = np.where(np.arange(frames) % 2, 90, 125)  # two levels: of none are there many
     stored = truth.astype(STORED[bitpix])
     pixels = PixelType(bitpix)
     if bitpix < 0:
@@ -149,7 +182,8 @@ def test_noise_with_hits(bitpix, frames):
     kept = values(stored, bzero=pixels.bzero, blank=pixels.blank)
     for name in METHODS:
         if name == "minmax" or bitpix != 64:
-            check(stored.astype(pixels.stored), pixels, kept, combine.method(name))
+            more = NOISE if name == "ccdclip" else {}
+            check(stored.astype(pixels.stored), pixels, kept, combine.method(name, more))
 
 
 def test_values_beyond_all_bounds():
@@ -191,14 +225,14 @@ def test_sigclip_is_astropys(frames, sigma):
     np.testing.assert_allclose(made["image"], clipped.mean(axis=0).data, rtol=1e-14)
 
 
-@pytest.mark.skipif(shutil.which("irafcl") is None, reason="IRAF is not installed")
-def test_minmax_is_irafs(tmp_path):
-    rng = np.random.default_rng(1)
-    frames = rng.integers(0, 1000, (9, 40, 50)).astype("i2")
+def imcombine(tmp_path, frames, words):
+    """What IRAF makes of them."""
+    if shutil.which("irafcl") is None:
+        pytest.skip("IRAF is not installed")
     for i, frame in enumerate(frames):
-        fits.PrimaryHDU(frame).writeto(tmp_path / f"f{i}.fits")
+        fits.PrimaryHDU(frame).writeto(tmp_path / f"f{i:02d}.fits")
     script = (
-        "images\nimmatch\nimcombine f?.fits o.fits combine=average reject=minmax nlow=1 nhigh=2 "
+        f"images\nimmatch\nimcombine f??.fits o.fits combine=average {words} "
         "outtype=double\nlogout\n"
     )
     (tmp_path / "login.cl").write_text("")
@@ -207,9 +241,58 @@ def test_minmax_is_irafs(tmp_path):
     )
     if not (tmp_path / "o.fits").exists():
         pytest.skip("IRAF does not run here")
+    return fits.getdata(tmp_path / "o.fits").ravel()
+
+
+def test_minmax_is_irafs(tmp_path):
+    rng = np.random.default_rng(1)
+    frames = rng.integers(0, 1000, (9, 40, 50)).astype("i2")
+    truth = imcombine(tmp_path, frames, "reject=minmax nlow=1 nhigh=2")
     method = combine.method("minmax", {"nlow": 1, "nhigh": 2})
     made = method.block(frames.reshape(9, -1), PixelType(16), ("image",), compiled=True)
-    np.testing.assert_allclose(made["image"], fits.getdata(tmp_path / "o.fits").ravel(), rtol=1e-6)
+    np.testing.assert_allclose(made["image"], truth, rtol=1e-6)
+
+
+def test_ccdclip_is_irafs(tmp_path):
+    """Again and again until nothing goes; in IRAF the noise is that of the level above 0."""
+    rng = np.random.default_rng(2)
+    frames = rng.poisson(300, (15, 40, 50)) + rng.normal(0, 4, (15, 40, 50))
+    frames[rng.random(frames.shape) < 0.04] += 400
+    frames = frames.round().astype("i2")
+    words = "reject=ccdclip mclip=yes lsigma=5 hsigma=3.5 rdnoise=6. gain=1.5 snoise=0. nkeep=1"
+    truth = imcombine(tmp_path, frames, words)
+    noise = {"variance": 16.0, "slope": 1 / 1.5, "square": 0, "level": 0, "floor": 16.0}
+    method = combine.method("ccdclip", {"maxiters": 100, "nkeep": 1, "grain": 0, **noise})
+    made = method.block(frames.reshape(15, -1), PixelType(16), ("image", "count"), compiled=True)
+    np.testing.assert_allclose(made["image"], truth, rtol=1e-6)
+    assert (made["count"] < 15).mean() > 0.3
+
+
+@pytest.mark.parametrize("frames", [10, 20])
+def test_winsorized_is_sirils(tmp_path, frames):
+    """But where Siril rounds limits, and the scale, of 16-bit numbers."""
+    if shutil.which("siril-cli") is None:
+        pytest.skip("Siril is not installed")
+    rng = np.random.default_rng(frames)
+    values = rng.normal(2000, 30, (frames, 60, 80))
+    values[rng.random(values.shape) < 0.01] += 800
+    values = values.round().astype("u2")
+    for i, frame in enumerate(values):
+        fits.PrimaryHDU(frame).writeto(tmp_path / f"f_{i + 1:05d}.fit")
+    script = "requires 0.99.0\nset32bits\nstack f_ rej w 3 3 -nonorm -out=o\nclose\n"
+    (tmp_path / "s.ssf").write_text(script)
+    subprocess.run(
+        ["siril-cli", "-d", str(tmp_path), "-s", str(tmp_path / "s.ssf")],
+        capture_output=True, timeout=120, env={**os.environ, "HOME": str(tmp_path)},
+    )  # fmt: skip
+    if not (tmp_path / "o.fit").exists():
+        pytest.skip("Siril does not run here")
+    theirs = fits.getdata(tmp_path / "o.fit").astype("f8").ravel()
+    method = combine.method("winsorized", {"low": 3, "high": 3, "nkeep": 4, "grain": 0})
+    made = method.block(values.reshape(frames, -1), PixelType(16, bzero=0.0), ("image",),
+                        compiled=True)["image"]  # fmt: skip
+    scale = 65535 if theirs.max() <= 1 else 1
+    assert np.mean(np.abs(theirs * scale - made) < 0.01) >= 0.985
 
 
 # --- what is gained --------------------------------------------------------------------------

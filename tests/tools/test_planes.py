@@ -51,7 +51,7 @@ class Method:
     def block(self, stack, pixels, planes, *, compiled):
         return {"image": to_values(stack, pixels).max(axis=0).astype("f8")}
 
-    def holds(self, frames, pixels, area, *, compiled):
+    def holds(self, frames, pixels, area, planes, *, compiled):
         return Holds(pixel={"work": 16 * frames})
 """
 
