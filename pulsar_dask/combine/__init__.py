@@ -72,13 +72,23 @@ def names() -> list[str]:
 def method(
     name: str, parameters: Mapping[str, float] | Sequence[tuple[str, float]] = ()
 ) -> Combine:
-    """A method by its name.
+    """A method by its name, which its numbers may follow as in HISTORY.
+
+    >>> method("sigclip low=2.5 maxiters=5") == method("sigclip", {"low": 2.5, "maxiters": 5})
+    True
 
     Raises
     ------
     ValueError
         There is no such method, or it has no such parameters.
     """
+    if isinstance(name, str) and "=" in name:
+        name, *words = name.split()
+        try:
+            given = {key: float(value) for key, value in (word.split("=") for word in words)}
+        except ValueError:
+            raise ValueError(f"numbers of {name} are given as in 'sigclip low=2.5'") from None
+        return method(name, {**given, **dict(parameters)})
     if not isinstance(name, str) or name not in names():
         raise ValueError(
             f"{reprlib.repr(name)} is not a way to combine frames: {', '.join(names())}"
