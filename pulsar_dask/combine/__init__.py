@@ -88,7 +88,7 @@ def method(
             given = {key: float(value) for key, value in (word.split("=") for word in words)}
         except ValueError:
             raise ValueError(f"numbers of {name} are given as in 'sigclip low=2.5'") from None
-        return method(name, {**given, **dict(parameters)})
+        parameters = {**given, **dict(parameters)}
     if not isinstance(name, str) or name not in names():
         raise ValueError(
             f"{reprlib.repr(name)} is not a way to combine frames: {', '.join(names())}"
