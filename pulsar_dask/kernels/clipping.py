@@ -11,10 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pulsar_dask.kernels.blocks import ROW, aligned
+from pulsar_dask.kernels.native import Compiled
 from pulsar_dask.kernels.network import GROUP, comparators
 from pulsar_dask.kernels.pixels import SWAP, PixelType
 
 Array = np.ndarray[Any, Any]
+_clip = Compiled("clipping_compiled.clip")
 MEAN, MEDIAN, MINMAX, SIGCLIP, WINSORIZED, CCDCLIP = map(float, range(6))
 #: Bytes for each pixel that `clip` holds beside its input and the image: counts, and deviations.
 COUNT_BYTES, SPREAD_BYTES = 4 * 4, 2 * 8
@@ -82,9 +85,6 @@ def clip(
     counts, deviations : bool
         Whether all but the image and those are wanted, and those; else they are empty.
     """
-    from pulsar_dask.kernels import clipping_compiled as code
-    from pulsar_dask.kernels.compiled import ROW, _aligned
-
     frames, n = stack.shape
     stored = stack.dtype.newbyteorder("=")
     bits = stack.view(f"i{stored.itemsize}" if stored.itemsize > 1 else "u1")
@@ -100,16 +100,17 @@ def clip(
     mode = 2 if pixels.floating else int(pixels.blank is not None)
     exponent = 0x7F800000 if stored.itemsize == 4 else 0x7FF0000000000000
     special = key.type(exponent if mode == 2 else (pixels.blank or 0))
-    x = _aligned((frames, width), key)
+    x = aligned((frames, width), key)
     network = comparators(frames, *range(frames), sorted_first=GROUP)
     swap = SWAP and stack.dtype.str[0] == ">"
     values = x.view(stored) if pixels.floating else x
-    numbers = (*map(float, rule), float(frames))
+    numbers = np.array([*rule, frames], np.float64)
     top = key.type(np.iinfo(key).max)
     zero = 0.0 if pixels.floating else pixels.bzero
     image, used, low, high, outlier, sd, spread = kept
-    code.clip(bits, swap, mode, special, network, x, values, top, zero, numbers, image, used, low,
-              high, sd, spread, outlier)  # fmt: skip
+    there = np.empty((1, width), np.int64)
+    block = bits, swap, mode, special, network, x, values, top, zero
+    _clip(*block, numbers, there, image, used, low, high, sd, spread, outlier)
     return Kept._make(part[:n] for part in kept)
 
 

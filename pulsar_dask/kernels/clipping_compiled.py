@@ -15,7 +15,7 @@ import math
 import numpy as np
 
 from pulsar_dask.kernels.codecache import inside as part
-from pulsar_dask.kernels.codecache import jit
+from pulsar_dask.kernels.codecache import part as entry
 from pulsar_dask.kernels.compiled import _fold, _load_blocks, _run_network
 from pulsar_dask.kernels.vectors import (
     alike,
@@ -55,8 +55,8 @@ _OWN = 0.7 * _MAD_SIGMA
 _FAR = 5 * _MAD_SIGMA
 
 
-@jit
-def clip(bits, swap, mode, special, network, x, values, top, zero, rule, image, used, low, high, sd, spread, outlier):  # type: ignore[no-untyped-def]  # fmt: skip  # noqa: E501
+@entry
+def clip(bits, swap, mode, special, network, x, values, top, zero, numbers, there, image, used, low, high, sd, spread, outlier):  # type: ignore[no-untyped-def]  # fmt: skip  # noqa: E501
     """Sort each column of `bits`, clip it by a rule, and take the mean of what is kept.
 
     Parameters
@@ -69,8 +69,10 @@ def clip(bits, swap, mode, special, network, x, values, top, zero, rule, image, 
         The same bytes, as what unfolded keys are.
     zero : float
         Added to integers; a whole number.
-    rule : tuple of 14 floats
+    numbers : ndarray of float64, shape (14,)
         See `clipping.Rule`; at its end how many frames there are.
+    there : ndarray of int64, shape (1, width)
+        For how many values of each pixel are there.
     image : ndarray of float64, shape (n,)
     used, low, high, outlier : ndarray of int32, shape (n,) or (0,)
         How many values are kept, and how many are too low or too high; 1 where so many lie far
@@ -81,7 +83,11 @@ def clip(bits, swap, mode, special, network, x, values, top, zero, rule, image, 
     frames, n = bits.shape
     width = x.shape[1]
     itemsize = bits.itemsize
-    there = np.empty((1, width), np.int64)
+    # a tuple can be handed over without being counted
+    rule = (
+        numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5], numbers[6],
+        numbers[7], numbers[8], numbers[9], numbers[10], numbers[11], numbers[12], numbers[13],
+    )  # fmt: skip
     p = rows_of(values)
     start = n - n
     while True:
