@@ -30,25 +30,29 @@ def choose_flat(
     """
     left, reasons = split(flats, lambda f: rules.differ(f, light, CANCELS), rules)
     own = [f for f in left if same_filter(f.filter, light.filter, rules.ways)]
-    notes: list[str] = []
-    if not own and rules.l_flat:
-        own = [f for f in left if f.filter and filter_code(f.filter) == "l"]
-        if own:
-            notes.append(
-                f"no flat {_filter(light)}: one of L is taken, whose dust and vignetting are "
-                "other ones"
-            )
-    if not own:
+    of_l = [f for f in left if f.filter and filter_code(f.filter) == "l"]
+    tries = [some for some in (own, of_l if rules.l_flat else []) if some]
+    if not tries:
         there = sorted({_filter(f) for f in left})
         more = f", but {', '.join(there)}" if there else ""
-        l_there = any(f.filter and filter_code(f.filter) == "l" for f in left)
-        way = "; ⟦l_flat⟧ takes that of L" if l_there else ""
+        way = "; ⟦l_flat⟧ takes that of L" if of_l else ""
         way += "" if light.filter or not there else "; ⟦filter⟧ says which it is"
         return Found(why=f"no flat {_filter(light)}{more}{shut(reasons)}{way}", reasons=reasons)
-    try:
-        best = _in_time(light, own, rules, holds_bias, notes)
-    except PulsarError as error:
-        return Found(why=f"no flat {_filter(light)}: {error.text}", reasons=reasons)
+    errors: list[str] = []
+    for some in tries:
+        notes: list[str] = []
+        try:
+            best = _in_time(light, some, rules, holds_bias, notes)
+        except PulsarError as error:
+            errors.append(error.text)
+            continue
+        break
+    else:
+        return Found(why=f"no flat {_filter(light)}: {errors[0]}", reasons=reasons)
+    if some is not own:
+        notes.append(
+            f"no flat {_filter(light)}: one of L is taken, whose dust and vignetting are other ones"
+        )
     name = rules.name(best)
     if differ := rules.differ(best, light):
         notes.append(f"{name} has {'; '.join(differ)}, which cancels if its dark fits")

@@ -485,6 +485,51 @@ def test_any_library(tmp_path_factory, masters, one, seed):
     assert dict(again.missing).keys() == dict(choice.missing).keys()
 
 
+def pulsars(time, name, jd, darks, flats, days):
+    """The rules of PULSAR's autocalibrate, as they are: which dark and which flat, by number."""
+    same = [n for n, (t, _) in darks.items() if abs(t - time) <= 1e-6 * max(1, t, time)]
+    if not same and darks:
+        least = min(abs(t - time) for t, _ in darks.values())
+        same = [n for n, (t, _) in darks.items() if abs(t - time) == least]
+    dark = max(same, key=lambda n: darks[n][1], default=None)
+    early = [n for n, (_, at) in flats.items() if at <= jd + days]
+    own = [n for n in early if flats[n][0] == name] or [n for n in early if flats[n][0] == "L"]
+    return dark, max(own, key=lambda n: flats[n][1], default=None)
+
+
+QUARTERS = st.integers(-40, 40).map(lambda n: 2461051.5 + n / 4)
+
+
+@given(
+    darks=st.lists(
+        st.tuples(st.sampled_from([30.0, 60.0, 90.0, 120.0]), QUARTERS),
+        max_size=5,
+        unique_by=lambda d: d[1],
+    ),
+    flats=st.lists(
+        st.tuples(st.sampled_from(["R", "L", "Ha"]), QUARTERS), max_size=5, unique_by=lambda f: f[1]
+    ),
+    time=st.sampled_from([30.0, 60.0, 75.0, 105.0, 120.0]),
+    name=st.sampled_from(["R", "L", "Ha"]),
+    days=st.sampled_from([0.0, 2.0, 5.0]),
+)
+def test_pulsars_way(tmp_path_factory, darks, flats, time, name, days):
+    """With the options that say so, PULSAR's choice is made."""
+    folder = tmp_path_factory.mktemp("way")
+    (folder / "m").mkdir()
+    for n, (t, jd) in enumerate(darks):
+        dark(folder / "m", f"d{n}.fit", t, JD=jd, DATE_OBS=None)
+    for n, (what, jd) in enumerate(flats):
+        flat(folder / "m", f"f{n}.fit", what, JD=jd, DATE_OBS=None)
+    light(folder, EXPTIME=time, FILTER=name, JD=2461051.5, DATE_OBS=None)
+    choice = match(folder, latest=True, nearest_dark=True, l_flat=True, future_days=days)
+    found = tuple(
+        None if f is None else int(Path(f.path).stem[1:]) for f in (choice.dark, choice.flat)
+    )
+    numbered = dict(enumerate(darks)), dict(enumerate(flats))
+    assert found == pulsars(time, name, 2461051.5, *numbered, days)
+
+
 def test_a_dark_brings_its_own_bias(tmp_path):
     """By the sum of its pixels, then by its name, whatever is nearer in time."""
     from night import stack, tool, write, write_stack
