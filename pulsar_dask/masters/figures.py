@@ -94,6 +94,8 @@ def figures(
     pairs = list(zip(good[::2], good[1::2], strict=False))
     if pairs:
         one = math.sqrt(np.mean([pair_variance(samples[a], samples[b]) for a, b in pairs]))
+        if not math.isfinite(one):
+            return told
         told["noise_of_frame"] = one
         factor = _factor(name, len(frames))
         if factor is not None:

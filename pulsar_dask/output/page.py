@@ -68,7 +68,8 @@ def write_page(path: str, content: Mapping[str, Any], *, overwrite: bool) -> Non
         It cannot be written.
     """
     with AtomicFile(path) as file:
-        file.write_at(page(content).encode("utf-8"), 0)
+        # names of files may hold what is no text
+        file.write_at(page(content).encode("utf-8", "backslashreplace"), 0)
         file.commit(lambda: check_page(path, overwrite=overwrite))
 
 

@@ -87,6 +87,7 @@ def report(
                 _look_at(master, folders, executor, options)
             finally:
                 reading.close_files()
+    options.report().end()
 
 
 def _look_at(master: Frame, folders: Sequence[str], executor: Executor, options: Options) -> None:

@@ -3,6 +3,7 @@ planted faults, of the demo, of frames of a real camera."""
 
 from __future__ import annotations
 
+import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,8 +15,10 @@ from browser import CHROMIUM, opened
 from helpers import REAL, run
 from night import pixels, tool, write, write_stack
 from pngs import decoded
+from programs import document
 
 from pulsar_dask import demo
+from pulsar_dask.output.charts import number
 
 SHAPE = (120, 180)
 in_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not here")
@@ -317,6 +320,31 @@ def test_values_that_are_missing_and_colour_images(tmp_path):
     assert "of its 3 planes" in text
     tool("med", "c", "m.zarr", "--report", "z.html", cwd=tmp_path)
     check_still(Reader(tmp_path / "z.html"))
+
+
+def test_programs_have_the_same_figures(bad, tmp_path):
+    args = ("makedark", str(bad / "darks"), "--bias", str(bad / "bias.fit"), "--mix", "temperature")
+    found, _ = document(*args, "--report", "r.html", "--reject-frames", cwd=tmp_path)
+    assert [Path(p["path"]).name for p in found["products"]][-1] == "r.html"
+    (master,) = (p for p in found["products"] if p["what"] == "master")
+    text = re.sub(r"\s+", " ", Reader(tmp_path / "r.html").text)
+    assert len(master["frames"]) == len(master["figures"]["frame_levels"]) == 10
+    noise = number(master["figures"]["noise_of_frame"])
+    assert f"noise of one frame {noise} ADU" in text
+    assert "2 frames did not belong and were left out: dark0005.fit and dark0010.fit." in text
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names of files are text there")
+def test_names_that_are_no_text(tmp_path):
+    frames = write_stack(tmp_path / "b", "b", np.full((3, 9, 9), 7, "u2"), "Bias Frame", 0.0)
+    try:
+        frames[1].rename(os.fsdecode(bytes(frames[1].parent) + b"/\xff<b>&.fit"))
+    except OSError:
+        pytest.skip("no such names here")
+    tool("med", "b", "m.fit", "--report", "r.html", cwd=tmp_path)
+    page = Reader(tmp_path / "r.html")
+    check_still(page)
+    assert "\\udcff<b>&.fit" in page.text
 
 
 def test_what_was_not_made_stands_in_the_verdict(tmp_path):
