@@ -68,6 +68,15 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield made
 
 
+@pytest.fixture(params=["threads", "cluster"])
+def executing(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """Options of a command: computed in its own threads, and on the cluster that other tests
+    have, too. To start one for a command alone (local:2) takes six seconds of a processor."""
+    if request.param == "threads":
+        return ()
+    return "--scheduler", request.getfixturevalue("cluster").address
+
+
 @pytest.fixture(scope="session")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Frames that take their time, since gzip tiles are expanded by one thread."""

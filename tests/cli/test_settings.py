@@ -46,26 +46,26 @@ def test_the_command_line_wins_then_variables_then_files(frames):
         {"name": "combine", "value": "mean", "source": where},
         {"name": "planes", "value": "count", "source": where},
     ]
-    variables = {**file, "DASK_PULSAR_DASK__COMBINE": "minmax", "DASK_PULSAR_DASK__PLANES": "none"}
+    variables = {**file, "DASK_PULSAR_DASK__COMBINE": "median", "DASK_PULSAR_DASK__PLANES": "none"}
     found, _ = document(*words, cwd=frames, variables=variables)
-    assert method(frames / "m.fit") == "minmax"
+    assert method(frames / "m.fit") == "median"
     assert [one["source"] for one in found["settings"]] == ["DASK_PULSAR_DASK__COMBINE"]
     assert not (frames / "m.planes.fit").exists()
-    found, _ = document(*words, "--combine", "median", cwd=frames, variables=variables)
-    assert method(frames / "m.fit") == "median"
+    found, _ = document(*words, "--combine", "mean", cwd=frames, variables=variables)
+    assert method(frames / "m.fit") == "mean"
     assert found["settings"] == []
 
 
 def test_of_one_tool_alone(tmp_path):
     Night(tmp_path)
-    text = "pulsar_dask:\n  combine: mean\n  makeflat: {combine: minmax, output_dir: out}\n"
+    text = "pulsar_dask:\n  combine: mean\n  makeflat: {combine: median, output_dir: out}\n"
     file = written(tmp_path, text, "any.yml")
     variables = {**file, "DASK_PULSAR_DASK__MAKEDARK__HOT_PIXELS": "7"}
     found, _ = document("makedark", "darks", cwd=tmp_path, variables=variables)
     assert [p["pixels"] for p in found["products"] if p["what"] == "list"] == [7, 7]
     assert method(tmp_path / "dark120s.fit") == "mean"
     run("makeflat", "flats", cwd=tmp_path, variables=variables)
-    assert method(tmp_path / "out" / "flat_l.fit") == "minmax"
+    assert method(tmp_path / "out" / "flat_l.fit") == "median"
     _, err = document("med", "bias*.fit", "m.fit", "-v", cwd=tmp_path, variables=variables)
     assert f"combine mean, set by dask{os.sep}any.yml\n" in err
 

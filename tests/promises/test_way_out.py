@@ -135,9 +135,10 @@ def home(tmp_path, monkeypatch) -> Path:
 
 
 def test_home_as_a_shell_has_it(home, tmp_path):
-    run("med", "~/bias/b*.fit", "~/m.fit", cwd=tmp_path, env=os.environ)
+    own = {name: str(home) for name in ("HOME", "USERPROFILE")}
+    run("med", "~/bias/b*.fit", "~/m.fit", cwd=tmp_path, variables=own)
     options = ("--bias=~/m.fit", "--output-dir=~/made")
-    run("makedark", "darks", *options, cwd=tmp_path, env=os.environ)
+    run("makedark", "darks", *options, cwd=tmp_path, variables=own)
     assert names(tmp_path) == ["darks", "home"]
     assert names(home / "made") == ["cosme2s.lst", "dark2s.fit"]
     same(pixels(home / "m.fit"), np.median(BIAS, 0).astype("f4"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -51,16 +52,23 @@ def archive(tmp_path_factory):
     return folder, truth
 
 
+@pytest.fixture(scope="module")
+def masters(archive, tmp_path_factory):
+    """The folder of the masters of all, and what was said."""
+    folder = tmp_path_factory.mktemp("masters")
+    out, _ = tool("makedark", os.fspath(archive[0]), os.fspath(archive[0]), cwd=folder)
+    return folder, out
+
+
 def name_of(kind, camera, gain, mode, warmth=None, seconds=None):
     text = f"{kind}{'' if seconds is None else f'{round(seconds)}s'}"
     text += f"_{CAMERAS[camera][1].replace(' ', '_')}_gain{gain}_mode{mode}"
     return text + ("" if warmth is None else f"_{warmth:g}C") + ".fit"
 
 
-def test_masters_of_an_archive(archive, tmp_path):
+def test_masters_of_an_archive(archive, masters):
     folder, truth = archive
-    folder = os.fspath(folder)
-    out, _ = tool("makedark", folder, folder, cwd=tmp_path)
+    folder, (tmp_path, out) = os.fspath(folder), masters
     assert "2 light frames" in out
     made = {p.name for p in tmp_path.glob("*.fit")}
     wanted = {name_of(*what): what for what in truth if what[0] != "light"}
@@ -79,9 +87,10 @@ def test_masters_of_an_archive(archive, tmp_path):
     assert bytes_of(tmp_path) == before
 
 
-def test_flats_find_their_dark_among_many(archive, tmp_path):
-    folder, truth = archive
-    tool("makedark", os.fspath(folder), os.fspath(folder), cwd=tmp_path)
+def test_flats_find_their_dark_among_many(archive, masters, tmp_path):
+    _, truth = archive
+    for path in masters[0].iterdir():
+        shutil.copy2(path, tmp_path)
     images = stack(5, 3, 20000, shape=SHAPE)
     cards = {"INSTRUME": CAMERAS["B"][1], "GAIN": 100, "READOUTM": "slow", "CCD_TEMP": 4.0}
     for i, image in enumerate(images):

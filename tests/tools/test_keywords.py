@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import pytest
@@ -59,16 +58,16 @@ def test_settings_and_filters_of_a_table_sort_and_name(tmp_path, chips):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="where the folder of settings is")
 def test_a_table_that_is_always_found(tmp_path, chips):
-    env = os.environ | {"XDG_CONFIG_HOME": str(tmp_path / "settings")}
+    found = {"XDG_CONFIG_HOME": str(tmp_path / "settings")}
     folder = tmp_path / "settings/pulsar-dask"
     folder.mkdir(parents=True)
     (tmp_path / "ours.toml").rename(folder / "keywords.toml")
-    run("makedark", "f", cwd=tmp_path, env=env)
+    run("makedark", "f", cwd=tmp_path, variables=found)
     check(tmp_path, chips)
-    said = run("verify", "dark2500ms_chip1.fit", cwd=tmp_path, env=env).stdout
+    said = run("verify", "dark2500ms_chip1.fit", cwd=tmp_path, variables=found).stdout
     assert "its cards were read by the table settings/pulsar-dask/keywords.toml" in said
     (folder / "keywords.toml").write_text("[kidn]")
-    failed = run("makedark", "f", cwd=tmp_path, status=1, env=env)
+    failed = run("makedark", "f", cwd=tmp_path, status=1, variables=found)
     assert "keywords.toml: there is no section [kidn]" in failed.stderr
 
 

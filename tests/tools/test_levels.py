@@ -44,12 +44,11 @@ def test_levels_of_two_kinds_are_named_and_stand_in_the_header(here):
     assert notes == (text.removeprefix("dark60s.fit: "),)
 
 
-@pytest.mark.parametrize("options", [(), ("--scheduler", "local:2")], ids=["threads", "cluster"])
-def test_frames_that_are_left_out(here, options):
+def test_frames_that_are_left_out(here, executing):
     stack = noisy(2, 1000)
     stack[[3, 7]] += 600
     write_stack(here / "d", "d", stack, "Dark", 60.0)
-    _, err = tool("makedark", "d", "--reject-frames", *options, cwd=here)
+    _, err = tool("makedark", "d", "--reject-frames", *executing, cwd=here)
     assert about(err, "level of 2 of 15 frames", "left out")
     good = np.delete(stack, [3, 7], axis=0)
     same(pixels(here / "dark60s.fit"), np.median(good.astype("f8"), axis=0).astype("f4"))
@@ -92,17 +91,19 @@ def test_flats_and_biases_are_left_out_too(here):
     assert "the same" in tool("verify", "--all", "dark60s.fit", cwd=here)[0]
 
 
-def test_the_same_is_said_whatever_the_tiles_and_the_order(here):
+def test_the_same_is_said_whatever_the_tiles_and_the_order(here, cluster):
     stack = noisy(7, 1000, n=12, shape=(300, 200))
     stack[4] += 20
     stack[8, 200:, 120:] += 5
     for i, image in enumerate(stack):
         write(here / "d" / f"d{i:02}.fit", image, "Dark", 60.0)
+    _, err = tool("med", "d", "m.fit", "--memory", 0.01, cwd=here, status=1)
+    least = float(re.search(r"needs at least ([\d.]+) GB", err)[1])
     said = set()
     for words in (
         ("--threads", 1),
-        ("--threads", 2, "--memory", 0.16),
-        ("--scheduler", "local:2"),
+        ("--threads", 2, "--memory", f"{least + 0.01:.2f}"),
+        ("--scheduler", cluster.address),
     ):
         _, err = tool("med", "d", "m.fit", "--overwrite", *words, cwd=here)
         said.add(tuple(texts(err)))

@@ -280,8 +280,10 @@ def test_against_a_master_elsewhere(tmp_path):
         assert "hot pixels that came 1: (20, 10)" in text
 
 
-@pytest.mark.parametrize("options", [("--scheduler", "local:2"), ("--memory", 0.3)])
-def test_reports_are_the_same_wherever_tiles_are_made(bad, tmp_path, options):
+@pytest.mark.parametrize("where", ["--scheduler", "--memory"])
+def test_reports_are_the_same_wherever_tiles_are_made(bad, tmp_path, request, where):
+    on_cluster = where == "--scheduler"
+    options = (where, request.getfixturevalue("cluster").address if on_cluster else 0.3)
     args = ("med", str(bad / "bias0001.fit"), "m.fit", "--report", "r.html")
     tool(*args, cwd=tmp_path)
     here = pictures(Reader(tmp_path / "r.html"))
