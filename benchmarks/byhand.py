@@ -48,6 +48,38 @@ def ccdproc_median(output: str, paths: Sequence[str]) -> None:
     )
 
 
+def ccdproc_clipped(output: str, paths: Sequence[str]) -> None:
+    import ccdproc
+
+    warnings.simplefilter("ignore")
+    ccdproc.combine(
+        list(paths),
+        output_file=output,
+        method="average",
+        sigma_clip=True,
+        sigma_clip_low_thresh=3,
+        sigma_clip_high_thresh=3,
+        mem_limit=4e9,
+        unit="adu",
+        dtype="float32",
+        overwrite_output=True,
+    )
+
+
+def astropy_clipped(output: str, paths: Sequence[str]) -> None:
+    import numpy as np
+    from astropy.io import fits
+    from astropy.stats import sigma_clip
+
+    opened = [fits.open(path, memmap=True) for path in paths]
+    rows = opened[0][0].shape[0]
+    image = []
+    for y in range(0, rows, 64):
+        part = np.stack([hdus[0].section[y : y + 64] for hdus in opened]).astype("float32")
+        image.append(np.ma.mean(sigma_clip(part, sigma=3, axis=0), axis=0).filled(np.nan))
+    fits.writeto(output, np.concatenate(image).astype("float32"), overwrite=True)
+
+
 def numpy_flat(output: str, paths: Sequence[str]) -> None:
     """Dark and list (the first two paths) applied, frames scaled to 5000, median."""
     import numpy as np
@@ -84,6 +116,8 @@ HOW: dict[str, Callable[[str, Sequence[str]], None]] = {
     "numpy": numpy_median,
     "dask": dask_median,
     "ccdproc": ccdproc_median,
+    "ccdproc-clipped": ccdproc_clipped,
+    "astropy-clipped": astropy_clipped,
     "flat": numpy_flat,
     "unpack": unpack,
 }

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -104,6 +104,11 @@ def siril(stack: Stack, folder: Path) -> Job:
     return _siril(stack, folder, script, "Siril `stack med`", ("frame_.seq", "result.fit"))
 
 
+def siril_clipped(stack: Stack, folder: Path, how: str, name: str) -> Job:
+    script = f"requires 1.0.0\nset32bits\nstack frame_ rej {how} 3 3 -nonorm -out=result\n"
+    return _siril(stack, folder, script, f"Siril `{name}`", ("frame_.seq", "result.fit"))
+
+
 def siril_flats(stack: Stack, folder: Path, dark: Path) -> Job:
     """Siril writes each calibrated frame before it stacks."""
     shutil.copy(dark, folder / "dark.fit")
@@ -148,7 +153,12 @@ def gnuastro(stack: Stack, folder: Path) -> Job:
     return Job(name, argv, folder, output, version, leftovers=("result.fits",))
 
 
-def iraf(stack: Stack, folder: Path) -> Job:
+def iraf(
+    stack: Stack,
+    folder: Path,
+    how: str = 'combine="median", reject="none"',
+    name: str = "IRAF `imcombine`",
+) -> Job:
     program = shutil.which("irafcl")
     if not program:
         raise Missing("IRAF (Debian: `iraf`)")
@@ -156,12 +166,10 @@ def iraf(stack: Stack, folder: Path) -> Job:
     (folder / "list").write_text("\n".join(names) + "\n")
     script = folder / "script.cl"
     script.write_text(
-        "images\nimmatch\n"
-        'imcombine ("@list", "result.fits", combine="median", reject="none", outtype="real")\n'
-        "logout\n"
+        f'images\nimmatch\nimcombine ("@list", "result.fits", {how}, outtype="real")\nlogout\n'
     )
     return Job(
-        "IRAF `imcombine`",
+        name,
         [program],
         folder,
         folder / "result.fits",
@@ -185,6 +193,23 @@ def swarp(stack: Stack, folder: Path) -> Job:
     version = says(program, "--version")
     leftovers = ("result.fits", "weight.fits")
     return Job("SWarp `MEDIAN`", argv, folder, output, version, leftovers=leftovers)
+
+
+def gnuastro_clipped(stack: Stack, folder: Path) -> Job:
+    job = gnuastro(stack, folder)
+    words = [*job.argv]
+    at = words.index("median")
+    words[at - 1 : at + 1] = [str(stack.count), "3", "0.2", "sigclip-mean"]
+    return replace(job, name="Gnuastro `astarithmetic … sigclip-mean`", argv=words)
+
+
+def by_hand_clipped(stack: Stack, folder: Path, package_: str) -> Job:
+    """Means clipped at 3 deviations, as the package's documentation has it."""
+    names = {
+        "ccdproc": "`ccdproc.combine(sigma_clip=True)`",
+        "astropy": "`astropy.stats.sigma_clip` by hand, 64 rows at a time",
+    }
+    return _by_hand(stack, folder, f"{package_}-clipped", names[package_], package_)
 
 
 def ccdproc(stack: Stack, folder: Path) -> Job:

@@ -10,7 +10,18 @@ import importlib
 from typing import Any
 
 #: In the order of the page.
-SECTIONS = ("stack", "dark", "flat", "fz", "cluster", "startup", "cold", "curves")
+SECTIONS = (
+    "stack",
+    "combine",
+    "planted",
+    "dark",
+    "flat",
+    "fz",
+    "cluster",
+    "startup",
+    "cold",
+    "curves",
+)
 
 
 def section(name: str) -> Any:
