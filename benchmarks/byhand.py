@@ -71,7 +71,7 @@ def astropy_clipped(output: str, paths: Sequence[str]) -> None:
     from astropy.io import fits
     from astropy.stats import sigma_clip
 
-    opened = [fits.open(path, memmap=True) for path in paths]
+    opened = [fits.open(path, memmap=False) for path in paths]
     rows = opened[0][0].shape[0]
     image = []
     for y in range(0, rows, 64):
