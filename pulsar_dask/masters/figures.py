@@ -151,7 +151,7 @@ def _factor(name: str, n: int) -> float | None:
     Of an even number beyond 20: (pi/2)(1 - 1.37/n + 1.5/n²) as the square, of an odd one
     (pi/2)(1 - (4 - pi)/(2n)), within 4e-4 of the quadrature.
     """
-    if n <= 2 or name in ("mean", "sigclip", "winsorized"):
+    if n <= 2 or name in ("mean", "sigclip", "winsorized", "ccdclip"):
         return 1.0
     if name != "median":
         return None

@@ -99,8 +99,10 @@ def plane_picture(total: Array, count: Array, squares: Squares, most: int) -> di
     means = _means(total, count)
     there = means[np.isfinite(means)]
     low, high = (float(there.min()), float(there.max())) if len(there) else (0.0, 1.0)
-    if not high > low:
-        low, high = low - 1.0, high
+    if (there % 1).any():  # values, and no numbers of values
+        low, high = limits(means)
+    elif not high > low:  # none is black
+        low, high = (low - 1, high) if high else (low, high + 1)
     grey = shades(means, low, high)
     shape = means.shape
     return {

@@ -56,6 +56,7 @@ def report(
     options : Options
         Its `page` has the path.
     """
+    said = options.report()
     masters: dict[str, Frame] = {}
     for named in paths:
         folder = os.path.isdir(named) and not is_store_name(named)
@@ -87,7 +88,7 @@ def report(
                 _look_at(master, folders, executor, options)
             finally:
                 reading.close_files()
-    options.report().end()
+    said.end()
 
 
 def _look_at(master: Frame, folders: Sequence[str], executor: Executor, options: Options) -> None:
@@ -132,9 +133,9 @@ def _planes(master: Frame) -> dict[str, Frame]:
     found = planes_of(master) if master.is_master else {"image": master}
     beside = planes_path(master.path)
     if "image" in found and master.is_master and os.path.isfile(beside):
-        for name in PLANES:
+        for name, plane in PLANES.items():
             try:
-                found.setdefault(name, scan_frame(beside, name.upper()))
+                found.setdefault(name, scan_frame(beside, plane.extname))
             except PulsarError:  # it has no such plane
                 continue
     return {name: frame for name, frame in found.items() if frame.shape == master.shape}

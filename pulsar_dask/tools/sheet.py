@@ -15,6 +15,7 @@ from pulsar_dask.engine.sink import Run
 from pulsar_dask.errors import count, printable
 from pulsar_dask.frames import settings
 from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.planes import PLANES
 from pulsar_dask.frames.stack import describe_shape
 from pulsar_dask.frames.table import table
 from pulsar_dask.masters.figures import times, told_of
@@ -203,7 +204,8 @@ def _planes(shown: Picture, frames: int, most: int) -> Iterator[dict[str, Any]]:
         there = shown.how.depth * squares.pixels() - missing
         mean = float(total.sum() / max(1, there.sum()))
         of = f" of {frames}" if name == "count" and frames else ""
-        title = "How many values each pixel has" if name == "count" else name
+        words = PLANES[name].words if name in PLANES else name
+        title = words[:1].upper() + words[1:]
         text = f"mean {number(mean)}{of}, least {number(shown.least[name])}"
         yield views.plane_picture(total, there, squares, most) | {"title": title, "text": text}
 

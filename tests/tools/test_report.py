@@ -171,7 +171,7 @@ def test_what_is_in_a_page(bad):
     words = re.sub(r"\s+", " ", page.text)
     for one in (
         "bias · 12 frames · 180 x 120 pixels", "Show the 100 listed pixels", "Worst places",
-        "Level, ADU", "Temperature, °C", "read noise", "How many values each pixel has",
+        "Level, ADU", "Temperature, °C", "read noise", "How many values were used",
         "median of 12 frames; minus bias.fit, the median of 12 frames", "12 frames in ",
         "pulsar-dask verify --all bias.fit dark60s.fit", "minutes since 2025-03-01 20:01:00",
     ):  # fmt: skip
