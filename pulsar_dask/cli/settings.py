@@ -6,7 +6,6 @@ line wins, then variables, then files, the later in dask's order first."""
 
 from __future__ import annotations
 
-import difflib
 import os
 import site
 import sys
@@ -186,6 +185,8 @@ def _put(found: dict[str, Setting], name: str, value: Any, source: str) -> None:
     tool, _, rest = key.rpartition(".")
     known = NAMES if tool else (*NAMES, PATIENCE)
     if rest not in known or (tool and tool not in map(_dashed, TOOLS)):
+        import difflib  # which takes a millisecond that right settings need not
+
         near = difflib.get_close_matches(rest, known, 1) if rest not in known else []
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
         if rest in NAMES:
