@@ -7,15 +7,16 @@ import os
 from datetime import UTC, datetime
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import xarray as xr
-from dask.system import CPU_COUNT
 
 from pulsar_dask.engine.recipe import ARRAYS
 from pulsar_dask.files.transaction import commit_all
 from pulsar_dask.formats.cards import tidy
 from pulsar_dask.frames.provenance import Trace
-from pulsar_dask.kernels.pixels import Grid
+from pulsar_dask.kernels.pixels import Tile
+from pulsar_dask.notebook.scratch import each_block
 from pulsar_dask.notebook.selected import image_of
 from pulsar_dask.output.encoding import OUTPUT_TYPES
 from pulsar_dask.output.fits import FitsMaster
@@ -26,7 +27,7 @@ from pulsar_dask.output.ours import check_output
 
 def write_array(image: xr.DataArray, path: str, *, overwrite: bool) -> None:
     """An image as it is, with the header that it has."""
-    frame = image_of(image, "image")
+    frame = image_of(image, "image", once=False)
     header = clean_header(frame)
     master = "made" if frame.about.master != "an array in Python" else "calibrated"
     if units := image.attrs.get("units"):
@@ -35,26 +36,25 @@ def write_array(image: xr.DataArray, path: str, *, overwrite: bool) -> None:
     header = tidy(header.cards, image.ndim)
     dtype = image.dtype.name if image.dtype.name in OUTPUT_TYPES else _nearest(image.dtype)
     trace = Trace(steps=(ARRAYS,), verb=master)
+    array: Any = image.data
+    # of an array in memory some rows at a time are turned into those of a file
+    blocks = array if isinstance(array, da.Array) else da.from_array(np.asarray(array), "16 MiB")
     check = functools.partial(check_output, path, [], overwrite=overwrite)
     check()
     beside = planes_path(path)
     checks = {path: check, beside: functools.partial(check_output, beside, [], overwrite=True)}
     with FitsMaster(path, image.shape, dtype, header, trace) as file:
-        for _, tile in Grid(image.shape, _rows(image), image.shape[-1]):
-            rows = {"y": slice(tile.y, tile.y + tile.height)}
-            plane = {"plane": tile.plane} if image.ndim == 3 else {}
-            file.write(tile, np.asarray(image.isel(plane | rows).values, "f8"))
+
+        def take(place: tuple[slice, ...], block: Any) -> None:
+            *planes, rows, columns = (part.start for part in place)
+            for i, values in enumerate(block if planes else [block]):
+                tile = Tile(planes[0] + i if planes else 0, rows, columns, *values.shape)
+                file.write(tile, np.asarray(values, "f8"))
+
+        each_block(blocks, take)
         file.seal()
         there = os.path.lexists(beside)
         commit_all({path: file, **({beside: None} if there else {})}, checks)
-
-
-def _rows(image: xr.DataArray) -> int:
-    """Rows that are computed at a time: as many chunks as there are threads, or 64 MB."""
-    row = image.shape[-1] * 8
-    chunk = max(image.chunks[-2]) if image.chunks else 1
-    across = len(image.chunks[-1]) if image.chunks else 1
-    return int(max(chunk * max(1, CPU_COUNT // across), (64 << 20) // row, 1))
 
 
 def _nearest(dtype: np.dtype[Any]) -> str:

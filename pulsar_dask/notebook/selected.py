@@ -33,6 +33,7 @@ from pulsar_dask.inputs.find import Inputs
 from pulsar_dask.kernels.pixels import Grid
 from pulsar_dask.masters.search import Found
 from pulsar_dask.notebook.labelled import cards_of, labelled, value_of
+from pulsar_dask.notebook.scratch import kept, shares
 from pulsar_dask.output.labels import places
 
 #: Dims of a cube, and of an image.
@@ -142,11 +143,14 @@ def frames_of(cube: xr.DataArray) -> list[Frame]:
     return [labelled(frame, cube, i) for i, frame in enumerate(frames)]
 
 
-def image_of(image: xr.DataArray, role: str) -> Frame:
+def image_of(image: xr.DataArray, role: str, *, once: bool = True) -> Frame:
     """One image as a master of some kind: what its file says, or its header, where it has one. It
-    goes by the name of the array, as "dark2s", by which its list of hot pixels is found, too."""
+    goes by the name of the array, as "dark2s", by which its list of hot pixels is found, too.
+    What is lazy is computed `once`, now: masters are read for each frame, or for each pass."""
     of = _scanned(str(value_of(image, "file", 0) or ""))
     images, text = _images(image.expand_dims("frame")), str(image.attrs.get("header", ""))
+    if once and isinstance(image.data, da.Array):
+        images = kept(images)
     known = _read(_header(text)) if of is None else of.about
     kind = known.kind if known.kind not in (None, "other") else role
     known = replace(known, kind=kind, master=known.master or "an array in Python", surely=True)
@@ -193,7 +197,8 @@ def _images(cube: xr.DataArray) -> da.Array:
         array = da.from_array(np.asarray(array), chunks=sizes)
     if array.numblocks[0] > 1:
         array = array.rechunk({0: -1})
-    return array.astype(dtype)
+    array = array.astype(dtype)
+    return kept(array) if array.shape[0] > 1 and shares(array) else array
 
 
 def _scanned(file: str) -> Frame | None:

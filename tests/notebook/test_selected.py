@@ -3,6 +3,7 @@ arrays as biases and darks."""
 
 from __future__ import annotations
 
+import gc
 import pickle
 import re
 
@@ -31,6 +32,7 @@ import pulsar_dask as pulsar
 from pulsar_dask.engine.selection import chosen_images
 from pulsar_dask.formats.arrays import InArray
 from pulsar_dask.kernels.pixels import Grid
+from pulsar_dask.notebook.scratch import kept, shares
 from pulsar_dask.notebook.selected import frames_of
 
 
@@ -320,3 +322,43 @@ def test_masters_that_are_none(night, function):
             if value is not IMAGE and "empty" not in says:
                 with pytest.raises(pulsar.PulsarError, match=says):
                     getattr(pulsar, function)(specs[function], **{role: value})
+
+
+# --- what is computed once -----------------------------------------------------------------------
+
+
+def test_lazy_masters_are_computed_once(night, here, tmp_path):
+    """Whatever takes them, and however often: of a master that shares something among its tiles,
+    such as the levels of flats, each tile would make all of that again."""
+    flats = pulsar.flat_masters("flats", dark=100, threads=8)
+    assert flats.flat_r.data.npartitions > 7
+    counted = []
+    counting = flats.flat_r.data.map_blocks(lambda b: (counted.append(1), b)[1], dtype="f4")
+    flat = flats.flat_r.copy(data=counting)
+    lights = pulsar.open_frames("darks", kind="light")
+    done = pulsar.calibrate(lights, flat=flat)
+    same(done.values, pulsar.calibrate(lights, flat=flats.flat_r.compute()).values)
+    done.compute()
+    assert len(counted) <= flats.flat_r.data.npartitions + 1  # dask asks once what they are
+
+
+def test_a_cube_whose_frames_share_something(night):
+    """A mean of all its pixels is not made again for each tile."""
+    cube = pulsar.open_frames("darks/d120_0001.fit", threads=8)
+    assert not shares(cube.data)
+    assert not shares((cube * 2).data)
+    assert not shares(cube.isel(frame=[1, 0]).chunk({"y": 3, "x": 4}).data)
+    scaled = cube.chunk({"y": 1}) / cube.chunk({"y": 1}).mean(("y", "x"))
+    assert shares(scaled.data)
+    same(pulsar.median(scaled).values, np.median(scaled.values, 0))
+
+
+def test_scratch_files_go_with_their_arrays(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    values = np.arange(60.0).reshape(3, 4, 5)
+    lazy = kept(da.from_array(values, chunks=(3, 2, 5)))
+    same(pickle.loads(pickle.dumps(lazy))[1:, 1:].compute(), values[1:, 1:])
+    assert len(list(tmp_path.iterdir())) == 1
+    del lazy
+    gc.collect()
+    assert not list(tmp_path.iterdir())
