@@ -3,16 +3,20 @@ are computed when a tile of them is read."""
 
 from __future__ import annotations
 
+import functools
+import itertools
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import dask
 import numpy as np
 from astropy.io import fits
+from dask.optimization import cull
 from dask.tokenize import tokenize
 
+from pulsar_dask.formats.reading import counting
 from pulsar_dask.formats.storeformat import PIXELS
 from pulsar_dask.frames.about import About
 from pulsar_dask.frames.frame import Frame, Stored
@@ -80,12 +84,8 @@ class InArray(Stored):
         key = self.name, tile
         if getattr(_HELD, "key", None) != key:
             _HELD.key = _HELD.values = None  # before the next ones are made
-            rows, columns = slice(tile.y, tile.y + tile.height), slice(tile.x, tile.x + tile.width)
-            plane = (tile.plane,) if self.images.ndim == 4 else ()
-            # in this thread: others make other tiles
-            (_HELD.values,) = dask.compute(
-                self.images[(slice(None), *plane, rows, columns)], scheduler="synchronous"
-            )
+            with counting(None):  # the files are not what is counted here
+                _HELD.values = _computed(self.images, tile)
             _HELD.key = key
         values: Array = _HELD.values
         return values
@@ -103,6 +103,63 @@ class InArray(Stored):
 
 
 _HELD = threading.local()
+
+
+@functools.lru_cache(maxsize=4)
+def _graph(images: _ByName) -> Mapping[Any, Any]:
+    """The tasks of an array, those that one block needs together fused, as they are run for every
+    tile."""
+    (optimized,) = dask.optimize(images.array)
+    return dict(optimized.__dask_graph__())
+
+
+class _ByName:
+    """An array that is known by its name."""
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+
+    def __hash__(self) -> int:
+        return hash(self.array.name)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _ByName) and self.array.name == other.array.name
+
+
+def _computed(images: Any, tile: Tile) -> Array:
+    """A tile of all images: the blocks that it touches are computed in this thread, as others make
+    other tiles."""
+    parts = []
+    planes = (range(tile.plane, tile.plane + 1),) if images.ndim == 4 else ()
+    wanted = (range(images.shape[0]), *planes, *_ranges(tile))
+    for sizes, places in zip(images.chunks, wanted, strict=True):
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+        first = int(np.searchsorted(starts, places.start, "right")) - 1
+        last = int(np.searchsorted(starts, places.stop, "left"))
+        parts.append([(i, int(starts[i]), places) for i in range(first, last)])
+    out = None
+    graph = _graph(_ByName(images))
+    for blocks in itertools.product(*parts):
+        key = (images.name, *(i for i, _, _ in blocks))
+        (block,) = dask.get(cull(graph, [key])[0], [key])
+        inside, there = [], []
+        for (_, start, places), size in zip(blocks, np.shape(block), strict=True):
+            low, high = max(start, places.start), min(start + size, places.stop)
+            inside.append(slice(low - start, high - start))
+            there.append(slice(low - places.start, high - places.start))
+        if block[tuple(inside)].shape == tuple(map(len, wanted)):
+            out = block[tuple(inside)]  # the usual case: nothing is copied
+            break
+        if out is None:
+            out = np.empty(tuple(map(len, wanted)), images.dtype)
+        out[tuple(there)] = block[tuple(inside)]
+    assert out is not None
+    found: Array = out[:, 0] if planes else out
+    return found
+
+
+def _ranges(tile: Tile) -> tuple[range, range]:
+    return range(tile.y, tile.y + tile.height), range(tile.x, tile.x + tile.width)
 
 
 def _window_bytes(frame: Frame) -> int:

@@ -362,3 +362,13 @@ def test_scratch_files_go_with_their_arrays(tmp_path, monkeypatch):
     del lazy
     gc.collect()
     assert not list(tmp_path.iterdir())
+
+
+def test_an_array_is_computed_once_for_a_file(night, here):
+    """Its files are not counted as its own pixels, else all would be made again for their sums."""
+    cube = pulsar.open_frames("darks/d120_0001.fit", threads=8)
+    counted = []
+    data = (cube.data + 1).map_blocks(lambda b: (counted.append(1), b)[1], dtype=cube.dtype)
+    pulsar.to_fits(pulsar.median(cube.copy(data=data)), "m.fit", threads=2)
+    same(pixels(here / "m.fit"), median64(night.darks[120]) + 1)
+    assert len(counted) <= 2 * data.npartitions
