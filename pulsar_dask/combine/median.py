@@ -12,6 +12,7 @@ from pulsar_dask.combine._clipped import converted, statistics, statistics_hold
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.kernels import median
 from pulsar_dask.kernels.clipping import MEDIAN
+from pulsar_dask.kernels.flat import Part, Window
 from pulsar_dask.kernels.pixels import PixelType
 
 Array = np.ndarray[Any, Any]
@@ -33,6 +34,13 @@ class Method:
             del more["image"]
         values, counts = median.median(stack, pixels, compiled=compiled)
         return {"image": values} | ({} if counts is None else {"count": counts}) | more
+
+    def calibrated(
+        self, window: Window, part: Part, scales: Array, cells: Array
+    ) -> Mapping[str, Array]:
+        """`block` of flats as stored; see `Window.median`."""
+        image, count = window.median(part, scales, cells)
+        return {"image": image, "count": count}
 
     def holds(
         self, frames: int, pixels: PixelType, area: int, planes: Sequence[str], *, compiled: bool

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -171,15 +171,12 @@ def correct(
         Values that were left as they are, since the window holds no good neighbour of
         theirs: index of the frame, place in the image.
     """
-    columns = defects.shape[1]
-    first = np.searchsorted(defects.places, inner.y * columns)
-    last = np.searchsorted(defects.places, (inner.y + inner.height) * columns)
+    flat = window.reshape(len(window), -1)
+    stays = []
     # A new value comes from pixels that are not listed, so that they can be replaced in turns.
-    step = max(1, _CORRECTED_AT_ONCE // len(window))
-    stays = [
-        _correct(window, origin, defects, inner, slice(start, min(start + step, last)))
-        for start in range(first, last, step)
-    ]
+    for new in corrected(_Dense(window), origin, defects, inner):
+        flat[:, (new.y - origin[0]) * window.shape[2] + (new.x - origin[1])] = new.values
+        stays.append(new.stays)
     if not stays:
         return np.empty(0, np.int64), np.empty(0, np.int64)
     frames, places = map(np.concatenate, zip(*stays, strict=True))
@@ -187,31 +184,87 @@ def correct(
     return frames[order], places[order]
 
 
-def _correct(
-    window: Array, origin: tuple[int, int], defects: Defects, inner: Tile, some: slice
-) -> tuple[Array, Array]:
-    """`correct` for some of the listed pixels."""
+class Values(Protocol):
+    """Values of a window of some frames, missing ones NaN."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(frames, height, width)."""
+
+    def at(self, places: Array) -> Array:
+        """Those at places y * width + x of the window, shape (frames, places)."""
+
+    def image(self, frame: int) -> Array:
+        """All of a frame."""
+
+
+@dataclass(frozen=True)
+class _Dense:
+    """Values that are there."""
+
+    window: Array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        frames, height, width = self.window.shape
+        return frames, height, width
+
+    def at(self, places: Array) -> Array:
+        found: Array = self.window.reshape(len(self.window), -1)[:, places]
+        return found
+
+    def image(self, frame: int) -> Array:
+        image: Array = self.window[frame]
+        return image
+
+
+class Corrected(NamedTuple):
+    """New values of some listed pixels."""
+
+    y: Array
+    x: Array
+    """Rows and columns in the image."""
+    values: Array
+    """Shape (frames, pixels)."""
+    stays: tuple[Array, Array]
+    """Values that are as they were: see `correct`."""
+
+
+def corrected(
+    values: Values, origin: tuple[int, int], defects: Defects, inner: Tile
+) -> Iterator[Corrected]:
+    """What `correct` puts in place of the listed pixels of a tile, some at a time."""
+    columns = defects.shape[1]
+    first = np.searchsorted(defects.places, inner.y * columns)
+    last = np.searchsorted(defects.places, (inner.y + inner.height) * columns)
+    step = max(1, _CORRECTED_AT_ONCE // values.shape[0])
+    for start in range(first, last, step):
+        yield _corrected(values, origin, defects, inner, slice(start, min(start + step, last)))
+
+
+def _corrected(
+    values: Values, origin: tuple[int, int], defects: Defects, inner: Tile, some: slice
+) -> Corrected:
     y, x = np.divmod(defects.places[some], defects.shape[1])
     rings = defects.rings[some]
     here = (x >= inner.x) & (x < inner.x + inner.width)
     y, x, rings = y[here], x[here], rings[here]
-    frames, height, width = window.shape
-    flat = window.reshape(frames, -1)
+    frames, _, width = values.shape
     target = (y - origin[0]) * width + (x - origin[1])
     new = np.full((frames, len(target)), np.nan)
     for ring in np.unique(rings[rings > 0]):
         those = np.flatnonzero(rings == ring)
-        total, count = _ring_sums(flat, (height, width), origin, defects, y[those], x[those], ring)
+        total, count = _ring_sums(values, origin, defects, y[those], x[those], ring)
         new[:, those] = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
     # a frame in which all of them are missing takes the next wider ring
     missing = np.isnan(new) & (rings > 0)
     for one in np.flatnonzero(missing.any(axis=1)):
         left = np.flatnonzero(missing[one])
-        new[one, left] = nearest(window[one], origin, defects, y[left], x[left])
+        new[one, left] = nearest(values.image(int(one)), origin, defects, y[left], x[left])
     frame, n = np.nonzero(np.isnan(new))
-    new[frame, n] = flat[frame, target[n]]
-    flat[:, target] = new
-    return frame, y[n] * defects.shape[1] + x[n]
+    if len(n):
+        new[frame, n] = values.at(target)[frame, n]
+    return Corrected(y, x, new, (frame, y[n] * defects.shape[1] + x[n]))
 
 
 def nearest(values: Array, origin: tuple[int, int], defects: Defects, y: Array, x: Array) -> Array:
@@ -325,8 +378,7 @@ def _ring_means(values: Array, good: Array, ring: int, step: int, y: Array, x: A
 
 
 def _ring_sums(
-    flat: Array,
-    size: tuple[int, int],
+    values: Values,
     origin: tuple[int, int],
     defects: Defects,
     y: Array,
@@ -334,10 +386,10 @@ def _ring_sums(
     ring: int,
 ) -> tuple[Array, Array]:
     """Sum and number of the good neighbours on a ring, in the order of the image."""
-    height, width = size
+    frames, height, width = values.shape
     rows, columns = defects.shape
-    total = np.zeros((len(flat), len(y)))
-    count = np.zeros((len(flat), len(y)), np.int64)
+    total = np.zeros((frames, len(y)))
+    count = np.zeros((frames, len(y)), np.int64)
     for dy, dx in ring_offsets(int(ring)):
         ny, nx = y + dy * defects.step, x + dx * defects.step
         wy, wx = ny - origin[0], nx - origin[1]
@@ -345,7 +397,7 @@ def _ring_sums(
         good &= (wy >= 0) & (wy < height) & (wx >= 0) & (wx < width)
         good &= _alike(defects.cells, y, x, dy, dx)
         good &= ~_contains(defects.places, ny * columns + nx)
-        value = flat[:, np.where(good, wy * width + wx, 0)]
+        value = values.at(np.where(good, wy * width + wx, 0))
         use = good & ~np.isnan(value)
         total += np.where(use, value, 0.0)
         count += use
@@ -370,7 +422,6 @@ def ring_counts(values: Array, origin: tuple[int, int], defects: Defects, places
     found = np.ones(len(places), np.int64)
     for ring in np.unique(rings[rings > 0]):
         some = np.flatnonzero(rings == ring)
-        size = values.shape[0], values.shape[1]
-        flat = values.reshape(1, -1)
-        found[some] = _ring_sums(flat, size, origin, defects, y[some], x[some], int(ring))[1][0]
+        one = _Dense(values[None])
+        found[some] = _ring_sums(one, origin, defects, y[some], x[some], int(ring))[1][0]
     return np.maximum(found, 1)

@@ -44,6 +44,8 @@ class Kernel(NamedTuple):
     """Types of stored pixels that are Rice-coded."""
     survey: PixelType | None = None
     """What is looked at while it passes."""
+    flat: PixelType | None = None
+    """What is calibrated."""
 
     @staticmethod
     def of(

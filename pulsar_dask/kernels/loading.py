@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pulsar_dask.kernels import checksum, rice, survey
+from pulsar_dask.kernels import checksum, flat, medianfinder, rice, survey
 from pulsar_dask.kernels.loaded import Kernel
 from pulsar_dask.kernels.ordersum import WEIGHTS
 
@@ -24,11 +24,16 @@ def warm_up(kernels: Iterable[Kernel]) -> None:
         checksum.read_rows(none, none, 0, files, 0, WEIGHTS, sums, 0, none)
     for kernel in dict.fromkeys(kernels):
         if kernel.method is not None:
-            stack = np.zeros((kernel.frames, 1), kernel.pixels.stored)
+            there = int(kernel.pixels.blank == 0)
+            stack = np.full((kernel.frames, 1), there, kernel.pixels.stored)
             kernel.method.block(stack, kernel.pixels, ("image",), compiled=True)
         if kernel.survey is not None:
             looking = survey.Looking(survey.nothing_seen(1), kernel.survey, None, compiled=True)
             looking.at(np.zeros((1, 1), kernel.survey.stored))
+        if kernel.flat is not None:
+            medianfinder.warm_up(kernel.flat)
+            if not kernel.flat.floating and kernel.flat.bitpix <= 32:
+                flat.warm_up(kernel.flat, kernel.frames)
         if kernel.rice:
             data = np.empty(0, np.uint8)
             for stored in kernel.rice:

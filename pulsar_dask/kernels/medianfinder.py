@@ -116,7 +116,11 @@ class MedianFinder:
             self.under = max(self.under, values.max(initial=-np.inf, where=values < self.split))
             self.over = min(self.over, values.min(initial=np.inf, where=values >= self.split))
             return
-        *counts, inside = bracket(values, self.low, self.high, compiled=self.compiled)
+        self.take(*bracket(values, self.low, self.high, compiled=self.compiled))
+
+    def take(self, total: int, below: int, at_low: int, at_high: int, inside: Array) -> None:
+        """What `bracket` says of values, between `low` and `high`; not where there is a `split`."""
+        counts = total, below, at_low, at_high
         self.total += counts[0]
         self.below += counts[1]
         self.at_low += counts[2]
@@ -207,3 +211,11 @@ def _by_rank(bits: Array) -> Array:
     """The bits of floats as integers that order as they do; its own inverse."""
     ranks: Array = bits ^ ((bits >> 63) & np.int64(2**63 - 1))
     return ranks
+
+
+def warm_up(pixels: PixelType) -> None:
+    """Load (or, the first time, compile) what calibrating takes."""
+    one = np.zeros((1, 1, 1))
+    bracket(one.ravel(), 0.0, 0.0)
+    if not pixels.floating and pixels.bitpix <= 32:
+        subtract(np.zeros((1, 1, 1), pixels.stored), pixels, one[0], out=one)

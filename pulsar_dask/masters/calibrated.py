@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from pulsar_dask.combine import Combine
-from pulsar_dask.formats.holding import reading_holds
 from pulsar_dask.formats.reading import (
-    conversion_bytes,
     read_tile,
     read_values,
     thread_buffer,
-    to_values,
 )
 from pulsar_dask.frames.colour import Colours
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.stack import stored_alike
-from pulsar_dask.kernels import loaded, medianfinder
+from pulsar_dask.kernels import medianfinder
 from pulsar_dask.kernels.correct import (
-    CORRECTION_BYTES,
-    DEFECT_BYTES,
-    NEAREST_BYTES,
     Defects,
     correct,
+    corrected,
     nearest,
 )
-from pulsar_dask.kernels.medianfinder import most_kept
+from pulsar_dask.kernels.flat import LEAST_WIDTH, Window
 from pulsar_dask.kernels.noise import Noise
 from pulsar_dask.kernels.pixels import PixelType, Tile
 from pulsar_dask.masters.combined import planes_made
@@ -68,21 +61,80 @@ def calibrated(
     stays = 0
     if group.defects is not None:
         stuck = correct(values, (window.y, window.x), group.defects, tile)
-        for frame in np.unique(stuck[0]):
-            places = stuck[1][stuck[0] == frame]
-            one = [frames[frame]]
-            found = far_neighbours(
-                tile.plane,
-                places,
-                group.defects,
-                group.shape,
-                lambda window, one=one: _minus_dark(window, group, one, "far neighbours")[0],  # type: ignore[misc]
-            )
+        for frame, places, found in _far(stuck, tile.plane, group, frames):
             stays += int(np.isnan(found).sum())
-            y, x = np.divmod(places[~np.isnan(found)], group.shape[-1])
-            values[frame, y - window.y, x - window.x] = found[~np.isnan(found)]
+            known = ~np.isnan(found)
+            rows, columns = np.divmod(places[known], group.shape[-1])
+            values[frame, rows - window.y, columns - window.x] = found[known]
     y, x = tile.y - window.y, tile.x - window.x
     return values[:, y : y + tile.height, x : x + tile.width], stays
+
+
+def _far(
+    stuck: tuple[Array, Array], plane: int, group: FlatGroup, frames: Sequence[Frame]
+) -> Iterator[tuple[int, Array, Array]]:
+    """For each frame with listed pixels that have no good neighbour in a window: which, and what
+    they take from further out, NaN where there is nothing."""
+    assert group.defects is not None
+    for frame in np.unique(stuck[0]):
+        places, one = stuck[1][stuck[0] == frame], [frames[frame]]
+        found = far_neighbours(
+            plane,
+            places,
+            group.defects,
+            group.shape,
+            lambda window, one=one: _minus_dark(window, group, one, "far neighbours")[0],  # type: ignore[misc]
+        )
+        yield int(frame), places, found
+
+
+def held_as_stored(group: FlatGroup) -> bool:
+    """Whether flats are held as they are stored until a kernel calibrates them."""
+    return looked_at(group.frames) != _FLOAT64 and len(group.minus) == 1
+
+
+def read_window(
+    tile: Tile,
+    group: FlatGroup,
+    frames: Sequence[Frame],
+    *,
+    counted: Tile | None = None,
+    look: Looker | None = None,
+) -> tuple[Window, Tile]:
+    """A tile and what correcting it needs, as stored, and where that lies; see `calibrated`."""
+    at = around(tile, group.defects.reach if group.defects is not None else 0, group.shape)
+    pixels = frames[0].pixels
+    stored = thread_buffer("stack", (len(frames), *at.shape), pixels.stored)
+    read_tile(frames, at, stored, counted=counted)
+    dark = values_of(at, group.minus[0])
+    if look is not None:
+        look(at, stored, dark)
+    wide = dark if isinstance(dark, np.ndarray) else np.full(at.shape, dark)
+    return Window(stored, pixels, wide), at
+
+
+def listed_values(
+    window: Window, at: Tile, tile: Tile, group: FlatGroup, frames: Sequence[Frame]
+) -> tuple[Array, Array, Array, int]:
+    """What the listed pixels of a tile get: rows and columns of the image in their order, values
+    of shape (frames, pixels), and how many have no good neighbour."""
+    if group.defects is None:
+        none = np.empty(0, np.int64)
+        return none, none, np.empty((len(frames), 0)), 0
+    new = list(corrected(window, (at.y, at.x), group.defects, tile))
+    if not new:
+        none = np.empty(0, np.int64)
+        return none, none, np.empty((len(frames), 0)), 0
+    y, x = (np.concatenate([getattr(part, axis) for part in new]) for axis in "yx")
+    values = np.concatenate([part.values for part in new], axis=1)
+    frame, places = (np.concatenate([part.stays[k] for part in new]) for k in (0, 1))
+    stays = 0
+    for i, there, found in _far((frame, places), tile.plane, group, frames):
+        stays += int(np.isnan(found).sum())
+        known = ~np.isnan(found)
+        column = np.searchsorted(y * group.shape[-1] + x, there[known])
+        values[i, column] = found[known]
+    return y, x, values, stays
 
 
 def flat_tile(
@@ -117,9 +169,11 @@ def flat_tile(
     def look(window: Tile, stack: Array, dark: Array | float) -> None:
         if survey is not None:
             part = tile.y - window.y, tile.x - window.x, *tile.shape
-            compiled = loaded.worth_compiling(group.frames)
-            shown.append((survey.seen(stack, part, compiled=compiled), extremes(dark)))
+            shown.append((survey.seen(stack, part, compiled=True), extremes(dark)))
 
+    simple = hasattr(method, "calibrated") and {*planes} <= {"image", "count"}
+    if simple and held_as_stored(group) and tile.width >= LEAST_WIDTH:
+        return _as_stored(tile, group, scales, method, planes, survey, look, shown)
     values, _ = calibrated(tile, group, group.frames, counted=tile, look=look)
     scaled = thread_buffer("scaled", values.shape, np.dtype("f8"))
     if group.colours is None:
@@ -134,6 +188,54 @@ def flat_tile(
         master = survey.sampled(tile, made["image"])
         made[SURVEY] = Glimpse(shown[0][0], sample, master, master, shown[0][1])
     return made
+
+
+def _as_stored(
+    tile: Tile,
+    group: FlatGroup,
+    scales: Array,
+    method: Any,
+    planes: Sequence[str],
+    survey: Survey | None,
+    look: Looker,
+    shown: list[tuple[Array, tuple[float, float]]],
+) -> dict[str, Any]:
+    """`flat_tile` without calibrated frames in memory: only listed pixels and the sample are."""
+    window, at = read_window(tile, group, group.frames, counted=tile, look=look)
+    cells, scale = np.zeros((1, 1), np.int64), scales[:, tile.plane].reshape(len(scales), -1)
+    if group.colours is not None:
+        cells = np.roll(np.array(group.colours.cells), (-tile.y, -tile.x), (0, 1))
+    origin = tile.y - at.y, tile.x - at.x
+    made = method.calibrated(window, (*origin, *tile.shape), scale, cells)
+    found: dict[str, Any] = {name: made[name] for name in planes if name in made}
+
+    def scaled(values: Array, y: Array, x: Array) -> Array:
+        """Times the factor of their colour, at rows and columns of the tile."""
+        product: Array = values * scale[:, cells[y % len(cells), x % len(cells)]]
+        return product
+
+    y, x, values, _ = listed_values(window, at, tile, group, group.frames)
+    y, x = y - tile.y, x - tile.x
+    if len(y):
+        listed = method.block(scaled(values, y, x), _FLOAT64, tuple(found), compiled=True)
+        for name, plane in found.items():
+            plane[y, x] = listed[name]
+    if survey is not None:
+        rows, columns = (
+            survey.sampled(tile, np.broadcast_to(axis, tile.shape))
+            for axis in np.ogrid[: tile.height, : tile.width]
+        )
+        sample = window.at(((rows + origin[0]) * at.width + columns + origin[1]).ravel())
+        where = (rows * tile.width + columns).ravel()
+        places = y * tile.width + x
+        of_list = np.searchsorted(places, where)
+        inside = of_list < len(places)
+        inside[inside] = places[of_list[inside]] == where[inside]
+        sample[:, inside] = values[:, of_list[inside]]
+        sample = scaled(sample, rows.ravel(), columns.ravel()).reshape(-1, *rows.shape)
+        master = survey.sampled(tile, found["image"])
+        found[SURVEY] = Glimpse(shown[0][0], sample.astype("f4"), master, master, shown[0][1])
+    return found
 
 
 def _scale_colours(
@@ -182,15 +284,9 @@ def _minus_dark(
     read_tile(frames, window, stored, counted=counted)
     if look is not None:
         look(window, stored, parts[0][1])
-    if loaded.worth_compiling(group.frames):
-        for part, minus in parts:
-            wide = np.broadcast_to(minus, window.shape)
-            medianfinder.subtract(stored[part], pixels, wide, out=values[part])
-        return values
-    for image, value in zip(stored, values, strict=True):
-        value[...] = to_values(image, pixels)
     for part, minus in parts:
-        values[part] -= minus
+        wide = np.broadcast_to(minus, window.shape)
+        medianfinder.subtract(stored[part], pixels, wide, out=values[part])
     return values
 
 
@@ -233,48 +329,3 @@ def far_neighbours(
             break
         reach *= 4
     return found
-
-
-def flat_holds(group: FlatGroup, together: int) -> Holds:
-    """What `flat_tile` holds beside the combining, and `frame_levels` of so many frames, which
-    goes through the same tiles."""
-    n, (height, columns) = len(group.frames), group.shape[-2:]
-    reach = group.defects.reach if group.defects is not None else 0
-    reading = reading_holds(group.reads)
-    size = max(f.pixels.stored.itemsize for f in group.frames)
-    blocks = [f.stored.block for f in group.reads if not f.stored.expanded]
-    low = min(height, max((b[0] for b in blocks), default=1))  # rows of the lowest tile
-    around = min(2 * reach, height - low) * columns
-    if any(b[1] < columns for b in blocks):  # which may be narrower
-        around += 2 * reach * (low + 2 * reach)
-    passing = max((sum(p.pixel.values()) for p in reading.phases), default=0)
-    window = sum(reading.pixel.values()) + passing
-    decoded = (around + 2 * low * columns) * window if around else 0
-    listed = len(group.defects.places) if group.defects is not None else 0
-    kept = Holds(
-        pixel={
-            "calibrated frames": 2 * 8 * n,
-            "frames": size * n,
-            "one colour": 0 if group.colours is None else 8,
-        },
-        thread={"rows around a tile": around * (8 + size) * n},
-        process={f"hot pixels listed for {group.frames[0].path}": listed * DEFECT_BYTES},
-    )
-    near = most_kept(math.prod(group.shape[-2:]))
-    if group.colours is not None:  # each has a finder of its own beside that of all
-        near += sum(map(most_kept, group.colours.share(height, columns)))
-    period = 0 if group.colours is None else group.colours.period
-    conversion = max(NEAREST_BYTES, *(conversion_bytes(frame.pixels) for frame in group.reads))
-    passes = Holds(
-        pixel={
-            "conversion": conversion,
-            "dark": 16 if any(len(m.images) > 1 for m in group.minus) else 8,
-        },
-        thread={
-            "rows around a tile, values": around * (conversion + 8) + decoded,
-            "values near the median": (together + 2) * 8 * near,
-            "factors of the colours": 3 * 8 * period * columns,
-            "correction": CORRECTION_BYTES if group.defects else 0,
-        },
-    )
-    return kept + reading + passes.passing

@@ -26,6 +26,7 @@ from pulsar_dask.masters import calibrated
 from pulsar_dask.masters.darkgroup import key
 from pulsar_dask.masters.fitted import MEASURED, fitted
 from pulsar_dask.masters.flatgroup import FlatGroup
+from pulsar_dask.masters.flatholds import flat_holds
 from pulsar_dask.masters.levels import FrameLevels, frame_levels, frame_scales, level_holds
 from pulsar_dask.masters.noise import Flats
 from pulsar_dask.masters.stack import combining_holds
@@ -100,7 +101,7 @@ def flat_recipe(
                 pixels=PixelType(-32),
                 stored=calibrated.looked_at(group.frames),
             )
-        holds = calibrated.flat_holds(group, together) | combining
+        holds = flat_holds(group, together) | combining
         scales = layer("scales", _scales, group, target, each_lit, *levels, once=True)
         flat = layer(
             "flat",
@@ -156,7 +157,9 @@ def level_frames(n: int, threads: int) -> int:
 def _kernel(
     group: FlatGroup, method: Combine, survey: Survey | None = None
 ) -> loaded.Kernel | None:
-    kernel = loaded.Kernel.of(group.frames, _FLOAT64, method)
+    kernel = loaded.Kernel.of(group.frames, _FLOAT64, method)._replace(
+        flat=calibrated.looked_at(group.frames)
+    )
     return kernel if survey is None else kernel._replace(survey=survey.stored)
 
 

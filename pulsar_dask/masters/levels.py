@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,15 @@ from pulsar_dask.errors import OneGroup, printable
 from pulsar_dask.formats.reading import read_values, thread_buffer
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
-from pulsar_dask.kernels import loaded
 from pulsar_dask.kernels.medianfinder import MOST_KEPT, MedianFinder, most_kept
 from pulsar_dask.kernels.pixels import Grid, Tile
-from pulsar_dask.masters.calibrated import calibrated, values_of
+from pulsar_dask.masters.calibrated import (
+    calibrated,
+    held_as_stored,
+    listed_values,
+    read_window,
+    values_of,
+)
 from pulsar_dask.masters.flatgroup import FlatGroup
 
 Array = np.ndarray[Any, Any]
@@ -25,6 +30,8 @@ SAMPLE_ROWS = 64
 #: Share of the pixels on either side of the sample's median among which the true one is
 #: then looked for, at most.
 BRACKET = 0.01
+#: And at least: half the median's standard error in a sample is 1 / sqrt(n) / 4 of the ranks.
+LEAST_BRACKET = 0.003
 #: Every so many of the sample's rows tell the raw level.
 LEVEL_STEP = 8
 #: Columns of a row that are read for the sample, and about how many of them are taken.
@@ -99,12 +106,12 @@ def frame_levels(
     medians = np.empty((len(frames), group.planes, len(parts)))
     raw = np.empty(medians.shape[:2])
     stays = 0
+    as_stored = group.colours is None and held_as_stored(group)
     for plane in range(group.planes):
         low, high, raw[:, plane] = _sample(plane, group, frames)
-        compiled = loaded.worth_compiling(group.frames)
         finders = [
             [
-                MedianFinder(a, b, most_kept(part.pixels), compiled=compiled)
+                MedianFinder(a, b, most_kept(part.pixels))
                 for a, b, part in zip(*bounds, parts, strict=True)
             ]
             for bounds in zip(low, high, strict=True)
@@ -113,6 +120,9 @@ def frame_levels(
         while todo := [i for i, f in enumerate(finders) if not all(one.done for one in f)]:
             stays_now = 0
             for tile in (t for _, t in grid if t.plane == plane):
+                if as_stored:
+                    stays_now += _look(tile, group, frames, {i: finders[i][0] for i in todo})
+                    continue
                 values, stuck = calibrated(tile, group, [frames[i] for i in todo])
                 stays_now += stuck
                 for j, part in enumerate(parts):
@@ -125,6 +135,26 @@ def frame_levels(
         medians[:, plane] = [[f.median for f in frame] for frame in finders]
         stays += stuck_most
     return FrameLevels(medians[..., 0], medians[..., 1:], raw, stays)
+
+
+def _look(
+    tile: Tile, group: FlatGroup, frames: Sequence[Frame], finders: Mapping[int, MedianFinder]
+) -> int:
+    """Show finders of some frames a tile of these, as stored; how many listed pixels have no good
+    neighbour."""
+    some = [frames[i] for i in finders]
+    window, at = read_window(tile, group, some)
+    y, x, listed, stuck = listed_values(window, at, tile, group, some)
+    window.dark[y - at.y, x - at.x] = np.nan  # listed pixels come apart
+    part = tile.y - at.y, tile.x - at.x, *tile.shape
+    inside = thread_buffer("near the median", (tile.height * tile.width,), np.dtype("f8"))
+    for k, finder in enumerate(finders.values()):
+        if finder.split is None:
+            finder.take(*window.near(k, part, finder.low, finder.high, inside))
+        else:
+            finder.add(window.image(k)[part[0] : part[0] + part[2], part[1] : part[1] + part[3]])
+        finder.add(listed[k])
+    return stuck
 
 
 def frame_scales(
@@ -238,7 +268,8 @@ def _sample(plane: int, group: FlatGroup, frames: Sequence[Frame]) -> tuple[Arra
             values = values[~np.isnan(values)]
             if not len(values):
                 continue
-            share = min(BRACKET, 0.35 * MOST_KEPT / part.pixels)
+            share = min(BRACKET, max(LEAST_BRACKET, 2 / math.sqrt(len(values))))
+            share = min(share, 0.35 * MOST_KEPT / part.pixels)
             a = max(0, int(len(values) * (0.5 - share)))
             b = min(len(values) - 1, int(len(values) * (0.5 + share)) + 1)
             ordered = np.partition(values, [a, b])

@@ -1,0 +1,145 @@
+"""Flats from pixels as stored: calibrated, scaled and combined block by block, so that no
+calibrated frame is ever in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pulsar_dask.kernels.blocks import ROW, aligned
+from pulsar_dask.kernels.median import NETWORK_FRAMES
+from pulsar_dask.kernels.native import Compiled
+from pulsar_dask.kernels.network import GROUP, NO_NETWORK, comparators
+from pulsar_dask.kernels.pixels import SWAP, PixelType
+
+Array = np.ndarray[Any, Any]
+_near, _median = Compiled("flat_compiled.near"), Compiled("flat_compiled.median")
+#: Values that are calibrated together where their median is looked for.
+_AT_ONCE = 512
+#: Bytes of a block: within the L1 cache.
+_BLOCK_BYTES = 24_576
+#: The least columns of a tile of which `Window.median` is made.
+LEAST_WIDTH = ROW // 8
+Part = tuple[int, int, int, int]
+"""y, x, height, width in a window."""
+_TOP, _EXPONENT = np.int64(2**63 - 1), np.int64(0x7FF0000000000000)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window of flats as stored, and what is subtracted from it."""
+
+    stored: Array
+    """Shape (frames, rows, columns), C-contiguous, integers of up to 32 bits."""
+    pixels: PixelType
+    dark: Array
+    """float64, shape (rows, columns), C-contiguous."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        frames, height, width = self.stored.shape
+        return frames, height, width
+
+    def at(self, places: Array) -> Array:
+        """Calibrated values at some places of the window, shape (frames, places); missing ones
+        NaN."""
+        found = self.stored.reshape(len(self.stored), -1)[:, places]
+        return self._values(found, self.dark.reshape(-1)[places])
+
+    def image(self, frame: int) -> Array:
+        """Of a frame all values."""
+        return self._values(self.stored[frame], self.dark)
+
+    def _values(self, stored: Array, dark: Array) -> Array:
+        """As `compiled.subtract` has them."""
+        values = stored.astype(np.float64) * self.pixels.bscale + self.pixels.bzero - dark
+        if self.pixels.blank is not None:
+            values[stored == self.pixels.blank] = np.nan
+        return values
+
+    def _bits(self) -> tuple[Any, ...]:
+        size = self.stored.dtype.itemsize
+        bits = self.stored.view(f"i{size}" if size > 1 else "u1")
+        blank = bits.dtype.type(self.pixels.blank or 0)
+        swap = SWAP and self.stored.dtype.str[0] == ">"
+        return bits, swap, self.pixels.blank is not None, blank
+
+    def near(
+        self, frame: int, part: Part, low: float, high: float, inside: Array
+    ) -> tuple[int, int, int, int, Array]:
+        """`medianfinder.bracket` of a part of a frame; `inside` is for those between."""
+        bits, *how = self._bits()
+        *counts, within = _near(
+            bits,
+            frame,
+            np.array(part),
+            *how,
+            float(self.pixels.bscale),
+            float(self.pixels.bzero),
+            self.dark,
+            float(low),
+            float(high),
+            np.empty(_AT_ONCE),
+            inside,
+        )
+        return *counts, inside[:within].copy()
+
+    def median(self, part: Part, scales: Array, cells: Array) -> tuple[Array, Array]:
+        """Medians over the frames, and how many values they are of.
+
+        Parameters
+        ----------
+        part : Part
+            The tile; at least `LEAST_WIDTH` columns.
+        scales : ndarray of float64, shape (frames, colours)
+        cells : ndarray of int, shape (period, period)
+            The colours of the pixels of the tile from its first one on.
+
+        Returns
+        -------
+        image, count : ndarray of float64 and int32, shape (height, width)
+            As `median.median` of the values gives them.
+        """
+        frames, (y, x, height, width) = len(self.stored), part
+        block = LEAST_WIDTH
+        while 2 * block <= width and 2 * block * frames * 8 <= _BLOCK_BYTES:
+            block *= 2
+        period = len(cells)
+        columns = np.arange(block + period) % period
+        factors = np.ascontiguousarray(scales[:, cells[:, columns]])
+        keys = aligned((frames, block), np.dtype("i8"))
+        middle = aligned((3, block), np.dtype("i8"))
+        image, count = np.empty((height, width)), np.empty((height, width), np.int32)
+        network = NO_NETWORK
+        if frames <= NETWORK_FRAMES[8]:
+            network = comparators(frames, (frames - 1) // 2, frames // 2, sorted_first=GROUP)
+        bits, *how = self._bits()
+        _median(
+            bits,
+            np.array([y, x]),
+            *how,
+            float(self.pixels.bscale),
+            float(self.pixels.bzero),
+            self.dark,
+            factors,
+            np.zeros(2, np.int64),
+            network,
+            keys,
+            keys.view(np.float64),
+            _TOP,
+            _EXPONENT,
+            middle,
+            image,
+            count,
+        )
+        return image, count
+
+
+def warm_up(pixels: PixelType, frames: int) -> None:
+    """Load (or, the first time, compile) what flats take."""
+    part = 0, 0, 1, LEAST_WIDTH
+    window = Window(np.zeros((frames, *part[2:]), pixels.stored), pixels, np.zeros(part[2:]))
+    window.near(0, part, 0.0, 0.0, np.empty(LEAST_WIDTH))
+    window.median(part, np.ones((frames, 1)), np.zeros((1, 1), int))

@@ -1,0 +1,57 @@
+"""What calibrating flats holds."""
+
+from __future__ import annotations
+
+import math
+
+from pulsar_dask.formats.holding import reading_holds
+from pulsar_dask.formats.reading import conversion_bytes
+from pulsar_dask.frames.holds import Holds
+from pulsar_dask.kernels.correct import CORRECTION_BYTES, DEFECT_BYTES, NEAREST_BYTES
+from pulsar_dask.kernels.medianfinder import most_kept
+from pulsar_dask.masters.flatgroup import FlatGroup
+
+
+def flat_holds(group: FlatGroup, together: int) -> Holds:
+    """What `flat_tile` holds beside the combining, and `frame_levels` of so many frames, which
+    goes through the same tiles."""
+    n, (height, columns) = len(group.frames), group.shape[-2:]
+    reach = group.defects.reach if group.defects is not None else 0
+    reading = reading_holds(group.reads)
+    size = max(f.pixels.stored.itemsize for f in group.frames)
+    blocks = [f.stored.block for f in group.reads if not f.stored.expanded]
+    low = min(height, max((b[0] for b in blocks), default=1))  # rows of the lowest tile
+    around = min(2 * reach, height - low) * columns
+    if any(b[1] < columns for b in blocks):  # which may be narrower
+        around += 2 * reach * (low + 2 * reach)
+    passing = max((sum(p.pixel.values()) for p in reading.phases), default=0)
+    window = sum(reading.pixel.values()) + passing
+    decoded = (around + 2 * low * columns) * window if around else 0
+    listed = len(group.defects.places) if group.defects is not None else 0
+    kept = Holds(
+        pixel={
+            "calibrated frames": 2 * 8 * n,
+            "frames": size * n,
+            "one colour": 0 if group.colours is None else 8,
+        },
+        thread={"rows around a tile": around * (8 + size) * n},
+        process={f"hot pixels listed for {group.frames[0].path}": listed * DEFECT_BYTES},
+    )
+    near = most_kept(math.prod(group.shape[-2:]))
+    if group.colours is not None:  # each has a finder of its own beside that of all
+        near += sum(map(most_kept, group.colours.share(height, columns)))
+    period = 0 if group.colours is None else group.colours.period
+    conversion = max(NEAREST_BYTES, *(conversion_bytes(frame.pixels) for frame in group.reads))
+    passes = Holds(
+        pixel={
+            "conversion": conversion,
+            "dark": 16 if any(len(m.images) > 1 for m in group.minus) else 8,
+        },
+        thread={
+            "rows around a tile, values": around * (conversion + 8) + decoded,
+            "values near the median": (together + 2) * 8 * near,
+            "factors of the colours": 3 * 8 * period * columns,
+            "correction": CORRECTION_BYTES if group.defects else 0,
+        },
+    )
+    return kept + reading + passes.passing
