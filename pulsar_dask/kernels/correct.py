@@ -6,7 +6,7 @@ must have one answer, for any pattern of colours.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -425,3 +425,38 @@ def ring_counts(values: Array, origin: tuple[int, int], defects: Defects, places
         one = _Dense(values[None])
         found[some] = _ring_sums(one, origin, defects, y[some], x[some], int(ring))[1][0]
     return np.maximum(found, 1)
+
+
+def around(tile: Tile, reach: int, shape: tuple[int, ...]) -> Tile:
+    """A tile and the pixels around it, as far as the image goes."""
+    rows, columns = shape[-2:]
+    y, x = max(0, tile.y - reach), max(0, tile.x - reach)
+    height = min(rows, tile.y + tile.height + reach) - y
+    width = min(columns, tile.x + tile.width + reach) - x
+    return Tile(tile.plane, y, x, height, width)
+
+
+def far_neighbours(
+    plane: int,
+    places: Array,
+    defects: Defects,
+    shape: tuple[int, ...],
+    values_in: Callable[[Tile], Array],
+) -> Array:
+    """Values of listed pixels whose near neighbours are missing: look ever further out, for all
+    at once; NaN where there is none. `values_in` gives the values of a window."""
+    y, x = np.divmod(places, shape[-1])
+    found = np.full(len(places), np.nan)
+    left = np.flatnonzero(defects.rings[np.searchsorted(defects.places, places)])
+    reach = max(8, 2 * defects.reach)
+    while len(left):
+        top, first = int(y[left].min()), int(x[left].min())
+        height, width = int(y[left].max()) - top + 1, int(x[left].max()) - first + 1
+        window = around(Tile(plane, top, first, height, width), reach, shape)
+        values = values_in(window)
+        found[left] = nearest(values, (window.y, window.x), defects, y[left], x[left])
+        left = left[np.isnan(found[left])]
+        if window.shape == shape[-2:]:
+            break
+        reach *= 4
+    return found

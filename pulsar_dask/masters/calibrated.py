@@ -17,12 +17,7 @@ from pulsar_dask.frames.colour import Colours
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.stack import stored_alike
 from pulsar_dask.kernels import medianfinder
-from pulsar_dask.kernels.correct import (
-    Defects,
-    correct,
-    corrected,
-    nearest,
-)
+from pulsar_dask.kernels.correct import around, correct, corrected, far_neighbours
 from pulsar_dask.kernels.flat import LEAST_WIDTH, Window
 from pulsar_dask.kernels.noise import Noise
 from pulsar_dask.kernels.pixels import PixelType, Tile
@@ -253,15 +248,6 @@ def _scale_colours(
             np.multiply(value[row::period], factor, out=scaled[row::period])
 
 
-def around(tile: Tile, reach: int, shape: tuple[int, ...]) -> Tile:
-    """A tile and the pixels around it, as far as the image goes."""
-    rows, columns = shape[-2:]
-    y, x = max(0, tile.y - reach), max(0, tile.x - reach)
-    height = min(rows, tile.y + tile.height + reach) - y
-    width = min(columns, tile.x + tile.width + reach) - x
-    return Tile(tile.plane, y, x, height, width)
-
-
 def _minus_dark(
     window: Tile,
     group: FlatGroup,
@@ -303,29 +289,3 @@ def values_of(window: Tile, minus: Minus) -> Array | float:
     for image in minus.images:
         total = read_values([image], window, np.dtype("f8"), counted=None)[0] + total
     return total
-
-
-def far_neighbours(
-    plane: int,
-    places: Array,
-    defects: Defects,
-    shape: tuple[int, ...],
-    values_in: Callable[[Tile], Array],
-) -> Array:
-    """Values of listed pixels whose near neighbours are missing: look ever further out, for all
-    at once; NaN where there is none. `values_in` gives the values of a window."""
-    y, x = np.divmod(places, shape[-1])
-    found = np.full(len(places), np.nan)
-    left = np.flatnonzero(defects.rings[np.searchsorted(defects.places, places)])
-    reach = max(8, 2 * defects.reach)
-    while len(left):
-        top, first = int(y[left].min()), int(x[left].min())
-        height, width = int(y[left].max()) - top + 1, int(x[left].max()) - first + 1
-        window = around(Tile(plane, top, first, height, width), reach, shape)
-        values = values_in(window)
-        found[left] = nearest(values, (window.y, window.x), defects, y[left], x[left])
-        left = left[np.isnan(found[left])]
-        if window.shape == shape[-2:]:
-            break
-        reach *= 4
-    return found

@@ -18,12 +18,13 @@ from pulsar_dask.kernels.correct import (
     CORRECTION_BYTES,
     DEFECT_BYTES,
     Defects,
+    around,
     correct,
+    far_neighbours,
     ring_counts,
 )
 from pulsar_dask.kernels.loaded import Kernel
 from pulsar_dask.kernels.pixels import Tile
-from pulsar_dask.masters.calibrated import around, far_neighbours
 from pulsar_dask.masters.calibration import PLANES, dtype_of, steps_of
 from pulsar_dask.masters.lightband import BAND, Light, Window, calibrated_window, read_light
 
