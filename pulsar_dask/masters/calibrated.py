@@ -99,7 +99,8 @@ def read_window(
     """A tile and what correcting it needs, as stored, and where that lies; see `calibrated`."""
     at = around(tile, group.defects.reach if group.defects is not None else 0, group.shape)
     pixels = frames[0].pixels
-    stored = thread_buffer("stack", (len(frames), *at.shape), pixels.stored)
+    # a buffer of its own: a look further out, for one pixel, goes through that of others
+    stored = thread_buffer("flats", (len(frames), *at.shape), pixels.stored)
     read_tile(frames, at, stored, counted=counted)
     dark = values_of(at, group.minus[0])
     if look is not None:
