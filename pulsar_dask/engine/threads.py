@@ -28,7 +28,7 @@ class Threads:
     def resources(
         self, recipe: Recipe, load: Sequence[str], gigabytes: float | None
     ) -> list[Resources]:
-        memory.keep_freed()
+        memory.keep_freed(self.slots)
         for module in load:
             importlib.import_module(module)
         if recipe.kernels:

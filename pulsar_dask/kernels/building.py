@@ -57,11 +57,11 @@ def _ends(code: Any, place: str) -> Any:
     ]
     if any("lloc" in symbol for symbol, _ in runtime):
         raise TypeError(f"{place} makes an array: let it be given one")
-    bodies = {
-        "function": "define void @{}() {{\n call void @llvm.trap()\n unreachable\n}}",
-        "variable": "@{} = global i64 0",
-    }
-    lines = [bodies[kind].format(symbol) for symbol, kind in runtime]
+    end = "{\n call void @llvm.trap()\n unreachable\n}"
+    lines = [
+        f"define void @{symbol}() {end}" if kind == "function" else f"@{symbol} = global i64 0"
+        for symbol, kind in runtime
+    ]
     ends = llvm.parse_assembly("\n".join(["declare void @llvm.trap()", *lines]))
     ends.triple, ends.data_layout = code.triple, code.data_layout
     return ends
