@@ -228,7 +228,7 @@ def _as_stored(
         inside = of_list < len(places)
         inside[inside] = places[of_list[inside]] == where[inside]
         sample[:, inside] = values[:, of_list[inside]]
-        sample = scaled(sample, rows.ravel(), columns.ravel()).reshape(-1, *rows.shape)
+        sample = scaled(sample, rows.ravel(), columns.ravel()).reshape(len(scales), *rows.shape)
         master = survey.sampled(tile, found["image"])
         found[SURVEY] = Glimpse(shown[0][0], sample.astype("f4"), master, master, shown[0][1])
     return found
