@@ -17,11 +17,10 @@ from dask.optimization import cull
 from dask.tokenize import tokenize
 
 from pulsar_dask.formats.reading import counting
-from pulsar_dask.formats.storeformat import PIXELS
 from pulsar_dask.frames.about import About
 from pulsar_dask.frames.frame import Frame, Stored
 from pulsar_dask.frames.holds import Holds, Phase
-from pulsar_dask.kernels.pixels import Tile, as_stored
+from pulsar_dask.kernels.pixels import PIXELS, Tile, as_stored
 
 Array = np.ndarray[Any, Any]
 #: What computing a window of all frames holds: it, and what it is made of.

@@ -18,26 +18,13 @@ from typing import Any
 
 from pulsar_dask.errors import PulsarError, printable, shown
 from pulsar_dask.frames.planes import PLANES
-from pulsar_dask.kernels.pixels import PixelType
+from pulsar_dask.kernels.pixels import PIXELS
 
 #: Variable of a cube; of a master.
 FRAMES, MASTER = "frames", "master"
 #: Texts of a cube that are read, one of each for a frame.
 FILE, HEADER = "file", "header"
 
-#: Type of values: how a FITS file would store them (see `frame.PixelType.native`).
-PIXELS = {
-    "uint8": PixelType(8),
-    "int8": PixelType(8, 1.0, -128.0),
-    "int16": PixelType(16),
-    "uint16": PixelType(16, 1.0, 32768.0),
-    "int32": PixelType(32),
-    "uint32": PixelType(32, 1.0, 2147483648.0),
-    "int64": PixelType(64),
-    "uint64": PixelType(64, 1.0, 9223372036854775808.0),
-    "float32": PixelType(-32),
-    "float64": PixelType(-64),
-}
 _TEXT = "string"
 
 #: What stands where Zarr wants its version, as long as a cube is not complete: every reader of

@@ -88,6 +88,21 @@ def as_stored(values: Array, pixels: PixelType) -> Array:
     return flipped.view("u1" if values.itemsize == 1 else f"i{values.itemsize}")
 
 
+#: Type of values: how a FITS file would store them (see `PixelType.native`).
+PIXELS = {
+    "uint8": PixelType(8),
+    "int8": PixelType(8, 1.0, -128.0),
+    "int16": PixelType(16),
+    "uint16": PixelType(16, 1.0, 32768.0),
+    "int32": PixelType(32),
+    "uint32": PixelType(32, 1.0, 2147483648.0),
+    "int64": PixelType(64),
+    "uint64": PixelType(64, 1.0, 9223372036854775808.0),
+    "float32": PixelType(-32),
+    "float64": PixelType(-64),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Tile:
     """A rectangle of one plane: rows y to y + height, columns x to x + width."""

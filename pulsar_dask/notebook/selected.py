@@ -24,13 +24,12 @@ from pulsar_dask.engine.selection import chosen_images
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.formats.arrays import frame_in
 from pulsar_dask.formats.scan import scan_frames
-from pulsar_dask.formats.storeformat import PIXELS
 from pulsar_dask.formats.values import Keywords
 from pulsar_dask.frames.about import NOTHING, About
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.keywords import about as read_about
 from pulsar_dask.inputs.find import Inputs
-from pulsar_dask.kernels.pixels import Grid
+from pulsar_dask.kernels.pixels import PIXELS, Grid
 from pulsar_dask.masters.search import Found
 from pulsar_dask.notebook.labelled import cards_of, labelled, value_of
 from pulsar_dask.notebook.scratch import kept, shares
