@@ -22,7 +22,6 @@ from pulsar_dask.formats.storeformat import (
     HEADER,
     INCOMPLETE,
     MASTER,
-    PIXELS,
     ArrayFormat,
     read_array,
     read_described,
@@ -31,7 +30,7 @@ from pulsar_dask.formats.values import ManyKeywords
 from pulsar_dask.frames.frame import Frame, Stored
 from pulsar_dask.frames.holds import MB, Holds, Phase
 from pulsar_dask.frames.keywords import about
-from pulsar_dask.kernels.pixels import Tile, as_stored
+from pulsar_dask.kernels.pixels import PIXELS, Tile, as_stored
 
 Array = np.ndarray[Any, Any]
 #: What to do about a store that is damaged.
