@@ -82,7 +82,16 @@ def asking(function: Callable[P, R]) -> Callable[P, R]:
         for name, what in Asked.__annotations__.items()
     ]
     # what is rarely given comes last
-    signature = own.replace(parameters=[*mine, *(p for p in more if p.name not in own.parameters)])
+    taken = own.replace(parameters=[*mine, *(p for p in more if p.name not in own.parameters)])
+    return _checked(function, taken)
+
+
+def in_words(function: Callable[P, R]) -> Callable[P, R]:
+    """A function that refuses what it does not take in words."""
+    return _checked(function, inspect.signature(function))
+
+
+def _checked(function: Callable[P, R], signature: inspect.Signature) -> Callable[P, R]:
     name = function.__name__
 
     @functools.wraps(function)

@@ -6,20 +6,22 @@ import numpy as np
 import xarray as xr
 from astropy.io import fits
 from astropy.nddata import CCDData
-from astropy.units import Unit
+from astropy.units import Unit, UnitBase
 
 from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.notebook.arguments import in_words
 from pulsar_dask.notebook.selected import IMAGE, checked
 
 
-def to_ccddata(master: xr.DataArray, *, unit: str | None = None) -> CCDData:
+@in_words
+def to_ccddata(master: xr.DataArray, *, unit: str | UnitBase | None = None) -> CCDData:
     """An image as astropy and ccdproc have it; computed now, and held whole.
 
     Parameters
     ----------
     master : xarray.DataArray
         Dims (y, x) or (plane, y, x).
-    unit : str, optional
+    unit : str or astropy unit, optional
         In place of ``attrs["units"]``, or where there are none that astropy knows.
 
     Returns
@@ -35,9 +37,11 @@ def to_ccddata(master: xr.DataArray, *, unit: str | None = None) -> CCDData:
     master = checked(master, "master", IMAGE)
     units = master.attrs.get("units") if unit is None else unit
     try:
+        if not isinstance(units, (str, UnitBase)) or not str(units).strip():
+            raise ValueError(units)
         known = Unit(units)
     except (TypeError, ValueError):
-        what = printable(units) if units is not None else "none that astropy knows"
+        what = printable(units) if units not in (None, "") else "none that astropy knows"
         raise PulsarError(
             f"the unit is {what}; give ⟦unit⟧, such as 'adu' or 'electron'", "argument"
         ) from None

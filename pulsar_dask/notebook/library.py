@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable
 
@@ -11,11 +12,12 @@ from pulsar_dask.inputs.words import as_text, as_texts
 from pulsar_dask.masters.choice import Rules
 from pulsar_dask.masters.library import Library, find_masters
 from pulsar_dask.masters.search import Search, is_number
-from pulsar_dask.notebook.arguments import Ask, check_number, check_switch
+from pulsar_dask.notebook.arguments import Ask, check_number, check_switch, in_words
 
 Path = str | os.PathLike[str]
 
 
+@in_words
 def library(
     places: Path | Iterable[Path],
     *,
@@ -74,6 +76,8 @@ def library(
     search = Ask.of({"search": search}).search
     words = as_texts(places, "places")
     level = float(bias) if is_number(bias) else None
+    if level is not None:
+        check_number("bias", level, "ADU as a number, such as 800", above=-math.inf)
     text = as_text(bias, "bias") if bias is not None and level is None else None  # type: ignore[arg-type]
     expression = text if text is not None and text.startswith("=") else None
     given = [text] if text is not None and expression is None else []

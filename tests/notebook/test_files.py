@@ -6,6 +6,7 @@ import gzip
 import io
 import os
 import pickle
+import re
 import subprocess
 import sys
 import warnings
@@ -209,12 +210,24 @@ def test_ccddata(night, here):
     holes = dark.where(dark.x != 3).pulsar.to_ccddata()
     same(holes.mask, np.broadcast_to(np.arange(31) == 3, (24, 31)))
     assert pulsar.to_ccddata(IMAGE, unit="electron").unit == "electron"
-    for wrong, says in (
-        ({}, "the unit is none"),
-        ({"unit": "furlongs"}, "the unit is furlongs; give `unit`"),
+    image = IMAGE.assign_attrs(units="adu")
+    for given, wrong, says in (
+        (IMAGE, {}, "the unit is none"),
+        (IMAGE, {"unit": "furlongs"}, "the unit is furlongs; give `unit`"),
+        (IMAGE, {"unit": ""}, "the unit is none"),
+        (IMAGE, {"unit": 5}, "the unit is 5; give `unit`"),
+        (image, {"units": "adu"}, "did you mean `unit`?"),
+        (None, {}, "`master` is of type NoneType; give an xarray.DataArray"),
+        ("dark.fit", {}, "`master` is of type str"),
+        (np.zeros((3, 4)), {}, "`master` is of type ndarray"),
+        (image.to_dataset(name="a"), {}, "`master` is a Dataset"),
+        (image.expand_dims(frame=2), {}, "`master` has the dims (frame, y, x)"),
+        (image[0], {}, "`master` has the dims (x)"),
+        (image.astype("c8"), {}, "give real numbers"),
+        (image[:0], {}, "`master` is empty"),
     ):
-        with pytest.raises(pulsar.PulsarError, match=says):
-            pulsar.to_ccddata(IMAGE, **wrong)
+        with pytest.raises(pulsar.PulsarError, match=re.escape(says)):
+            pulsar.to_ccddata(given, **wrong)
 
 
 # --- the engine ------------------------------------------------------------------------------

@@ -68,6 +68,11 @@ def test_the_page(night):
         ({"temperature_tolerance": "2"}, "`temperature_tolerance`"),
         ({"flatlog": "no.csv"}, "no.csv"),
         ({"search": True}, "`search`"),
+        ({"places": 5}, "`places` 5: give a path"),
+        ({"bias": [1]}, "`bias` [1]: give a path"),
+        ({"bias": float("nan")}, "`bias`"),
+        ({"no_bias": None}, "`no_bias` None: give True or False"),
+        ({"lastest": True}, "did you mean `latest`?"),
     ],
 )
 def test_what_is_refused(night, given, says):
