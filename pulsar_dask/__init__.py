@@ -27,16 +27,25 @@ The public names are here; they are imported when first used, so that `--help` d
 wait for the libraries behind them.
 """
 
-from __future__ import annotations
+import os
+import sys
+
+# `python -m pulsar_dask` comes through here while modules are looked for in the current folder
+# first, where downloads lie that may be named as one of them (`__future__`, too). With `-P`, and in
+# an installed command, it does not. `os` and `sys` are loaded by then.
+if (
+    sys.argv[:1] == ["-m"]
+    and "pulsar_dask" in sys.orig_argv
+    and not sys.flags.safe_path
+    and sys.path[0] != os.path.dirname(os.path.dirname(__file__))
+):
+    del sys.path[0]
 
 import importlib
-import sys
 
 from pulsar_dask._version import __version__
 from pulsar_dask.errors import PulsarError, PulsarWarning
 
-# `python -m pulsar_dask` comes through here while modules are still looked for in the current
-# folder: nothing is imported that Python has not loaded itself by then.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -102,7 +111,7 @@ if "xarray" in sys.modules:  # in a notebook, where arrays of any origin are to 
 
 if not TYPE_CHECKING:  # which would take any name for one
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> "Any":
         if name not in _PLACES:
             raise AttributeError(f"module 'pulsar_dask' has no attribute {name!r}")
         return getattr(importlib.import_module(f"pulsar_dask.{_PLACES[name]}"), name)

@@ -6,10 +6,11 @@ from __future__ import annotations
 import os
 import sys
 
-# `-m` looks for modules in the current folder first, where downloads lie that may be named as one
-# of them; with `-P`, and in an installed command, it does not.
+# As a script modules are looked for in this folder first; `-m` comes here with the package, which
+# has seen to it.
 if (
     __name__ == "__main__"
+    and "pulsar_dask" not in sys.modules
     and not sys.flags.safe_path
     and sys.path[0] != os.path.dirname(os.path.dirname(__file__))
 ):

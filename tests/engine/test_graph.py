@@ -55,7 +55,7 @@ def test_tasks_and_lazy_arrays_agree(shape):
     tasks = graph.tasks(here)
     dask.get(tasks, list(tasks))
     assert np.array_equal(whole, np.full(shape, 3.0 * (0.5 + len(grid))))
-    lazy = lazy_array(graph, top, top.planes[0])
+    lazy = lazy_array(graph, top, top.planes[0], "float64")
     assert lazy.shape == shape
     assert np.array_equal(lazy.compute(scheduler="synchronous"), whole)
     assert np.array_equal(lazy[..., 2:5, 3].compute(scheduler="threads"), whole[..., 2:5, 3])
