@@ -255,7 +255,7 @@ def _codecs(found: Any, text: bool) -> str:
     rest = names[1:-1] if names[-1:] == ["crc32c"] else names[1:]
     right = names[:1] == ["bytes"] and rest in ([], ["zstd"], ["blosc"])
     if text:
-        right = names[:1] == ["vlen-utf8"] and rest == ["zstd"]
+        right = names[:1] == ["vlen-utf8"] and rest == ["zstd"]  # 0.1 wrote no sum behind it
     _need(right, f"the codecs {shown(names)}")
     return json.dumps(found)
 

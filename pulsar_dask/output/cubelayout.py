@@ -47,7 +47,7 @@ def describe_cube(
     """
     import xarray as xr
     import zarr
-    from zarr.codecs import BloscCodec, Crc32cCodec
+    from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
     from pulsar_dask.output.labels import coordinates, header_attributes
 
@@ -71,7 +71,11 @@ def describe_cube(
     shape = grid.shape
     with warnings.catch_warnings():  # that text is not in Zarr's specification yet
         warnings.simplefilter("ignore")
-        described.to_zarr(store, mode="w-", zarr_format=3, consolidated=False)
+        checked = {"compressors": [ZstdCodec(level=1), Crc32cCodec()]}
+        described.to_zarr(
+            store, mode="w-", zarr_format=3, consolidated=False,
+            encoding={name: checked for name in described.coords if name != "frame"},
+        )  # fmt: skip
         zarr.open_group(store, mode="r+").create_array(
             FRAMES,
             shape=(len(frames), *shape),

@@ -66,7 +66,7 @@ def test_ctrl_c_ends_the_loop_of_a_shell(folder, number, begun):
         end = os.open(folder / "list", os.O_WRONLY)
         time.sleep(0.05)
     else:
-        while not (folder / "rounds").exists():
+        while not (folder / "rounds").exists() or not (folder / "rounds").read_text():
             time.sleep(0.002)
     if number == signal.SIGINT:
         os.killpg(process.pid, number)
