@@ -58,7 +58,7 @@ class Compiled:
 
     def __init__(self, place: str) -> None:
         self.place = place
-        self._codes: dict[tuple[str, ...], _Code] = {}
+        self._codes: dict[tuple[Any, ...], _Code] = {}
 
     def __call__(self, *arguments: Any) -> Any:
         return self._code(arguments)(arguments)
@@ -70,13 +70,22 @@ class Compiled:
         return code.address, np.frombuffer(code.row(arguments), np.int64)
 
     def _code(self, arguments: tuple[Any, ...]) -> _Code:
-        kinds = tuple(map(_kind, arguments))
-        code = self._codes.get(kinds)
+        known = tuple(map(_known, arguments))
+        code = self._codes.get(known)
         if code is None:
             with _LOCK:
-                code = self._codes.get(kinds) or _Code.of(self.place, kinds)
-                self._codes[kinds] = code
+                code = self._codes.get(known)
+                code = code or _Code.of(self.place, tuple(map(_kind, arguments)))
+                self._codes[known] = code
         return code
+
+
+def _known(value: Any) -> Any:
+    """What `_kind` depends on: found in a tenth of the time, at each call."""
+    if isinstance(value, np.ndarray):
+        flags = value.flags
+        return value.dtype, value.ndim, flags.c_contiguous, flags.aligned
+    return value.dtype if isinstance(value, np.generic) else type(value)
 
 
 def _kind(value: Any) -> str:

@@ -24,6 +24,8 @@ Array = np.ndarray[Any, Any]
 NUMBER, TOTAL, TOP, TOP_COUNT, NEXT, NEXT_COUNT, OVER, BITS = range(8)
 #: No limit.
 NO_LIMIT = -(1 << 63)
+#: Room for the highest values of runs, see `survey_compiled`.
+_RUNS = 64
 #: Pixels that are looked at together without compiled code.
 _BLOCK = 65_536
 _look = Compiled("survey_compiled.look")
@@ -106,7 +108,7 @@ def _arguments(
     """See `survey_compiled.look`."""
     bits, swap, mode, special, top, bound = _constants(stack.dtype, pixels, limit)
     start, stop, _ = part.indices(stack.shape[1])
-    spare = np.empty((4, 64 // special.itemsize), special.dtype)
+    spare = np.empty((1, _RUNS), special.dtype)
     return stack.view(bits), start, stop, swap, mode, special, top, bound, spare, seen, 0, len(seen)
 
 

@@ -22,6 +22,8 @@ from pulsar_dask.kernels.vectors import (
 
 #: Vectors that are looked at together: halves of so many numbers add up in as many bits.
 _RUN = 128
+#: Runs whose highest values are known before any is counted: only few hold the two highest.
+RUNS = 64
 
 
 @part
@@ -29,8 +31,8 @@ def look(bits, start, stop, swap, mode, special, top, limit, spare, out, first, 
     """See `survey.look`: columns from `start` to `stop` of rows from `first` to `last`; `out` goes
     on being filled.
 
-    `mode`, `special` and `top` (the highest key) as in `compiled`; `spare` has shape (4, lanes)
-    and the type of the keys.
+    `mode`, `special` and `top` (the highest key) as in `compiled`; `spare` has shape
+    (1, at least RUNS) and the type of the keys.
     """
     step = lanes(spare)
     half = spare.itemsize * 4
@@ -41,6 +43,7 @@ def look(bits, start, stop, swap, mode, special, top, limit, spare, out, first, 
     none = -np.int64(top) - 1
     for i in range(first, last):
         j = start
+        runs = 0
         while j < stop:
             end = min(stop, j + _RUN * step)
             whole = end - (end - j) % step
@@ -74,11 +77,37 @@ def look(bits, start, stop, swap, mode, special, top, limit, spare, out, first, 
             out[i, 0] += end - j - missing
             out[i, 1] += total
             out[i, 7] |= either
-            if end - j > missing and (
-                most >= out[i, 4] or out[i, 5] == 0 or (limit > none and most >= limit)
-            ):
-                _count(bits, i, j, whole, end, swap, mode, special, top, limit, spare, out, most)
+            spare[0, runs] = most
+            runs += 1
+            if runs == RUNS or end == stop:
+                begin = (j - start) // (_RUN * step) + 1 - runs
+                bound = _second(spare, runs, out, i, none)
+                for r in range(runs):
+                    most = np.int64(spare[0, r])
+                    if most >= bound or (limit > none and most >= limit):
+                        k = start + (begin + r) * _RUN * step
+                        n = min(stop, k + _RUN * step)
+                        ends = n - (n - k) % step
+                        _count(
+                            bits, i, k, ends, n, swap, mode, special, top, limit, spare, out, most
+                        )
+                runs = 0
             j = end
+
+
+@part
+def _second(spare, runs, out, i, none):  # type: ignore[no-untyped-def]
+    """What the second highest value of all is at least, by the highest ones of runs."""
+    first, second = none, none
+    if out[i, 5]:
+        first, second = out[i, 2], out[i, 4]
+    for r in range(runs):
+        value = np.int64(spare[0, r])
+        if value > first:
+            first, second = value, first
+        elif second < value < first:
+            second = value
+    return second
 
 
 @part
@@ -179,7 +208,8 @@ def _count(bits, i, j, whole, end, swap, mode, special, top, limit, spare, out, 
     beside -= sum_of_lanes(beyond)
     if over:
         out[i, 6] += beside
-    _merge(out, i, most, n)
+    if n:
+        _merge(out, i, most, n)
     if m:
         _merge(out, i, next_, m)
 
