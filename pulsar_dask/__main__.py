@@ -21,6 +21,7 @@ import gc
 import signal
 from typing import Any
 
+from pulsar_dask.cli.late import postpone
 from pulsar_dask.cli.program import die, handle
 
 
@@ -51,10 +52,13 @@ def _run(command: str, name: str) -> None:
     os.environ["PYTHONSAFEPATH"] = "1"
     # No tool multiplies matrices: threads for it would only cost start-up and address space.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # Libraries load a tenth faster where what they make is not looked through every 700 objects.
+    # Libraries load a tenth faster where what they make, which stays, is not looked through;
+    # `calling` enables it when they are there.
+    gc.disable()
     gc.set_threshold(50_000, 20, 20)
     # Threads that read, ask for files or return from compiled code wait so long for the others.
     sys.setswitchinterval(0.0005)
+    postpone()
     from pulsar_dask.tools import commands as cli
 
     known: dict[str, Any] = {**cli.tools.commands, **vars(cli)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import importlib
 from collections.abc import Sequence
 from typing import Any
@@ -32,7 +33,10 @@ def with_output(names: tuple[str, ...], example: str) -> tuple[list[str], str]:
 
 def tool(name: str) -> Any:
     """What does a command's work. By its name, and only now: with it come the libraries."""
-    return getattr(_module(name), name)
+    found = getattr(_module(name), name)
+    gc.freeze()  # what stays to the end is not looked through again and again
+    gc.enable()
+    return found
 
 
 def commands_of(name: str) -> list[click.Command]:
