@@ -78,10 +78,11 @@ def figures(
     grain = 0.0
     if not found.survey.stored.floating:
         grain = float(1 << min(seen.shift for seen in found.frames()))
-    measured = measured_of(found, range(len(frames)), flat=flat, grain=0.0 if flat else grain)
-    told["frame_levels"] = told["levels"] if flat else measured.level.tolist()
-    told["frame_noise"] = measured.noise.tolist()
-    told["frame_hits"] = measured.hits.tolist()
+    measured = measured_of(found, order, flat=flat, grain=0.0 if flat else grain)
+    as_given = np.argsort(order)
+    told["frame_levels"] = told["levels"] if flat else measured.level[as_given].tolist()
+    told["frame_noise"] = measured.noise[as_given].tolist()
+    told["frame_hits"] = measured.hits[as_given].tolist()
     samples = [to_values(image.ravel(), pixels).astype("f8") for image in found.sample]
     name, parameters = _method(product)
     try:

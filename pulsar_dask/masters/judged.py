@@ -18,7 +18,7 @@ from pulsar_dask.frames.frame import Frame, named
 from pulsar_dask.inputs.numbers import MOST_ADU
 from pulsar_dask.kernels.survey import Seen
 from pulsar_dask.masters.judge import Found, judge
-from pulsar_dask.masters.measured import measure
+from pulsar_dask.masters.measured import Measured, measure
 from pulsar_dask.masters.survey import Survey, Surveyed
 
 Array = np.ndarray[Any, Any]
@@ -126,7 +126,17 @@ def _levels(product: Product, run: Run) -> Array | None:
     return levels if (levels > 0).all() else None
 
 
-def measured_of(found: Surveyed, order: Sequence[int], *, flat: bool, grain: float) -> Any:
+def measured_of(found: Surveyed, order: Sequence[int], *, flat: bool, grain: float) -> Measured:
+    """Figures of frames in that order; kept, as judging and telling want the same."""
+    key = tuple(order), flat, grain
+    known: Measured | None = found.measured.get(key)
+    if known is None:
+        known = _measured(found, order, flat=flat, grain=grain)
+        found.measured = {key: known}
+    return known
+
+
+def _measured(found: Surveyed, order: Sequence[int], *, flat: bool, grain: float) -> Measured:
     look = found.survey
     values = (to_values(found.sample[i].ravel(), look.pixels).astype("f8") for i in order)
     master = found.master.ravel()

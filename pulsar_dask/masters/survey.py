@@ -195,6 +195,8 @@ class Surveyed:
     high: float = math.nan
     waiting: list[Array] = field(default_factory=list)
     """What was seen of tiles, to be added together: each time costs as much as many."""
+    measured: dict[Any, Any] = field(default_factory=dict)
+    """See `judged.measured_of`."""
 
     @staticmethod
     def begin(look_: Survey) -> Surveyed:

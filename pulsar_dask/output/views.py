@@ -15,29 +15,31 @@ import numpy as np
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.formats.reading import read_values
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.kernels.pixels import Tile
+from pulsar_dask.kernels.median import median
+from pulsar_dask.kernels.pixels import PixelType, Tile
 from pulsar_dask.kernels.squares import Squares
 from pulsar_dask.output.charts import number
 from pulsar_dask.output.picture_sink import PART, Picture
 from pulsar_dask.output.png import GREYS, data_uri, png
+from pulsar_dask.output.zscale import zscale
 
 Array = np.ndarray[Any, Any]
 #: Pixels on a side of a crop.
 CROP = 48
+#: Of 7 squares around one, those that tell what is usual there.
+_AROUND = (0, 2, 4, 6)
 #: Of listed pixels.
 _MARK = [(0, 0, 0), (239, 68, 68)]
 
 
 def limits(values: Array) -> tuple[float, float]:
     """Values that are shown as black and as white: astropy's ZScale."""
-    from astropy.visualization import ZScaleInterval
-
     there = values[np.isfinite(values)]
     if not len(there):
         return 0.0, 1.0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        low, high = (float(v) for v in ZScaleInterval().get_limits(there))
+        low, high = zscale(there)
     return (low, high) if high > low else (low - 0.5, low + 0.5)
 
 
@@ -52,12 +54,18 @@ def shades(values: Array, low: float, high: float) -> Array:
 def merged(total: Array, count: Array, squares: Squares, most: int) -> tuple[Array, Array, Squares]:
     """Squares put together, two by two, until there are no more than so many."""
     while total.size > most and total.size > 1:
-        rows, columns = (np.arange(0, n, 2) for n in total.shape)
-        total, count = (
-            np.add.reduceat(np.add.reduceat(part, rows, 0), columns, 1) for part in (total, count)
-        )
+        total, count = (_two_by_two(part) for part in (total, count))
         squares = Squares(squares.shape, 2 * squares.side)
     return total, count, squares
+
+
+def _two_by_two(values: Array) -> Array:
+    """Sums of two by two, of what there is of them at the edges."""
+    for axis in (0, 1):
+        first, second = (values[n::2] if axis == 0 else values[:, n::2] for n in (0, 1))
+        values = first.copy()
+        (values[: len(second)] if axis == 0 else values[:, : second.shape[1]])[...] += second
+    return values
 
 
 def _means(total: Array, count: Array) -> Array:
@@ -202,8 +210,10 @@ def _unlike(shown: Picture, seen: Sequence[tuple[int, int]]) -> _Place | None:
     means = _means(total, count)
     if min(means.shape) < 9 or not np.isfinite(means).all():
         return None
-    around = np.lib.stride_tricks.sliding_window_view(means, (7, 7))
-    away = means[3:-3, 3:-3] - [np.median(row, axis=(1, 2)) for row in around]
+    rows, columns = (n - 6 for n in means.shape)
+    around = [means[y : y + rows, x : x + columns].ravel() for y in _AROUND for x in _AROUND]
+    usual, _ = median(np.stack(around), PixelType(-64), compiled=False)
+    away = means[3:-3, 3:-3] - usual.reshape(rows, columns)
     for index in np.argsort(-np.abs(away), axis=None, kind="stable").tolist():
         y, x = divmod(index, away.shape[1])
         row, column = ((n + 3) * squares.side + squares.side // 2 for n in (y, x))

@@ -88,3 +88,15 @@ def test_shares_of_rejected_values(tmp_path):
     found = document("med", "b", "m.fit", *options, cwd=tmp_path)["m.fit"]
     assert found["frame_rejected"][7] == pytest.approx(struck.mean(), rel=0.02)
     assert max(np.delete(found["frame_rejected"], 7)) < 0.002
+
+
+def test_figures_stand_in_the_order_of_the_frames(tmp_path):
+    """And not in that of their dates, in which they are judged."""
+    rng = np.random.default_rng(4)
+    stack = biases(rng, 6, 6.0) + (np.arange(6) * 5).astype("u2")[:, None, None]
+    frames = write_stack(tmp_path / "b", "b", stack, "Bias Frame", 0.0)
+    for i, frame in enumerate(frames):
+        frame.rename(frame.with_name(f"x{(i * 5) % 6}.fit"))
+    found = document("med", "b", "bias.fit", cwd=tmp_path)["bias.fit"]
+    levels = [found["frame_levels"][(i * 5) % 6] for i in range(6)]
+    assert np.allclose(np.diff(levels), 5, atol=0.2)

@@ -3,6 +3,7 @@ given harmless."""
 
 from __future__ import annotations
 
+import warnings
 from xml.etree import ElementTree
 
 import numpy as np
@@ -19,6 +20,7 @@ from pulsar_dask.output.charts import Series, against_time, histogram, number, t
 from pulsar_dask.output.page import check_page, page
 from pulsar_dask.output.png import GREYS, png
 from pulsar_dask.output.views import limits, merged, shades
+from pulsar_dask.output.zscale import zscale
 
 
 @given(hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=20)))
@@ -41,6 +43,18 @@ def test_a_stretch_is_that_of_astropy_and_the_first_row_is_at_the_bottom():
     assert np.abs(grey[there] - expected).max() <= 0.5 + 1e-9
     assert limits(np.full((4, 4), 7.0)) == (6.5, 7.5)
     assert limits(np.full((4, 4), np.nan)) == (0, 1)
+
+
+@given(
+    hnp.arrays(np.float64, st.integers(1, 2500), elements=st.floats(-1e6, 1e6, width=32)),
+    st.integers(0, 3),
+)
+def test_a_stretch_is_that_of_astropy_for_any_values(values, decimals):
+    values = np.round(values, decimals)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = ZScaleInterval().get_limits(values)
+        assert zscale(values) == tuple(map(float, expected))
 
 
 def test_squares_are_put_together_exactly():
