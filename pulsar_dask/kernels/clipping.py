@@ -7,6 +7,7 @@ rounded once. The result depends on the values alone, not on the order of the fr
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -109,8 +110,10 @@ def clip(
     zero = 0.0 if pixels.floating else pixels.bzero
     image, used, low, high, outlier, sd, spread = kept
     there = np.empty((1, width), np.int64)
+    sums = np.empty((2, width), np.int32)
+    most = key.type(min(32_766, math.isqrt((2**31 - 1) // frames)))
     block = bits, swap, mode, special, network, x, values, top, zero
-    _clip(*block, numbers, there, image, used, low, high, sd, spread, outlier)
+    _clip(*block, numbers, there, sums, most, image, used, low, high, sd, spread, outlier)
     return Kept._make(part[:n] for part in kept)
 
 

@@ -23,7 +23,10 @@ from pulsar_dask.kernels.vectors import (
     at_most,
     byteswap,
     choose,
+    difference,
+    fill,
     gather,
+    half,
     lane,
     lanes,
     less,
@@ -56,7 +59,7 @@ _FAR = 5 * _MAD_SIGMA
 
 
 @entry
-def clip(bits, swap, mode, special, network, x, values, top, zero, numbers, there, image, used, low, high, sd, spread, outlier):  # type: ignore[no-untyped-def]  # fmt: skip  # noqa: E501
+def clip(bits, swap, mode, special, network, x, values, top, zero, numbers, there, sums, most, image, used, low, high, sd, spread, outlier):  # type: ignore[no-untyped-def]  # fmt: skip  # noqa: E501
     """Sort each column of `bits`, clip it by a rule, and take the mean of what is kept.
 
     Parameters
@@ -73,6 +76,10 @@ def clip(bits, swap, mode, special, network, x, values, top, zero, numbers, ther
         See `clipping.Rule`; at its end how many frames there are.
     there : ndarray of int64, shape (1, width)
         For how many values of each pixel are there.
+    sums : ndarray of int32, shape (2, width)
+        For sums of whole numbers of 16 bits.
+    most : integer
+        The squares of as many of these as there are frames add up in 32 bits.
     image : ndarray of float64, shape (n,)
     used, low, high, outlier : ndarray of int32, shape (n,) or (0,)
         How many values are kept, and how many are too low or too high; 1 where so many lie far
@@ -89,6 +96,9 @@ def clip(bits, swap, mode, special, network, x, values, top, zero, numbers, ther
         numbers[7], numbers[8], numbers[9], numbers[10], numbers[11], numbers[12], numbers[13],
     )  # fmt: skip
     p = rows_of(values)
+    s = rows_of(sums)
+    lowest, highest = _trimmed(frames, rule)
+    squared = rule[_WHICH] == SIGCLIP or rule[_WHICH] == WINSORIZED or sd.shape[0] > 0
     start = n - n
     while True:
         missing = _load_blocks(bits, swap, mode, special, top, start, x)
@@ -108,6 +118,12 @@ def clip(bits, swap, mode, special, network, x, values, top, zero, numbers, ther
                         v = byteswap(bits[i, start + j]) if swap else bits[i, start + j]
                         m -= 1 if np.int64(v) == np.int64(special) else 0
                 there[0, j] = m
+        narrow = x.itemsize == 2 and not missing
+        if narrow:
+            if squared:
+                _add_up_squares(x, lowest, highest, most, sums)
+            else:
+                _add_up(x, lowest, highest, sums)
         for j in range(0, width, LANES):
             m = load(there, 0, j) if missing else whole(frames)
             exact = mode != 2
@@ -116,7 +132,9 @@ def clip(bits, swap, mode, special, network, x, values, top, zero, numbers, ther
                 widest = top_ - reals(p, 0, j)
                 exact = not any_lane(~less(real(m) * widest * widest, real(2.0**53)))
             ref = _pick(p, j, _lower(whole(0), m))
-            first, last, total, squares, far = _kept(p, j, m, missing, exact, ref, zero, rule)
+            first, last, total, squares, far = _kept(
+                p, s, j, m, lowest, highest, missing, narrow, squared, exact, ref, zero, most, rule
+            )
             count = real(last - first)
             mean = ref
             if rule[_WHICH] == MEDIAN or any_lane(far):
@@ -206,6 +224,89 @@ def _sums(p, j, first, last, ref):  # type: ignore[no-untyped-def]
 
 
 @part
+def _trimmed(frames, rule):  # type: ignore[no-untyped-def]
+    """Rows that `MINMAX` keeps of so many values; of some missing ones, the same share is left out
+    (IRAF's rule)."""
+    if rule[_WHICH] != MINMAX or frames < 3:
+        return 0, frames
+    low = np.int64(rule[_LOW] * frames / rule[_FRAMES] + 0.001)
+    return low, frames - np.int64(rule[_HIGH] * frames / rule[_FRAMES] + 0.001)
+
+
+@part
+def _add_up(x, first, last, sums):  # type: ignore[no-untyped-def]
+    """Sums of rows of 16-bit numbers, 32 pixels at a time: of upper and lower bytes apart, of which
+    128 add up in 16 bits."""
+    byte = fill(x, x.dtype.type(255))
+    for j in range(0, x.shape[1], lanes(x)):
+        scale = half(byte, 0) + half(fill(x, x.dtype.type(1)), 0)
+        a = half(byte ^ byte, 0)
+        b = a
+        for start in range(first, last, 128):
+            upper = byte ^ byte
+            lower = upper
+            for i in range(start, min(start + 128, last)):
+                v = load(x, i, j)
+                upper = upper + shift_right(v, 8)
+                lower = lower + (v & byte)
+            a = a + half(upper, 0) * scale + half(lower, 0)
+            b = b + half(upper, 1) * scale + half(lower, 1)
+        store(sums, 0, j, a)
+        store(sums, 0, j + lanes(x) // 2, b)
+
+
+@part
+def _add_up_squares(x, first, last, most, sums):  # type: ignore[no-untyped-def]
+    """Sums of rows minus the lower medians, and of the squares; what lies farther off than `most`
+    counts as that: so their squares add up in 32 bits."""
+    highest = fill(x, most)
+    lowest = (highest ^ highest) - highest
+    for j in range(0, x.shape[1], lanes(x)):
+        ref = load(x, (x.shape[0] - 1) // 2, j)
+        a = half(ref ^ ref, 0)
+        b = a
+        c = a
+        d = a
+        for i in range(first, last):
+            off = minimum(maximum(difference(load(x, i, j), ref), lowest), highest)
+            p = half(off, 0)
+            q = half(off, 1)
+            a = a + p
+            b = b + q
+            c = c + p * p
+            d = d + q * q
+        store(sums, 0, j, a)
+        store(sums, 0, j + lanes(x) // 2, b)
+        store(sums, 1, j, c)
+        store(sums, 1, j + lanes(x) // 2, d)
+
+
+@part
+def _added_up(p, s, j, first, last, ref, most, squared):  # type: ignore[no-untyped-def]
+    """These sums, of values minus `ref`, with what lies far off as it is: at the ends."""
+    total = reals(s, 0, j)
+    if not squared:
+        return total - real(np.float64(last - first)) * ref, total
+    squares = reals(s, 1, j)
+    far = real(np.float64(most))
+    for i in range(first, last):
+        d = reals(p, i, j) - ref
+        over = less(d, real(0.0) - far)
+        if not any_lane(over):
+            break
+        total = total + choose(over, d + far, real(0.0))
+        squares = squares + choose(over, d * d - far * far, real(0.0))
+    for i in range(last - 1, first - 1, -1):
+        d = reals(p, i, j) - ref
+        over = less(far, d)
+        if not any_lane(over):
+            break
+        total = total + choose(over, d - far, real(0.0))
+        squares = squares + choose(over, d * d - far * far, real(0.0))
+    return total, squares
+
+
+@part
 def _shares(p, j, first, last):  # type: ignore[no-untyped-def]
     """Means of floats whose sum may lie beyond float64."""
     count = real(last - first)
@@ -248,30 +349,30 @@ def _least(m, rule):  # type: ignore[no-untyped-def]
 
 
 @part
-def _kept(p, j, m, missing, exact, ref, zero, rule):  # type: ignore[no-untyped-def]
+def _kept(p, s, j, m, lowest, highest, missing, narrow, squared, exact, ref, zero, most, rule):  # type: ignore[no-untyped-def]
     """First and last (exclusive) of the m sorted values that a rule keeps; sums of those minus
     `ref` and of their squares; and where it gives up and takes the median instead (-1)."""
     which = rule[_WHICH]
-    first = whole(0)
-    last = m
     far = whole(0)
-    if which == MEAN or which == MEDIAN:  # noqa: SIM109  (a tuple of these is no constant here)
+    first = whole(lowest)
+    last = whole(highest)
+    if missing:
+        first = whole(0)
+        last = m
+        if which == MINMAX:  # `_trimmed` of each
+            some = at_most(whole(3), m)
+            low = whole(real(rule[_LOW]) * real(m) / real(rule[_FRAMES]) + real(0.001))
+            high = whole(real(rule[_HIGH]) * real(m) / real(rule[_FRAMES]) + real(0.001))
+            first = some & low
+            last = choose(some, m - high, m)
+    if narrow:
+        total, squares = _added_up(p, s, j, lowest, highest, ref, most, squared)
+    else:
         total, squares = _sums(p, j, first, last, ref)
-        return first, last, total, squares, far
-    if which == MINMAX:
-        # of some missing values, the same share (IRAF's rule)
-        some = at_most(whole(3), m)
-        low = whole(real(rule[_LOW]) * real(m) / real(rule[_FRAMES]) + real(0.001))
-        high = whole(real(rule[_HIGH]) * real(m) / real(rule[_FRAMES]) + real(0.001))
-        first = some & low
-        last = choose(some, m - high, m)
-        total, squares = _sums(p, j, first, last, ref)
+    if which == MEAN or which == MEDIAN or which == MINMAX:  # noqa: SIM109  (no constants)
         return first, last, total, squares, far
     going = at_most(whole(4 if which == WINSORIZED else 3), m)
     keep = minimum(_least(m, rule), m)
-    grain = real(rule[_GRAIN])
-    finest = real(rule[_GRAIN] * _STEP)
-    total, squares = _sums(p, j, first, last, ref)
     again = False
     for k in range(int(rule[_MAXITERS])):
         going = going & at_most(whole(3), last - first)
@@ -285,7 +386,8 @@ def _kept(p, j, m, missing, exact, ref, zero, rule):  # type: ignore[no-untyped-
         ) * real(0.5)
         if which == CCDCLIP:
             sd = _noise(centre, rule)
-            if rule[_GUARD] == 1.0:
+            # where all lies within that, the guard need not be known: it only moves limits outwards
+            if rule[_GUARD] == 1.0 and _beyond(p, j, first, last, centre, zero, sd, going, rule):
                 sd = _protected(p, j, first, last, missing or k > 0, centre, zero, sd)
         else:
             if again:
@@ -298,11 +400,7 @@ def _kept(p, j, m, missing, exact, ref, zero, rule):  # type: ignore[no-untyped-
                 )
             elif rule[_BY_MEAN] == 1.0:
                 centre = ref + real(zero) + total / real(n)
-        sd = choose(less(sd, finest), finest, sd)
-        low = centre - real(rule[_LOW]) * sd
-        high = centre + real(rule[_HIGH]) * sd
-        low = choose(less(centre - grain, low), centre - grain, low)
-        high = choose(less(high, centre + grain), centre + grain, high)
+        low, high = _limits(centre, sd, rule)
         a, b, one, two = _within(p, j, first, last, low, high, ref, zero)
         few = going & ~at_most(keep, b - a)
         if any_lane(few):
@@ -326,6 +424,26 @@ def _kept(p, j, m, missing, exact, ref, zero, rule):  # type: ignore[no-untyped-
     if again:
         total, squares = _sums(p, j, first, last, ref)
     return first, last, total, squares, far
+
+
+@part
+def _limits(centre, sd, rule):  # type: ignore[no-untyped-def]
+    grain = real(rule[_GRAIN])
+    sd = choose(less(sd, real(rule[_GRAIN] * _STEP)), real(rule[_GRAIN] * _STEP), sd)
+    low = centre - real(rule[_LOW]) * sd
+    high = centre + real(rule[_HIGH]) * sd
+    low = choose(less(centre - grain, low), centre - grain, low)
+    high = choose(less(high, centre + grain), centre + grain, high)
+    return low, high
+
+
+@part
+def _beyond(p, j, first, last, centre, zero, sd, going, rule):  # type: ignore[no-untyped-def]
+    """Whether a value of any lane lies outside its limits."""
+    low, high = _limits(centre, sd, rule)
+    least = _pick(p, j, first) + real(zero)
+    most = _pick(p, j, maximum(last - whole(1), whole(0))) + real(zero)
+    return any_lane(going & (less(least, low) | less(high, most)))
 
 
 @part
@@ -489,7 +607,8 @@ def _protected(p, j, first, last, partly, centre, zero, sd):  # type: ignore[no-
         middle = (frames - half) // 2
         near = sd * real((1 - 1e-12) / _OWN)
         held = whole(0)
-        for i in range(middle - frames // 10, middle + frames // 10 + 1):
+        for k in range(2 * (frames // 10) + 1):  # from the middle on, where it mostly is so
+            i = middle + (k + 1) // 2 if k % 2 else middle - k // 2
             below = centre - (reals(p, i, j) + real(zero))
             above = reals(p, i + half, j) + real(zero) - centre
             held = held | (not_above(below, near) & not_above(above, near))

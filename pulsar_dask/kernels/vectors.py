@@ -186,6 +186,8 @@ def _lane_by_lane(operation: Any) -> Any:
 
 minimum = _lane_by_lane(lambda builder, a, b: _call(builder, "smin", a.type, a, b))
 maximum = _lane_by_lane(lambda builder, a, b: _call(builder, "smax", a.type, a, b))
+#: The first minus the second, or the end of their type that it lies beyond.
+difference = _lane_by_lane(lambda builder, a, b: _call(builder, "ssub.sat", a.type, a, b))
 #: In lanes where it is so -1, else 0.
 at_most = _lane_by_lane(lambda builder, a, b: _mask(builder, "<=", a, b))
 equal = _lane_by_lane(lambda builder, a, b: _mask(builder, "==", a, b))
@@ -313,6 +315,30 @@ def _of_lanes(name: str) -> Any:
 highest_lane = _of_lanes("smax")
 bits_of_lanes = _of_lanes("or")
 sum_of_lanes = _of_lanes("add")
+
+
+@intrinsic
+def half(typingctx: Any, a: Any, which: Any) -> Any:
+    """The first (0) or the second half of the lanes, twice as wide; of 64-bit ones all."""
+    if a.dtype.bitwidth == 64:
+        return a(a, which), lambda context, builder, signature, args: args[0]
+    wide = Vector(types.Integer.from_bitwidth(2 * a.dtype.bitwidth, signed=True))
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value, second = args
+        places = ir.VectorType(ir.IntType(32), wide.lanes)
+        low, high = (
+            builder.shuffle_vector(
+                value,
+                value,
+                ir.Constant(places, [i + k * wide.lanes for i in range(wide.lanes)]),
+            )
+            for k in (0, 1)
+        )
+        chosen = builder.icmp_signed("!=", second, ir.Constant(second.type, 0))
+        return builder.sext(builder.select(chosen, high, low), _llvm_type(wide))
+
+    return wide(a, types.intp), codegen
 
 
 # --- bytes anywhere ----------------------------------------------------------------------
