@@ -110,10 +110,12 @@ def clip(
     zero = 0.0 if pixels.floating else pixels.bzero
     image, used, low, high, outlier, sd, spread = kept
     there = np.empty((1, width), np.int64)
-    sums = np.empty((2, width), np.int32)
+    sums, ends = np.empty((4, width), np.int32), np.empty((2, width), key)
+    y, columns = np.empty((frames, 8), values.dtype), np.empty(width, np.int64)
     most = key.type(min(32_766, math.isqrt((2**31 - 1) // frames)))
-    block = bits, swap, mode, special, network, x, values, top, zero
-    _clip(*block, numbers, there, sums, most, image, used, low, high, sd, spread, outlier)
+    block = bits, swap, mode, special, network, x, values, top, zero, numbers, there
+    scratch = sums, most, ends, y, columns, np.empty(8, np.int32), np.empty(8)
+    _clip(*block, *scratch, image, used, low, high, sd, spread, outlier)
     return Kept._make(part[:n] for part in kept)
 
 
@@ -121,4 +123,4 @@ def scratch_bytes(frames: int) -> int:
     """Bytes that `clip` holds besides, in each thread: a block of keys, sorted columns, the
     network."""
     comparators_ = frames * max(1, frames.bit_length()) ** 2 // 4
-    return frames * (128 + 16) + 12 * comparators_ + 16_384
+    return frames * (128 + 64) + 12 * comparators_ + 16_384

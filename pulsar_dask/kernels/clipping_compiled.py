@@ -59,7 +59,7 @@ _FAR = 5 * _MAD_SIGMA
 
 
 @entry
-def clip(bits, swap, mode, special, network, x, values, top, zero, numbers, there, sums, most, image, used, low, high, sd, spread, outlier):  # type: ignore[no-untyped-def]  # fmt: skip  # noqa: E501
+def clip(bits, swap, mode, special, network, x, values, top, zero, numbers, there, sums, most, ends, y, columns, numbers_, floats, image, used, low, high, sd, spread, outlier):  # type: ignore[no-untyped-def]  # fmt: skip  # noqa: E501
     """Sort each column of `bits`, clip it by a rule, and take the mean of what is kept.
 
     Parameters
@@ -76,10 +76,18 @@ def clip(bits, swap, mode, special, network, x, values, top, zero, numbers, ther
         See `clipping.Rule`; at its end how many frames there are.
     there : ndarray of int64, shape (1, width)
         For how many values of each pixel are there.
-    sums : ndarray of int32, shape (2, width)
+    sums : ndarray of int32, shape (4, width)
         For sums of whole numbers of 16 bits.
     most : integer
         The squares of as many of these as there are frames add up in 32 bits.
+    ends : ndarray, shape (2, width)
+        Like `x`, for limits.
+    y : ndarray, shape (frames, 8)
+        Like `values`, for the columns from which something is rejected.
+    columns : ndarray of int64, shape (width,)
+        For which those are.
+    numbers_, floats : ndarray of int32 and of float64, shape (8,)
+        For what is made of them.
     image : ndarray of float64, shape (n,)
     used, low, high, outlier : ndarray of int32, shape (n,) or (0,)
         How many values are kept, and how many are too low or too high; 1 where so many lie far
@@ -97,7 +105,11 @@ def clip(bits, swap, mode, special, network, x, values, top, zero, numbers, ther
     )  # fmt: skip
     p = rows_of(values)
     s = rows_of(sums)
+    those = rows_of(y)
     lowest, highest = _trimmed(frames, rule)
+    limited = rule[_WHICH] == SIGCLIP or rule[_WHICH] == WINSORIZED or rule[_WHICH] == CCDCLIP
+    if rule[_WHICH] == MEDIAN and frames < 32_768:
+        limited = spread.shape[0] > 0
     squared = rule[_WHICH] == SIGCLIP or rule[_WHICH] == WINSORIZED or sd.shape[0] > 0
     start = n - n
     while True:
@@ -121,49 +133,201 @@ def clip(bits, swap, mode, special, network, x, values, top, zero, numbers, ther
         narrow = x.itemsize == 2 and not missing
         if narrow:
             if squared:
-                _add_up_squares(x, lowest, highest, most, sums)
+                _add_up_squares(x, lowest, highest, ends, False, most, sums, 0)
             else:
                 _add_up(x, lowest, highest, sums)
-        for j in range(0, width, LANES):
+        many = width
+        apart = narrow and limited
+        if apart:
+            many = _settle(
+                x, p, s, sums, ends, most, squared, zero, start, columns, rule, image, used, low,
+                high, outlier, sd, spread,
+            )  # fmt: skip
+        for k in range(0, many, LANES):
+            q = p
+            j = k
+            if apart:
+                for i in range(LANES):
+                    column = columns[min(k + i, many - 1)]
+                    for row in range(frames):
+                        y[row, i] = values[row, column]
+                q = those
+                j = k - k
             m = load(there, 0, j) if missing else whole(frames)
             exact = mode != 2
             if exact and itemsize > 2:  # squares of whole numbers add up to whole ones
-                top_ = _pick(p, j, maximum(m - whole(1), whole(0)))
-                widest = top_ - reals(p, 0, j)
+                top_ = _pick(q, j, maximum(m - whole(1), whole(0)))
+                widest = top_ - reals(q, 0, j)
                 exact = not any_lane(~less(real(m) * widest * widest, real(2.0**53)))
-            ref = _pick(p, j, _lower(whole(0), m))
+            ref = _pick(q, j, _lower(whole(0), m))
             first, last, total, squares, far = _kept(
-                p, s, j, m, lowest, highest, missing, narrow, squared, exact, ref, zero, most, rule
+                q,
+                s,
+                j,
+                m,
+                lowest,
+                highest,
+                missing,
+                narrow and not apart,
+                squared,
+                exact,
+                ref,
+                zero,
+                most,
+                rule,
             )
             count = real(last - first)
             mean = ref
             if rule[_WHICH] == MEDIAN or any_lane(far):
-                mean = _middle(p, j, whole(0), m, zero)
+                mean = _middle(q, j, whole(0), m, zero)
             if rule[_WHICH] != MEDIAN:
                 kept = ref + real(zero) + total / count
                 if exact:
                     kept = (count * (ref + real(zero)) + total) / count
                 elif any_lane(~_finite(kept)):
-                    kept = choose(_finite(kept), kept, _shares(p, j, first, last))
+                    kept = choose(_finite(kept), kept, _shares(q, j, first, last))
                 mean = choose(far, mean, kept)
-            at = start + j
+            where = start, k, many, apart
             none = at_most(m, whole(0))
-            put(image, at, choose(none, real(np.nan), mean))
+            _give(image, where, columns, floats, choose(none, real(np.nan), mean))
             if used.shape[0]:
-                put(used, at, last - first)
-                put(low, at, first)
-                put(high, at, m - last)
-                put(outlier, at, whole(0) - far)
+                _give(used, where, columns, numbers_, last - first)
+                _give(low, where, columns, numbers_, first)
+                _give(high, where, columns, numbers_, m - last)
+                _give(outlier, where, columns, numbers_, whole(0) - far)
             if sd.shape[0]:
                 deviation = _deviation(total, squares, last - first, exact)
-                put(sd, at, choose(at_most(last - first, whole(1)), real(np.nan), deviation))
+                _give(
+                    sd,
+                    where,
+                    columns,
+                    floats,
+                    choose(at_most(last - first, whole(1)), real(np.nan), deviation),
+                )
             if spread.shape[0]:
-                deviation = _spread(p, j, m, first, last, exact, zero, rule)
-                put(spread, at, choose(at_most(m, whole(1)), real(np.nan), deviation))
+                deviation = _spread(
+                    q, j, m, missing, first, last, exact, zero, total, squares, rule
+                )
+                deviation = choose(at_most(m, whole(1)), real(np.nan), deviation)
+                _give(spread, where, columns, floats, deviation)
         done = start + width
         if done >= n:
             break
         start = min(done, n - width)  # the last block may lie over that before
+
+
+@part
+def _give(out, where, columns, spare, vector):  # type: ignore[no-untyped-def]
+    """Into an array of pixels: to eight in a row, or to those columns."""
+    start, k, many, apart = where
+    if not apart:
+        put(out, start + k, vector)
+        return
+    put(spare, 0, vector)
+    for i in range(min(LANES, many - k)):
+        out[start + columns[k + i]] = spare[i]
+
+
+# --- pixels from which nothing is rejected ---------------------------------------------------
+
+
+@part
+def _settle(x, p, s, sums, ends, most, squared, zero, start, columns, rule, image, used, low, high, outlier, sd, spread):  # type: ignore[no-untyped-def]  # fmt: skip  # noqa: E501
+    """What is made of a block of 16-bit numbers if nothing is rejected; how many of the pixels that
+    does not hold for, and which (`columns`)."""
+    frames, width = x.shape
+    which = rule[_WHICH]
+    m = whole(frames)
+    none = whole(0)
+    lower = (frames - 1) // 2
+    upper = frames // 2
+    if which == WINSORIZED or which == MEDIAN:  # noqa: SIM109
+        for j in range(0, width, LANES):
+            centre = (reals(p, lower, j) + real(zero) + (reals(p, upper, j) + real(zero))) * real(
+                0.5
+            )
+            reach = real(1.5 if which == WINSORIZED else 1.0) * _needed(p, j, centre, zero, rule)
+            a = none - _floor(reach - (centre - real(zero)))
+            b = _floor(reach + (centre - real(zero)))
+            put(ends, j, minimum(maximum(a, whole(-32768)), whole(32767)))
+            put(ends, width + j, minimum(maximum(b, whole(-32768)), whole(32767)))
+        if which == WINSORIZED:
+            _add_up_squares(x, 0, frames, ends, True, most, sums, 2)
+        else:
+            _count(x, ends, sums, 2)
+    odd = 0
+    for j in range(0, width, LANES):
+        ref = reals(p, lower, j)
+        total, squares = _added_up(p, s, j, 0, frames, ref, most, squared)
+        mean = (real(m) * (ref + real(zero)) + total) / real(m)
+        if which == MEDIAN:
+            mean = _middle(p, j, none, m, zero)
+        put(image, start + j, mean)
+        if used.shape[0]:
+            put(used, start + j, m)
+            put(low, start + j, none)
+            put(high, start + j, none)
+            put(outlier, start + j, none)
+        deviation = real(0.0)
+        if squared:
+            deviation = _deviation(total, squares, m, True)
+        if sd.shape[0]:
+            put(sd, start + j, deviation if frames > 1 else real(np.nan))
+        if which == MEDIAN and spread.shape[0]:
+            put(spread, start + j, deviation if frames > 1 else real(np.nan))
+        if frames < (4 if which == WINSORIZED else 3):
+            continue
+        centre = (ref + real(zero) + (reals(p, upper, j) + real(zero))) * real(0.5)
+        if which == WINSORIZED or which == MEDIAN:  # noqa: SIM109
+            needed = _needed(p, j, centre, zero, rule)
+            sure = needed * real(1 + 1e-9) + real(1e-9 + 1e-14 * abs(zero))
+            if which == WINSORIZED:
+                # The scale of values that are pulled in does not fall where they are pulled in
+                # less, so that one which is not below what it came from is a lower bound of what
+                # follows.
+                scale = real(1.134) * _deviation(reals(s, 2, j), reals(s, 3, j), m, True)
+                goes = less(scale, sure) | less(deviation, sure)
+            else:
+                # no more than half of the values lie nearer than that: so does their median
+                goes = less(real((frames - 1) // 2), reals(s, 2, j))
+            goes = goes & less(real(0.0), needed)
+        else:
+            scale = deviation
+            if which == CCDCLIP:
+                scale = _noise(centre, rule)
+            elif rule[_BY_MEAN] == 1.0:
+                centre = ref + real(zero) + total / real(m)
+            # that of the guard of `CCDCLIP` is never less
+            below, above = _limits(centre, scale, rule)
+            goes = less(reals(p, 0, j) + real(zero), below)
+            goes = goes | less(above, reals(p, frames - 1, j) + real(zero))
+        if any_lane(goes):
+            for i in range(LANES):
+                if lane(goes, i):
+                    columns[odd] = j + i
+                    odd += 1
+    return odd
+
+
+@part
+def _needed(p, j, centre, zero, rule):  # type: ignore[no-untyped-def]
+    """Scales (with `MEDIAN` median absolute deviations) for which the lowest and the highest of all
+    values are just not rejected."""
+    grain = real(rule[_GRAIN])
+    lowest = reals(p, 0, j) + real(zero)
+    highest = reals(p, p[2] - 1, j) + real(zero)
+    far = rule[_WHICH] == MEDIAN
+    below = real(1 / _FAR if far else 1 / rule[_LOW]) * (centre - lowest)
+    above = real(1 / _FAR if far else 1 / rule[_HIGH]) * (highest - centre)
+    below = choose(less(lowest, centre - grain), below, real(0.0))
+    above = choose(less(centre + grain, highest), above, real(0.0))
+    return choose(less(below, above), above, below)
+
+
+@part
+def _floor(v):  # type: ignore[no-untyped-def]
+    """The whole numbers below those of some 16 bits; a little nearer to 0 than these may be."""
+    return whole(v + real(2.0**20)) - whole(real(2.0**20))
 
 
 # --- runs of sorted values: from `first` to `last` (exclusive), in each lane its own --------------
@@ -256,9 +420,10 @@ def _add_up(x, first, last, sums):  # type: ignore[no-untyped-def]
 
 
 @part
-def _add_up_squares(x, first, last, most, sums):  # type: ignore[no-untyped-def]
-    """Sums of rows minus the lower medians, and of the squares; what lies farther off than `most`
-    counts as that: so their squares add up in 32 bits."""
+def _add_up_squares(x, first, last, ends, pulled, most, sums, row):  # type: ignore[no-untyped-def]
+    """Sums of rows minus the lower medians, and of the squares, into `row` and the next; what lies
+    farther off than `most` counts as that: so their squares add up in 32 bits. `pulled`: what lies
+    outside the `ends` of a pixel counts as those."""
     highest = fill(x, most)
     lowest = (highest ^ highest) - highest
     for j in range(0, x.shape[1], lanes(x)):
@@ -268,17 +433,34 @@ def _add_up_squares(x, first, last, most, sums):  # type: ignore[no-untyped-def]
         c = a
         d = a
         for i in range(first, last):
-            off = minimum(maximum(difference(load(x, i, j), ref), lowest), highest)
+            v = load(x, i, j)
+            if pulled:
+                v = minimum(maximum(v, load(ends, 0, j)), load(ends, 1, j))
+            off = minimum(maximum(difference(v, ref), lowest), highest)
             p = half(off, 0)
             q = half(off, 1)
             a = a + p
             b = b + q
             c = c + p * p
             d = d + q * q
-        store(sums, 0, j, a)
-        store(sums, 0, j + lanes(x) // 2, b)
-        store(sums, 1, j, c)
-        store(sums, 1, j + lanes(x) // 2, d)
+        store(sums, row, j, a)
+        store(sums, row, j + lanes(x) // 2, b)
+        store(sums, row + 1, j, c)
+        store(sums, row + 1, j + lanes(x) // 2, d)
+
+
+@part
+def _count(x, ends, sums, row):  # type: ignore[no-untyped-def]
+    """How many values of each pixel lie within its `ends`."""
+    for j in range(0, x.shape[1], lanes(x)):
+        lowest = load(ends, 0, j)
+        highest = load(ends, 1, j)
+        count = lowest ^ lowest
+        for i in range(x.shape[0]):
+            v = load(x, i, j)
+            count = count - (at_most(lowest, v) & at_most(v, highest))
+        store(sums, row, j, half(count, 0))
+        store(sums, row, j + lanes(x) // 2, half(count, 1))
 
 
 @part
@@ -386,8 +568,7 @@ def _kept(p, s, j, m, lowest, highest, missing, narrow, squared, exact, ref, zer
         ) * real(0.5)
         if which == CCDCLIP:
             sd = _noise(centre, rule)
-            # where all lies within that, the guard need not be known: it only moves limits outwards
-            if rule[_GUARD] == 1.0 and _beyond(p, j, first, last, centre, zero, sd, going, rule):
+            if rule[_GUARD] == 1.0:
                 sd = _protected(p, j, first, last, missing or k > 0, centre, zero, sd)
         else:
             if again:
@@ -435,15 +616,6 @@ def _limits(centre, sd, rule):  # type: ignore[no-untyped-def]
     low = choose(less(centre - grain, low), centre - grain, low)
     high = choose(less(high, centre + grain), centre + grain, high)
     return low, high
-
-
-@part
-def _beyond(p, j, first, last, centre, zero, sd, going, rule):  # type: ignore[no-untyped-def]
-    """Whether a value of any lane lies outside its limits."""
-    low, high = _limits(centre, sd, rule)
-    least = _pick(p, j, first) + real(zero)
-    most = _pick(p, j, maximum(last - whole(1), whole(0))) + real(zero)
-    return any_lane(going & (less(least, low) | less(high, most)))
 
 
 @part
@@ -655,20 +827,19 @@ def _nearest(p, j, first, last, centre, zero, keep, going):  # type: ignore[no-u
 
 
 @part
-def _spread(p, j, m, first, last, exact, zero, rule):  # type: ignore[no-untyped-def]
+def _spread(p, j, m, missing, first, last, exact, zero, total, squares, rule):  # type: ignore[no-untyped-def]
     """What the error of the value of m sorted values follows from where that is not the deviation
     of what is kept: with minmax that of the values whose ends are pulled in to the ranks that stay
     (Tukey and McLaughlin 1963), with the median that of those within 5 robust deviations."""
     ref = _pick(p, j, _lower(whole(0), m))
     if rule[_WHICH] == MEDIAN:
         centre = _middle(p, j, whole(0), m, zero)
-        far = real(_FAR) * _mad(p, j, whole(0), m, True, centre, zero)
+        far = real(_FAR) * _mad(p, j, whole(0), m, missing, centre, zero)
         a, b, _, _ = _within(p, j, whole(0), m, centre - far, centre + far, ref, zero)
         total, squares = _sums(p, j, a, b, ref)
         return _deviation(total, squares, b - a, exact)
-    total, squares = _sums(p, j, first, last, ref)
-    low = gather(p, first, j) - ref
-    high = gather(p, maximum(last - whole(1), whole(0)), j) - ref
+    low = _pick(p, j, first) - ref
+    high = _pick(p, j, maximum(last - whole(1), whole(0))) - ref
     below = real(first)
     above = real(m - last)
     total = total + below * low + above * high
