@@ -46,6 +46,8 @@ class Kernel(NamedTuple):
     """What is looked at while it passes."""
     flat: PixelType | None = None
     """What is calibrated."""
+    light: PixelType | None = None
+    """What a light is calibrated from."""
 
     @staticmethod
     def of(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pulsar_dask.kernels import checksum, flat, medianfinder, rice, survey
+from pulsar_dask.kernels import checksum, flat, light, medianfinder, rice, survey
 from pulsar_dask.kernels.loaded import Kernel
 from pulsar_dask.kernels.ordersum import WEIGHTS
 
@@ -34,6 +34,8 @@ def warm_up(kernels: Iterable[Kernel]) -> None:
             medianfinder.warm_up(kernel.flat)
             if not kernel.flat.floating and kernel.flat.bitpix <= 32:
                 flat.warm_up(kernel.flat, kernel.frames)
+        if kernel.light is not None:
+            light.warm_up(kernel.light)
         if kernel.rice:
             data = np.empty(0, np.uint8)
             for stored in kernel.rice:

@@ -575,3 +575,55 @@ def root(typingctx: Any, a: Any) -> Any:
         return builder.call(function, args)
 
     return a(a), codegen
+
+
+# --- numbers as stored -------------------------------------------------------------------
+
+
+def _read(builder: Any, value: Any, dtype: Any, swap: Any) -> Any:
+    """Numbers as they are stored as float64; see `numbers`."""
+    many = isinstance(value.type, ir.VectorType)
+    if isinstance(dtype, types.Float):
+        return value
+    if dtype.bitwidth > 8:
+        turned = _call(builder, "bswap", value.type, value) if many else builder.bswap(value)
+        value = builder.select(swap, turned, value)
+    if dtype.bitwidth == 32 and not dtype.signed:
+        single = ir.FloatType()
+        value = builder.bitcast(value, ir.VectorType(single, _REALS.lanes) if many else single)
+        return builder.fpext(value, _DOUBLES if many else ir.DoubleType())
+    return _as_doubles(builder, value, dtype)
+
+
+@intrinsic
+def number(typingctx: Any, x: Any, swap: Any) -> Any:
+    """An element of an array as float64; see `numbers`."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _read(builder, args[0], x, args[1])
+
+    return types.float64(x, types.boolean), codegen
+
+
+@intrinsic
+def numbers(typingctx: Any, x: Any, i: Any, j: Any, swap: Any) -> Any:
+    """x[i, j] to x[i, j + 7] as float64; without a check. `swap`: from the other byte order.
+    Unsigned numbers of 32 bits are the bits of float32; float64 are what they are."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        at = _address(context, builder, x, *args[:3])
+        value = _load(builder, at, ir.VectorType(_element(x.dtype), _REALS.lanes), x.dtype)
+        return _read(builder, value, x.dtype, args[3])
+
+    return _REALS(x, types.intp, types.intp, types.boolean), codegen
+
+
+@intrinsic
+def single(typingctx: Any, x: Any, swap: Any) -> Any:
+    """The bits of a float64 rounded to float32; `swap`: in the other byte order."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        bits = builder.bitcast(builder.fptrunc(args[0], ir.FloatType()), ir.IntType(32))
+        return builder.select(args[1], builder.bswap(bits), bits)
+
+    return types.uint32(types.float64, types.boolean), codegen

@@ -115,6 +115,11 @@ class Fit:
     """What was corrected."""
 
     @property
+    def kinds(self) -> int:
+        """Colours."""
+        return self.colours.count if self.colours is not None else 1
+
+    @property
     def cells(self) -> tuple[tuple[int, ...], ...]:
         return self.colours.cells if self.colours is not None else ((0,),)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,13 +24,22 @@ from pulsar_dask.kernels.correct import (
     far_neighbours,
     ring_counts,
 )
+from pulsar_dask.kernels.light import FLOAT64, NOTHING, rounded
 from pulsar_dask.kernels.loaded import Kernel
 from pulsar_dask.kernels.pixels import Tile
 from pulsar_dask.masters.calibration import PLANES, dtype_of, steps_of
-from pulsar_dask.masters.lightband import BAND, Light, Window, calibrated_window, read_light
+from pulsar_dask.masters.lightband import (
+    BAND,
+    Light,
+    Window,
+    bands,
+    calibrated_window,
+    low_of,
+    read_light,
+)
 
 Array = np.ndarray[Any, Any]
-#: Beside the planes of a tile: how many of its pixels are saturated.
+#: Beside the planes of a tile: how many of its pixels are saturated, and missing.
 TALLY = "tally"
 REPLACED, DEAD, MISSING, SATURATED = 1, 2, 4, 8
 
@@ -45,18 +55,21 @@ def light_recipe(light: Light, name: str, dtype: str) -> Recipe:
     dtype : str
     """
     frame, calibration = light.frame, light.calibration
-    planes = (IMAGE, *(PLANES if light.noise is not None else ()))
+    drawn = calibration.drawn is not None
+    kept = dtype if dtype == "float32" and not drawn else "float64"
+    planes = (replace(IMAGE, dtype=kept), *(PLANES if light.noise is not None else ()))
     made = layer(
         "light",
-        light_tile if calibration.drawn is None else mask_tile,
+        mask_tile if drawn else light_tile,
         light,
+        kept,
         planes=planes,
         reads=(frame,),
         also=light.reads[1:],
         holds=light_holds(light),
-        kernel=Kernel.of(light.reads, frame.pixels)
-        if any(f.stored.rice for f in light.reads)
-        else None,
+        kernel=Kernel.of(light.reads, frame.pixels)._replace(
+            light=frame.pixels if light.as_stored else FLOAT64
+        ),
     )
     dtypes = {"image": dtype}
     dtypes |= {p.name: dtype_of(p) for p in planes[1:]}
@@ -71,47 +84,61 @@ def light_recipe(light: Light, name: str, dtype: str) -> Recipe:
     )
 
 
-def light_tile(tile: Tile, light: Light) -> dict[str, Any]:
+def light_tile(tile: Tile, light: Light, dtype: str = "float64") -> dict[str, Any]:
     """One tile of a calibrated light, in ADU.
 
     Returns
     -------
     dict of ndarray, shape (tile height, tile width)
-        "image", float64; "uncert" and "mask" if the uncertainty is wanted; and "tally".
+        "image", float64, or float32 in the order of a file; "uncert" and "mask" if the uncertainty
+        is wanted; and "tally": how many are saturated, and, of float32, missing.
     """
-    defects = light.fit.defects[tile.plane]
-    shape = light.frame.shape
-    window = around(tile, defects.reach if defects is not None else 0, shape)
+    made: dict[str, Any] = {"image": np.empty(tile.shape, ">f4" if dtype == "float32" else "f8")}
+    if light.noise is not None:
+        made |= {"uncert": np.empty(tile.shape), "mask": np.empty(tile.shape, np.uint8)}
+    saturated, missing = 0, 0
+    for band in bands(tile, low_of(light)):
+        at = slice(band.y - tile.y, band.y - tile.y + band.height)
+        more = _band(band, light, {name: plane[at] for name, plane in made.items()})
+        saturated, missing = saturated + more[0], missing + more[1]
+    return made | {TALLY: (saturated, missing)}
+
+
+def _band(tile: Tile, light: Light, made: dict[str, Array]) -> tuple[int, int]:
+    """A band of `light_tile`, which goes into the rows of its planes; its tally."""
+    c, defects = light.calibration, light.fit.defects[tile.plane]
+    window = around(tile, defects.reach if defects is not None else 0, light.frame.shape)
     found = calibrated_window(window, light, tile)
     y, x = tile.y - window.y, tile.x - window.x
     inner = slice(y, y + tile.height), slice(x, x + tile.width)
-    before = np.isnan(found.values[inner]) if light.noise is not None else None
-    listed = np.zeros(tile.shape, bool) if light.noise is not None else None
     if defects is not None:
         _correct(found, window, tile, light, defects)
-        if listed is not None:
-            ly, lx = defects.within(tile)
-            listed[ly - tile.y, lx - tile.x] = True
-    image, missing = found.values[inner], found.missing[inner]
-    c = light.calibration
-    if c.pedestal:
-        image += c.pedestal
-    dead = np.isnan(image)
-    saturated = found.saturated[inner] if found.saturated is not None else None
-    made: dict[str, Any] = {TALLY: 0 if saturated is None else int(np.count_nonzero(saturated))}
-    if found.variance is not None and before is not None and listed is not None:
-        mask = np.where(listed & ~dead, REPLACED, 0).astype(np.uint8)
-        mask |= np.where(dead & ~missing, DEAD, 0).astype(np.uint8)
-        mask |= np.where(missing, MISSING, 0).astype(np.uint8)
-        if saturated is not None:
-            mask |= np.where(saturated, SATURATED, 0).astype(np.uint8)
-        made |= {"uncert": np.sqrt(found.variance[inner]), "mask": mask}
-    if c.bad is not None:
-        image[dead & ~missing] = c.bad
-    return {"image": image} | made
+    values = found.values[inner]
+    if found.missing is not None:
+        dead, missing = np.isnan(values), found.missing[inner]
+        if found.variance is not None:
+            listed = np.zeros(tile.shape, bool)
+            if defects is not None:
+                ly, lx = defects.within(tile)
+                listed[ly - tile.y, lx - tile.x] = True
+            mask = np.where(listed & ~dead, REPLACED, 0).astype(np.uint8)
+            mask |= np.where(dead & ~missing, DEAD, 0).astype(np.uint8)
+            mask |= np.where(missing, MISSING, 0).astype(np.uint8)
+            if found.full is not None:
+                mask |= np.where(found.full[inner], SATURATED, 0).astype(np.uint8)
+            made["mask"][...] = mask
+            np.sqrt(found.variance[inner], out=made["uncert"])
+        if c.bad is not None:
+            values += c.pedestal or NOTHING
+            values[dead & ~missing] = c.bad
+    more = NOTHING if c.bad is not None or not c.pedestal else c.pedestal
+    if made["image"].dtype == np.float64:
+        np.add(values, more, out=made["image"])
+        return found.saturated, 0
+    return found.saturated, rounded(values, more, made["image"])
 
 
-def mask_tile(tile: Tile, light: Light) -> dict[str, Any]:
+def mask_tile(tile: Tile, light: Light, dtype: str = "float64") -> dict[str, Any]:
     """One tile of a mask of the listed pixels: 0 elsewhere."""
     defects = light.fit.defects[tile.plane]
     image = np.zeros(tile.shape)
@@ -119,7 +146,7 @@ def mask_tile(tile: Tile, light: Light) -> dict[str, Any]:
     if defects is not None:
         y, x = defects.within(tile)
         image[y - tile.y, x - tile.x] = light.calibration.drawn
-    return {"image": image, TALLY: 0}
+    return {"image": image, TALLY: (0, 0)}
 
 
 def _correct(found: Window, window: Tile, tile: Tile, light: Light, defects: Defects) -> None:
@@ -168,20 +195,21 @@ def light_holds(light: Light) -> Holds:
     reading = reading_holds(light.reads)
     conversion = max(conversion_bytes(f.pixels) for f in light.reads)
     noisy = light.noise is not None
-    kept = 8 + 1 + (1 if light.saturation is not None else 0) + (8 if noisy else 0) + 2
-    each = 8 * (3 + len(light.reads) + (6 if noisy else 0)) + conversion + 8
+    kept = 8 + (1 if not light.as_stored else 0) + (8 + 8 + 8 if noisy else 0)
+    read = (
+        sum(f.pixels.stored.itemsize for f in light.reads)
+        if light.as_stored
+        else 8 * (len(light.reads) + (6 if noisy else 0)) + conversion
+    )
     passing = max((sum(p.pixel.values()) for p in reading.phases), default=0)
     decoded = sum(reading.pixel.values()) + passing
     defects = sum(len(d.places) for d in light.fit.defects if d is not None)
-    band = max(BAND, low * columns)
-    around_it = rim * (kept + decoded) + (2 * low * columns * decoded if rim else 0)
+    area = 2 * max(BAND, low * columns) + rim
     return (
         reading
         + Holds(
-            pixel={"light": kept},
             thread={
-                "rows around a tile": around_it,
-                "band": band * each,
+                "band of a light": area * (kept + read + decoded),
                 "correction": CORRECTION_BYTES + 24 * defects if defects else 0,
             },
             process={"bad pixels": DEFECT_BYTES * defects},

@@ -2,27 +2,29 @@
 
 R is the light, B the bias, D' the dark without its bias, F the flat, M the level of the flat (of
 each colour its own). Where the dark holds the bias and k = 1, B falls out: ``((R - D)*M)/F``. In
-float64, from left to right, so that NumPy gives the same bits.
+float64, from left to right, so that NumPy gives the same bits: `kernels.light` does it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from pulsar_dask.engine.layer import token
-from pulsar_dask.formats.reading import read_values
+from pulsar_dask.formats.reading import read_tile, read_values
 from pulsar_dask.frames.colour import patterns
 from pulsar_dask.frames.frame import Frame
+from pulsar_dask.kernels.light import FLOAT64, Formula, as_stored, calibrate
 from pulsar_dask.kernels.pixels import Tile
 from pulsar_dask.masters.calibration import Calibration, Fit
 from pulsar_dask.masters.lightnoise import Noise, variance
 
 Array = np.ndarray[Any, Any]
-#: Pixels of a band that is calibrated at a time.
-BAND = 1 << 17
+#: Pixels of a band that is calibrated at a time: with its masters it stays in the cache.
+BAND = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -51,32 +53,73 @@ class Light:
     def reads(self) -> tuple[Frame, ...]:
         return (self.frame, *(f for _, f in self.calibration.images))
 
+    @property
+    def as_stored(self) -> bool:
+        """Whether pixels are calibrated as they are stored; else as float64, as where it matters
+        which of them the light lacks."""
+        masters = [f.pixels for _, f in self.calibration.images]
+        whole = self.noise is None and self.calibration.bad is None
+        return whole and as_stored(self.frame.pixels, masters)
+
+    def formula(self, plane: int) -> Formula:
+        """All but the pixels."""
+        c, fit = self.calibration, self.fit
+        return Formula(
+            k=c.scale,
+            bias=c.bias if c.uses_bias and not isinstance(c.bias, Frame) and c.bias else 0.0,
+            bias_times=c.bias_times,
+            dark_times=c.dark_times,
+            from_light=c.uses_bias,
+            from_dark=c.uses_bias and c.dark_holds_bias,
+            levels=fit.levels[plane] if c.flat is not None else (1.0,) * fit.kinds,
+            floors=fit.floors[plane] if c.flat is not None else (-np.inf,) * fit.kinds,
+            cells=fit.cells,
+            saturation=self.saturation,
+        )
+
 
 @dataclass
 class Window:
     """A tile and what lies around it, calibrated."""
 
     values: Array
-    missing: Array
-    """Where the light has no value."""
-    saturated: Array | None
+    saturated: int = 0
+    """Pixels of the tile."""
+    missing: Array | None = None
+    """Where the light has no value; None: that is not asked."""
+    full: Array | None = None
+    """Where it is saturated, likewise."""
     variance: Array | None = None
 
 
+def low_of(light: Light) -> int:
+    """Rows that are only read together."""
+    return max((f.stored.block[0] for f in light.reads if not f.stored.expanded), default=1)
+
+
+def bands(tile: Tile, low: int) -> Iterator[Tile]:
+    """A tile in bands that stay in the cache; none much smaller than the others."""
+    most = max(1, BAND // tile.width // low) * low
+    step = -(-tile.height // -(-tile.height // most) // low) * low
+    for y in range(0, tile.height, step):
+        yield Tile(tile.plane, tile.y + y, tile.x, min(step, tile.height - y), tile.width)
+
+
 def calibrated_window(window: Tile, light: Light, counted: Tile | None) -> Window:
-    """The formula, over a window, in bands that stay in the cache."""
+    """The formula, over a window; `counted` is the tile in it, whose bytes and saturated pixels are
+    counted."""
     shape = window.shape
-    found = Window(np.empty(shape), np.zeros(shape, bool), None)
-    if light.saturation is not None:
-        found.saturated = np.zeros(shape, bool)
+    found = Window(np.empty(shape))
+    if not light.as_stored:
+        found.missing = np.zeros(shape, bool)
     if light.noise is not None:
         found.variance = np.empty(shape)
-    low = max((f.stored.block[0] for f in light.reads if not f.stored.expanded), default=1)
-    step = max(1, low, BAND // window.width // low * low)
-    for y in range(0, window.height, step):
-        height = min(step, window.height - y)
-        band = Tile(window.plane, window.y + y, window.x, height, window.width)
-        _calibrate(band, light, _common(band, counted), found, slice(y, y + height))
+        found.full = np.zeros(shape, bool) if light.saturation is not None else None
+    # a band and what lies around it is one
+    whole = counted is not None and window.height < 2 * max(1, BAND // window.width)
+    for band in [window] if whole else bands(window, low_of(light)):
+        at = slice(band.y - window.y, band.y - window.y + band.height)
+        _calibrate(band, light, _common(band, counted), found, at)
     return found
 
 
@@ -92,57 +135,57 @@ def _common(band: Tile, counted: Tile | None) -> Tile | None:
 
 def _calibrate(band: Tile, light: Light, counted: Tile | None, found: Window, at: slice) -> None:
     """The formula, over a band, which goes to some rows of a window."""
-    c, fit = light.calibration, light.fit
-    raw = read_light(band, light.frame, counted)
-    if light.frame.pixels.native.kind == "f":
-        np.isnan(raw, out=found.missing[at])
-    if found.saturated is not None and light.saturation is not None:
-        np.greater_equal(raw, light.saturation, out=found.saturated[at])
-    bias = _bias(band, light)
-    dark = read_light(band, c.dark) if c.dark is not None else None
+    c, formula = light.calibration, light.formula(band.plane)
+    of, pixels = (_stored, light.frame.pixels) if light.as_stored else (read_light, FLOAT64)
+    raw = of(band, light.frame, counted)
+    masters = [of(band, f) if (f := dict(c.images).get(role)) is not None else None
+               for role in ("dark", "bias", "flat")]  # fmt: skip
+    dark, bias, flat = masters
+    inside = slice(0, 0), slice(0, 0)
+    if counted is not None:
+        y, x = counted.y - band.y, counted.x - band.x
+        inside = slice(y, y + counted.height), slice(x, x + counted.width)
     out = found.values[at]
+    found.saturated += calibrate(
+        raw, pixels, dark, bias, flat, formula, (band.y, band.x), inside, out
+    )
+    if found.missing is not None:
+        np.isnan(raw, out=found.missing[at])
+    if found.full is not None and light.saturation is not None:
+        np.greater_equal(raw, light.saturation, out=found.full[at])
+    if light.noise is not None and found.variance is not None:
+        found.variance[at] = _variance(band, light, raw, masters, out)
+
+
+def _variance(
+    band: Tile, light: Light, raw: Array, masters: list[Array | None], out: Array
+) -> Array:
+    """That of a band; see `lightnoise.variance`."""
+    c, fit = light.calibration, light.fit
+    dark, bias, flat = masters
     with np.errstate(over="ignore", invalid="ignore"):
-        if dark is not None and c.dark_times != 1:
-            dark *= c.dark_times
-        net = raw - bias if bias is not None else raw
-        own = None  # the dark without its bias
-        if dark is None:
-            out[...] = net
-        else:
-            own = dark - bias if c.dark_holds_bias and bias is not None else dark
-            if c.scale != 1:
-                np.subtract(net, c.scale * own, out=out)
-            elif c.uses_bias or not c.dark_holds_bias:  # of k = 1 nothing is left to multiply
-                np.subtract(net, own, out=out)
-            else:
-                np.subtract(raw, dark, out=out)
-        flat = read_light(band, c.flat) if c.flat is not None else None
-        gain = np.empty(band.shape) if flat is not None and light.noise is not None else None
+        assert light.noise is not None
+        zero: Any = c.bias if bias is None else bias * c.bias_times
+        net = raw - zero
+        own = None if dark is None else dark * c.dark_times
+        if own is not None and c.dark_holds_bias:
+            own -= zero
+        level = None
         if flat is not None:
+            level = np.empty(band.shape)
             for rows, columns, colour in patterns(band, fit.cells):
                 some = flat[rows, columns]
-                bad = ~(some > fit.floors[band.plane][colour])
-                if bad.any():
-                    some[bad] = np.nan
-                out[rows, columns] *= fit.levels[band.plane][colour]
-                if gain is not None:
-                    gain[rows, columns] = fit.levels[band.plane][colour]
-            out /= flat
-        if light.noise is not None and found.variance is not None:
-            found.variance[at] = variance(light.noise, net, own, c.scale, out, gain, flat)
+                some[~(some > fit.floors[band.plane][colour])] = np.nan
+                level[rows, columns] = fit.levels[band.plane][colour]
+        return variance(light.noise, net, own, c.scale, out, level, flat)
 
 
-def _bias(band: Tile, light: Light) -> Array | float | None:
-    """B of a band; None where it is not needed."""
-    c = light.calibration
-    if c.bias is None or not (c.uses_bias or light.noise is not None):
-        return None
-    if not isinstance(c.bias, Frame):
-        return c.bias
-    values = read_light(band, c.bias)
-    if c.bias_times != 1:
-        values *= c.bias_times
-    return values
+def _stored(tile: Tile, frame: Frame, counted: Tile | None = None) -> Array:
+    """A tile of one frame as it is stored."""
+    out = np.empty((1, *tile.shape), frame.pixels.stored)
+    read_tile([frame], tile, out, counted=counted)
+    image: Array = out[0]
+    return image
 
 
 def read_light(tile: Tile, frame: Frame, counted: Tile | None = None) -> Array:

@@ -63,8 +63,13 @@ class _Encode:
     dtypes: Mapping[str, str]
 
     def __call__(self, tile: Tile, planes: Mapping[str, Any]) -> dict[str, Any]:
-        found = {name: encode(planes[name], dtype) for name, dtype in self.dtypes.items()}
-        return found | {_TALLY: planes[_TALLY]}
+        saturated, missing = planes[_TALLY]
+        found: dict[str, Any] = {_TALLY: saturated}
+        for name, dtype in self.dtypes.items():
+            # it may lie as in the file already
+            ready = name == "image" and planes[name].dtype.itemsize == 4 and dtype == "float32"
+            found[name] = (planes[name], 0, missing) if ready else encode(planes[name], dtype)
+        return found
 
 
 class LightSink:

@@ -118,7 +118,7 @@ def _light_again(
     light = Light(frame, calibration, found, saturation)
     if calibration.errors:
         light = replace(light, noise=noise_of(frame, calibration, found, *steps["errors"].args))
-    return light_recipe(light, "light", "float32")
+    return light_recipe(light, "light", "float64")
 
 
 def comparing_holds(there: Frame) -> Holds:
