@@ -162,10 +162,10 @@ def rounded(values: Array, more: float, out: Array) -> int:
 def unfit(
     stored: Array,
     place: tuple[int, int],
-    cells: tuple[tuple[int, ...], ...],
-    floors: tuple[float, ...] = (),
-) -> int:
-    """How many pixels of a master are missing, or not above the floor of their colour.
+    cells: tuple[tuple[int, ...], ...] = ((0,),),
+    floors: tuple[float, ...] = (-np.inf,),
+) -> bool:
+    """Whether pixels of a master are missing, or not above the floor of their colour.
 
     Parameters
     ----------
@@ -177,12 +177,11 @@ def unfit(
     floors : tuple of float
         Of each colour; one of infinity counts for nothing.
     """
+    if stored.shape[1] < _LANES:
+        return True  # it may be so
     period = len(cells)
-    if not floors:
-        cells, floors = ((0,),), (-np.inf,)
-    cell = np.array([place[0] % period, place[1] % period]) % len(cells)
-    found: int = _unfit(stored.view("u4"), SWAP, _table(cells, floors), cell)
-    return found
+    cell = np.array([place[0] % period, place[1] % period])
+    return bool(_unfit(stored.view("u4"), SWAP, _table(cells, floors), cell))
 
 
 def warm_up(pixels: PixelType) -> None:

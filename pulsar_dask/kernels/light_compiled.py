@@ -7,6 +7,7 @@ import numpy as np
 from pulsar_dask.kernels.codecache import part
 from pulsar_dask.kernels.vectors import (
     alike,
+    any_lane,
     choose,
     less,
     not_above,
@@ -122,18 +123,18 @@ def rounded(values, more, swap, out):  # type: ignore[no-untyped-def]
 
 @part
 def unfit(bits, swap, floors, cell):  # type: ignore[no-untyped-def]
-    """How many values are missing or not above a floor, as `floors` and `cell` of `calibrate` have
+    """Whether a value is missing or not above a floor, as `floors` and `cell` of `calibrate` have
     it; a floor of infinity counts for nothing."""
     rows, columns = bits.shape
     period = floors.shape[0]
-    found = 0
+    found_ = nothing()
     for y in range(rows):
         i = (cell[0] + y) % period
-        x = cell[1]
-        for j in range(columns):
-            v = number(bits[y, j], swap)
-            floor = floors[i, x]
-            fits = (v > floor) & (v < np.inf)
-            found += 0 if fits | (floor == np.inf) else 1
-            x = 0 if x + 1 == period else x + 1
-    return found
+        for n in range(0, columns, 8):
+            j = min(n, columns - 8)
+            x = (cell[1] + j) % period if period > 1 else period - 1
+            v_ = numbers(bits, y, j, swap)
+            floor_ = numbers(floors, i, x, False)
+            fits_ = less(floor_, v_) & less(v_, real(np.inf))
+            found_ = found_ | ~(fits_ | alike(floor_, real(np.inf)))
+    return any_lane(found_)

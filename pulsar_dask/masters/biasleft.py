@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pulsar_dask.errors import warn
-from pulsar_dask.formats.reading import read_header, read_values
+from pulsar_dask.formats.reading import read_header, read_tile, to_values
 from pulsar_dask.frames.frame import Array, Frame
 from pulsar_dask.kernels.pixels import Tile
 
@@ -83,6 +83,7 @@ def sample(image: Frame) -> Array:
     chosen: Sequence[int] = np.unique(
         np.linspace(0, rows - 1, min(rows, _ROWS)).astype(int)
     ).tolist()
-    tiles = (Tile(0, y, 0, 1, columns) for y in chosen)
-    parts = [read_values([image], t, np.dtype("f8"), counted=None)[0, 0] for t in tiles]
-    return np.concatenate(parts)
+    stored = np.empty((len(chosen), 1, columns), image.pixels.stored)
+    for row, y in zip(stored, chosen, strict=True):
+        read_tile([image], Tile(0, y, 0, 1, columns), row[None], counted=None)
+    return to_values(stored, image.pixels).astype(np.float64).ravel()

@@ -11,16 +11,18 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask.errors import PulsarError, count, printable, warn
-from pulsar_dask.formats.reading import read_values
+from pulsar_dask.formats.ledger import Ledger
+from pulsar_dask.formats.reading import counting, read_tile, to_values
 from pulsar_dask.frames.colour import Cells, Colours, patterns
 from pulsar_dask.frames.frame import Frame
+from pulsar_dask.kernels.light import FLOAT32, unfit
 from pulsar_dask.kernels.pixels import Grid, Tile
 from pulsar_dask.masters.flatgroup import FlatGroup, Minus
 from pulsar_dask.masters.levels import frame_levels
 
 Array = np.ndarray[Any, Any]
 #: Pixels of a band in which masters are looked at.
-_BAND = 1_000_000
+_BAND = 1 << 18
 #: Pixels that touch each other and are bad in a master: from so many on they are an area, which
 #: is not filled from its rim.
 AREA = 9
@@ -81,9 +83,10 @@ def floors_of(levels: FlatLevels, floor: float) -> tuple[tuple[float, ...], ...]
 def bad_places(
     masters: Sequence[Frame],
     flat: Frame | None,
-    floors: Sequence[Sequence[float]],
+    floors: Sequence[tuple[float, ...]],
     colours: Colours | None,
     shape: tuple[int, ...],
+    ledger: Ledger | None = None,
 ) -> list[tuple[Array, Array]]:
     """Pixels that are bad in the masters of lights, of each plane.
 
@@ -96,6 +99,8 @@ def bad_places(
         What is not above it is bad in the flat, of each plane and colour.
     colours : Colours, optional
     shape : tuple of int
+    ledger : Ledger, optional
+        Takes the sums of what is read.
 
     Returns
     -------
@@ -111,13 +116,15 @@ def bad_places(
         for _, tile in bands(shape):
             bad = np.zeros(tile.shape, bool)
             for master in holed:
-                bad |= np.isnan(_values(master, tile))
-            if flat is not None:
-                values = _values(flat, tile)
+                if (values := _values(master, tile, ledger)) is not None:
+                    bad |= np.isnan(values)
+            floor = floors[tile.plane] if flat is not None else ()
+            values = _values(flat, tile, ledger, cells, floor) if flat is not None else None
+            if values is not None:
                 for rows, columns, colour in patterns(tile, cells):
-                    if math.isinf(floors[tile.plane][colour]):
+                    if math.isinf(floor[colour]):
                         continue  # which is no place, but all of them
-                    bad[rows, columns] |= ~(values[rows, columns] > floors[tile.plane][colour])
+                    bad[rows, columns] |= ~(values[rows, columns] > floor[colour])
             found[tile.plane].append(np.flatnonzero(bad) + tile.y * shape[-1])
             if sum(map(len, found[tile.plane])) > _MOST:
                 what = printable((flat or holed[0]).path)
@@ -129,9 +136,20 @@ def bad_places(
     return [(some, in_small_areas(some, shape, cells)) for some in places]
 
 
-def _values(frame: Frame, tile: Tile) -> Array:
-    values: Array = read_values([frame], tile, np.dtype("f8"), counted=None)[0]
-    return values
+def _values(
+    frame: Frame,
+    tile: Tile,
+    ledger: Ledger | None,
+    cells: Cells = ((0,),),
+    floors: tuple[float, ...] = (-math.inf,),
+) -> Array | None:
+    """Values of a tile; None where all are there and above their floors."""
+    stored = np.empty((1, *tile.shape), frame.pixels.stored)
+    with counting(ledger):
+        read_tile([frame], tile, stored)
+    if frame.pixels == FLOAT32 and not unfit(stored[0], (tile.y, tile.x), cells, floors):
+        return None
+    return to_values(stored[0], frame.pixels)
 
 
 def in_small_areas(places: Array, shape: tuple[int, ...], cells: Cells = ((0,),)) -> Array:

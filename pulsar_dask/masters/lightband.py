@@ -24,7 +24,7 @@ from pulsar_dask.masters.lightnoise import Noise, variance
 
 Array = np.ndarray[Any, Any]
 #: Pixels of a band that is calibrated at a time: with its masters it stays in the cache.
-BAND = 1 << 18
+BAND = 1 << 19
 
 
 @dataclass(frozen=True)

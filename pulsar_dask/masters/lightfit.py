@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask.errors import count
+from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.frames.colour import Colours
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.provenance import Source
@@ -27,6 +28,7 @@ def fit(
     *,
     gigabytes: float | None,
     levels: tuple[float, ...] | None = None,
+    ledger: Ledger | None = None,
 ) -> Fit:
     """Look at the masters.
 
@@ -41,6 +43,8 @@ def fit(
         What the process may take, for lists of pixels.
     levels : tuple of float, optional
         M of each plane and colour, where it is known.
+    ledger : Ledger, optional
+        Takes the sums of masters that are read.
 
     Raises
     ------
@@ -67,7 +71,7 @@ def fit(
                 for row, one in zip(found.colours, found.all, strict=True)
             )
     images = [f for role, f in c.images if role == "dark" or (role == "bias" and c.uses_bias)]
-    bad = bad_places(images, c.flat, floors, colours, shape)
+    bad = bad_places(images, c.flat, floors, colours, shape, ledger)
     listed, sources, steps = _lists(c, shape, gigabytes)
     defects = []
     for places, small in bad:

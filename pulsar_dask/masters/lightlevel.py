@@ -37,7 +37,7 @@ def too_low(
             dark = dark - bias
         values = values - c.scale * dark
     values = values[~np.isnan(values)]
-    if not values.size:
+    if not values.size or 2 * np.count_nonzero(values < 0) < values.size:
         return None
     median = float(np.median(values))
     noise = 1.4826 * float(np.median(np.abs(values - median)))

@@ -60,6 +60,7 @@ class Calibrating:
     _samples: dict[str, Any] = field(default_factory=dict)
     _fits: dict[Any, Fit] = field(default_factory=dict)
     _sums: dict[str, Sums] = field(default_factory=dict)
+    _looked: Ledger = field(default_factory=Ledger)
     _of_lights: dict[str, Sums] = field(default_factory=dict)
     _before: list[str] | None = None
     """What was warned of before the first light, which holds for all."""
@@ -161,7 +162,8 @@ class Calibrating:
         key = (tuple(f.path for _, f in c.images), c.level, c.lists, c.origin_top,
                c.flat_floor, c.one_level, frame.shape, colours)  # fmt: skip
         if key not in self._fits:
-            found = fit(calibration, frame.shape, colours, gigabytes=self.options.memory)
+            self._looked = Ledger()
+            found = fit(c, frame.shape, colours, gigabytes=self.options.memory, ledger=self._looked)
             if (text := told_of(found, calibration.flat)) is not None:
                 self.report.say(text)
             self._fits[key] = found
@@ -177,7 +179,7 @@ class Calibrating:
         """Take the sums of masters once; say what does not match."""
         new = [f for _, f in calibration.images if f.path not in self._sums]
         if new:
-            sums, remarks = check_sums(new, Ledger(), 1)
+            sums, remarks = check_sums(new, self._looked, 1)
             self._sums |= sums
             for remark in remarks:
                 warn(remark)
