@@ -34,7 +34,7 @@ from pulsar_dask.inputs.find import find_inputs
 from pulsar_dask.kernels.pixels import Grid
 from pulsar_dask.masters.dark import stack_product
 from pulsar_dask.notebook.lazy import lazy_array
-from pulsar_dask.output.fits_sink import Encode
+from pulsar_dask.output.survey_sink import taken
 
 
 class First(Exception):
@@ -55,7 +55,7 @@ def main() -> None:
     product = stack_product("median", None, frames, method("median"), rounds=False)
     recipe = Recipe([product])
     grid = cut(recipe.shape, tiles)
-    graph = Graph(recipe.layers, grid, [(product.layer.name, Encode(product.dtypes))])
+    graph = Graph(recipe.layers, grid, [(product.layer.name, taken)])
     with Client(address, set_as_default=False) as client:
         cluster = Cluster(client, PATIENCE)
         cluster.check_workers()

@@ -40,9 +40,9 @@ TILE_PARTS = {
     "read and sum": ("formats.reading", "read_stack"),
     "select": ("kernels.median", "_select_compiled"),
     "other median": ("kernels.median", "median"),
-    "round": ("output.fits_sink", "encode"),
-    "write": ("files.atomic", "AtomicFile.write_at"),
-    "sum": ("output.fits", "FitsFile.put"),
+    "round": ("output.laid", "encode"),
+    "write": ("files.atomic", "AtomicFile.write"),
+    "sum": ("output.laid", "Laid.put"),
     "rest of a tile": ("engine.graph", "evaluate"),
 }
 

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import functools
 import os
 import stat
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.files.disk import (
+    drop_cached,
     failure,
     fcntl,
-    pwrite,
     read_part,
     settled,
     sync,
     sync_folder,
     unlike,
+    write_at,
 )
 from pulsar_dask.files.held import Folder
 from pulsar_dask.files.interrupts import uninterrupted
+from pulsar_dask.files.nameless import link, nameless_files, unlink
 from pulsar_dask.files.part import NEW, Identity, Part, hold, identity, temporary_name
 from pulsar_dask.kernels.ordersum import Sums
 
@@ -41,9 +42,11 @@ class AtomicFile:
     without that removes it. `write_at` and `settle` may be called from several threads.
     """
 
-    def __init__(self, path: str, size: int | None = None) -> None:
-        """Make the file; with `size`, claim its space on disk at once."""
+    def __init__(self, path: str, size: int | None = None, *, token: bytes = b"") -> None:
+        """Make the file; with `size`, claim its space on disk at once. With a `token` it has a
+        name from the start, and begins with that: other processes know it by both (`Place`)."""
         self.path = os.path.abspath(path)
+        self._token = token
         self._sealed = False
         self._part: Part | None = None
         self._held = held = _Held()
@@ -53,6 +56,9 @@ class AtomicFile:
             self._open()
             if size:
                 self._claim(size)
+            if token:
+                self.write_at(token, 0)
+                self.refresh()
         except BaseException as error:
             self.close()
             if isinstance(error, OSError):
@@ -61,7 +67,7 @@ class AtomicFile:
 
     def _open(self) -> None:
         held, folder = self._held, os.path.dirname(self.path)
-        if _nameless_files(folder, os.stat(folder).st_dev):
+        if not self._token and nameless_files(folder, os.stat(folder).st_dev):
             held.fd = os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o666)
             return
         with Folder.open(folder) as place:
@@ -87,13 +93,28 @@ class AtomicFile:
 
     def write_at(self, data: Any, offset: int) -> None:
         """Write bytes (any C-contiguous buffer) at a place in the file."""
-        view = memoryview(data).cast("B")
         try:
-            while view:
-                done = pwrite(self._held.fd, view, offset)
-                view, offset = view[done:], offset + done
+            write_at(self._held.fd, data, offset)
         except OSError as error:
             raise self._failure(error) from error
+
+    def write(self, pieces: Iterable[tuple[int, Any]]) -> bool:
+        """Write (offset, bytes), as `place.Place.write`."""
+        for offset, data in pieces:
+            self.write_at(data, offset)
+        return True
+
+    @property
+    def opened(self) -> tuple[str | None, int]:
+        """Its temporary name, if it has one, and its descriptor."""
+        return self._held.name, self._held.fd
+
+    def refresh(self) -> None:
+        """Forget what was read of a shared file: where part of a page is written next, others may
+        have written the rest of it."""
+        if self._token:
+            sync(self._held.fd)
+            drop_cached(self._held.fd, 0, 0)
 
     def settle(self, start: int, stop: int) -> None:
         """Bring a part that will not change any more to the disk and read it back, in the
@@ -197,16 +218,16 @@ class AtomicFile:
         if held.name is None:
             if not os.path.lexists(self.path):
                 try:
-                    _link(held.fd, self.path)
+                    link(held.fd, self.path)
                 except FileExistsError:
                     return False
                 return True
             if self._part is not None:
-                _link(held.fd, NEW, self._part.folder.fd)
+                link(held.fd, NEW, self._part.folder.fd)
                 self._part.folder.move(NEW, self._part.beside, os.path.basename(self.path))
                 return True
             held.name = temporary_name(self.path)
-            _link(held.fd, held.name)
+            link(held.fd, held.name)
         if fcntl is None:  # Windows does not rename an open file
             os.close(held.fd)
             held.fd = -1
@@ -248,33 +269,8 @@ class _Held:
                 fd, self.fd = self.fd, -1
                 os.close(fd)
             if self.name is not None:
-                _unlink(self.name)
+                unlink(self.name)
                 self.name = None
-
-
-@functools.lru_cache(maxsize=64)
-def _nameless_files(folder: str, device: int) -> bool:
-    """Whether a file in a folder can do without a name and be given one later."""
-    if not hasattr(os, "O_TMPFILE"):
-        return False
-    name = temporary_name(os.path.join(folder, "probe"))
-    try:
-        fd = os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600)
-        try:
-            _link(fd, name)
-        finally:
-            os.close(fd)
-            _unlink(name)
-    except OSError:  # not in this file system, or /proc is not there
-        return False
-    return True
-
-
-def _link(fd: int, path: str, folder: int | None = None) -> None:
-    """Give an open file a (further) name, in the folder of a descriptor if it is given."""
-    # any src_dir_fd makes Python call linkat, which alone follows the link in /proc
-    source = f"/proc/self/fd/{fd}"
-    os.link(source, path, src_dir_fd=fd, dst_dir_fd=folder, follow_symlinks=True)
 
 
 def make_writable(path: str) -> None:
@@ -282,8 +278,3 @@ def make_writable(path: str) -> None:
     with contextlib.suppress(OSError):
         if not (mode := os.lstat(path).st_mode) & stat.S_IWUSR:
             os.chmod(path, mode | stat.S_IWUSR)
-
-
-def _unlink(path: str) -> None:
-    with contextlib.suppress(OSError):
-        os.unlink(path)

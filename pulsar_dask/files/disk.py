@@ -114,7 +114,15 @@ def sync_folder(folder: str) -> None:
             os.close(fd)
 
 
-def pwrite(fd: int, view: memoryview, offset: int) -> int:
+def write_at(fd: int, data: Any, offset: int) -> None:
+    """Write bytes (any C-contiguous buffer) at a place in an open file."""
+    view = memoryview(data).cast("B")
+    while view:
+        done = _pwrite(fd, view, offset)
+        view, offset = view[done:], offset + done
+
+
+def _pwrite(fd: int, view: memoryview, offset: int) -> int:
     """`os.pwrite`, everywhere."""
     if hasattr(os, "pwrite"):
         return os.pwrite(fd, view, offset)

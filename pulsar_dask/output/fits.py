@@ -7,6 +7,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -14,13 +15,15 @@ from astropy.io import fits
 
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.files.atomic import AtomicFile
+from pulsar_dask.files.place import Place, new_token
 from pulsar_dask.formats.hdus import BLOCK
 from pulsar_dask.frames.planes import PLANES, Plane
 from pulsar_dask.frames.provenance import Trace, history_cards
 from pulsar_dask.kernels.checksum import MINUS_ZERO, ORDER_CARD, both_sums, encode_checksum
 from pulsar_dask.kernels.ordersum import Sums
 from pulsar_dask.kernels.pixels import Tile
-from pulsar_dask.output.encoding import OUTPUT_TYPES, encode
+from pulsar_dask.output.encoding import OUTPUT_TYPES
+from pulsar_dask.output.laid import Laid
 
 Array = np.ndarray[Any, Any]
 
@@ -110,9 +113,10 @@ class FitsFile:
         trace: Trace = Trace(),  # noqa: B008
         *,
         verify: bool = True,
+        shared: bool = False,
     ) -> None:
         """`dtypes` are the types of the images by plane: "image" is the primary one, others are
-        extensions of their names, in upper case."""
+        extensions of their names, in upper case. `shared` if other processes put tiles there."""
         self.shape, self.dtypes = shape, dict(dtypes)
         for dtype in self.dtypes.values():
             if dtype not in OUTPUT_TYPES:
@@ -133,7 +137,10 @@ class FitsFile:
         self._verify = verify
         self._sealed = False
         self._lock = threading.Lock()
-        self.file = AtomicFile(path, self._end)
+        self._token = new_token() if shared else b""
+        self.file = AtomicFile(path, self._end, token=self._token)
+        planes = {name: (self._hdus[name].data_start, t) for name, t in self.dtypes.items()}
+        self._here = Laid(self.file, shape[-2], shape[-1], planes)
 
     def _add(self, name: str, cards: fits.Header, texts: Texts, spare: int = 0) -> None:
         size = 0
@@ -174,24 +181,23 @@ class FitsFile:
         header.extend(cards.cards, unique=False, update=False, end=True)
         return header
 
-    def put(self, plane: str, tile: Tile, data: Array, clipped: int, missing: int) -> None:
-        """Write what `encode` has made of a tile."""
-        # what was pickled on its way has the order of bytes of this machine
-        data = data.astype(data.dtype.newbyteorder(">"), copy=False)
-        rows, columns = self.shape[-2:]
-        hdu = self._hdus[plane]
-        first = (tile.plane * rows + tile.y) * columns + tile.x
-        pieces = data.reshape(1, -1) if tile.width == columns else data
-        pieces = pieces.view(np.uint8)
-        offset, step = first * data.itemsize, columns * data.itemsize
-        for i, piece in enumerate(pieces):
-            place = hdu.data_start + offset + i * step
-            self.file.write_at(piece, place)
-            if self._verify:
-                self._settle(place, piece.nbytes)
-        sums = both_sums(pieces, offset, step=step)
+    @property
+    def there(self) -> Laid:
+        """What puts tiles into the file where they are computed; `put` is told what it gives."""
+        shared = Place.of(*self.file.opened, self._token) if self._token else self.file
+        return replace(self._here, target=shared)
+
+    def put(self, plane: str, tile: Tile, data: Sums | Array, clipped: int, missing: int) -> None:
+        """Take in what was put into its place; and put it there if it is not (see `laid.Put`)."""
+        if not isinstance(data, Sums):
+            data = self._here.put(plane, tile, data, clipped, missing)[0]
+            assert isinstance(data, Sums)
+        if self._verify:
+            runs, length = self._here.runs(plane, tile)
+            for place in runs:
+                self._settle(place, length)
         with self._lock:
-            hdu.sums += sums
+            self._hdus[plane].sums += data
             self.clipped += clipped
             self.missing += missing
 
@@ -228,6 +234,7 @@ class FitsFile:
             Warnings about it that have come since it was made.
         """
         whole = Sums()
+        self.file.refresh()
         for hdu in self._hdus.values():
             text = hdu.seal(sums, written, notes)
             if len(text) != hdu.data_start - hdu.start:
@@ -265,10 +272,12 @@ class FitsMaster(FitsFile):
         trace: Trace = Trace(),  # noqa: B008
         *,
         verify: bool = True,
+        shared: bool = False,
     ) -> None:
-        super().__init__(path, shape, {"image": dtype}, header, trace, verify=verify)
+        planes = {"image": dtype}
+        super().__init__(path, shape, planes, header, trace, verify=verify, shared=shared)
         self.dtype = dtype
 
     def write(self, tile: Tile, values: Array) -> None:
         """Write the float64 values of a tile, shape (height, width), rounded once."""
-        self.put("image", tile, *encode(values, self.dtype))
+        self.put("image", tile, *self._here.encode("image", tile, values))

@@ -16,22 +16,22 @@ from pulsar_dask.engine.recipe import Product
 from pulsar_dask.engine.sink import Run
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.kernels.pixels import Tile
-from pulsar_dask.output.encoding import ENCODED_COPIES, encode, encoding_bytes
+from pulsar_dask.output.encoding import ENCODED_COPIES, encoding_bytes
 from pulsar_dask.output.fits import FitsFile, FitsMaster
 from pulsar_dask.output.header import product_header
+from pulsar_dask.output.laid import Laid, Put
 
 Array = np.ndarray[Any, Any]
-Encoded = dict[str, tuple[Array, int, int]]
 
 
 @dataclass(frozen=True)
 class Encode:
-    """Makes of each plane of a tile what lies in a file; see `fits.encode`."""
+    """Puts each plane of a tile into its file, rounded once; see `laid.Put`."""
 
-    dtypes: Mapping[str, str]
+    planes: Mapping[str, Laid]
 
-    def __call__(self, tile: Tile, planes: Mapping[str, Array]) -> Encoded:
-        return {name: encode(planes[name], dtype) for name, dtype in self.dtypes.items()}
+    def __call__(self, tile: Tile, planes: Mapping[str, Array]) -> dict[str, Put]:
+        return {name: laid.encode(name, tile, planes[name]) for name, laid in self.planes.items()}
 
 
 def planes_path(path: str) -> str:
@@ -79,20 +79,21 @@ class FitsSink:
         shape, others = product.frames[0].shape, dict(product.dtypes)
         del others["image"]
         trace = replace(product.trace, written=self._beside)
-        self.file = FitsMaster(self.path, shape, self.dtype, header, trace, verify=self._verify)
+        how = {"verify": self._verify, "shared": plan.workers > 0}
+        self.file = FitsMaster(self.path, shape, self.dtype, header, trace, **how)
         self._files[self.path] = self.file
         if others:
             path = self.paths[1]
-            self._files[path] = FitsFile(path, shape, others, header, trace, verify=self._verify)
+            self._files[path] = FitsFile(path, shape, others, header, trace, **how)
         return frozenset()
 
     def taker(self) -> Encode:
-        return Encode(self.product.dtypes)
+        there = {path: file.there for path, file in self._files.items()}
+        return Encode({name: there[self.paths[name != "image"]] for name in self.product.dtypes})
 
-    def here(self, tile: Tile, result: Encoded) -> None:
-        image, *others = self._files.values()
-        for name, encoded in result.items():
-            (image if name == "image" else others[0]).put(name, tile, *encoded)
+    def here(self, tile: Tile, result: Mapping[str, Put]) -> None:
+        for name, put in result.items():
+            self._files[self.paths[name != "image"]].put(name, tile, *put)
 
     def seal(self, run: Run) -> None:
         notes = run.notes(os.path.basename(self.path))

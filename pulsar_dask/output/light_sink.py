@@ -26,6 +26,7 @@ from pulsar_dask.kernels.pixels import Tile
 from pulsar_dask.output.encoding import ENCODED_COPIES, encode, encoding_bytes
 from pulsar_dask.output.fits import FitsFile
 from pulsar_dask.output.header import clean_header
+from pulsar_dask.output.laid import Laid
 
 Array = np.ndarray[Any, Any]
 #: What is counted beside the planes of a tile.
@@ -58,17 +59,18 @@ def light_header(light: Frame, cards: Mapping[str, tuple[Any, str]]) -> fits.Hea
 
 @dataclass(frozen=True)
 class _Encode:
-    """Makes of each plane of a tile what lies in the file."""
+    """Puts each plane of a tile into the file."""
 
-    dtypes: Mapping[str, str]
+    laid: Laid
 
     def __call__(self, tile: Tile, planes: Mapping[str, Any]) -> dict[str, Any]:
         saturated, missing = planes[_TALLY]
         found: dict[str, Any] = {_TALLY: saturated}
-        for name, dtype in self.dtypes.items():
+        for name, (_, dtype) in self.laid.planes.items():
             # it may lie as in the file already
             ready = name == "image" and planes[name].dtype.itemsize == 4 and dtype == "float32"
-            found[name] = (planes[name], 0, missing) if ready else encode(planes[name], dtype)
+            made = (planes[name], 0, missing) if ready else encode(planes[name], dtype)
+            found[name] = self.laid.put(name, tile, *made)
         return found
 
 
@@ -105,12 +107,18 @@ class LightSink:
         trace = replace(self.product.trace, verb="calibrated")
         shape = self.product.frames[0].shape
         self.file = FitsFile(
-            self.path, shape, self.product.dtypes, self._header, trace, verify=self._verify
+            self.path,
+            shape,
+            self.product.dtypes,
+            self._header,
+            trace,
+            verify=self._verify,
+            shared=plan.workers > 0,
         )
         return frozenset()
 
     def taker(self) -> _Encode:
-        return _Encode(self.product.dtypes)
+        return _Encode(self.file.there)
 
     def here(self, tile: Tile, result: dict[str, Any]) -> None:
         with self._lock:

@@ -13,7 +13,7 @@ from astropy.io import fits
 from helpers import names, write_frame
 
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.files import atomic
+from pulsar_dask.files import nameless
 from pulsar_dask.files.atomic import AtomicFile
 from pulsar_dask.kernels.pixels import Grid
 from pulsar_dask.output.fits import FitsMaster
@@ -29,9 +29,9 @@ def temporary(request, monkeypatch):
         monkeypatch.undo()
         if not LINUX:
             pytest.skip("this system has no files without a name")
-    atomic._nameless_files.cache_clear()
+    nameless.nameless_files.cache_clear()
     yield request.param
-    atomic._nameless_files.cache_clear()
+    nameless.nameless_files.cache_clear()
 
 
 LINUX = sys.platform == "linux"

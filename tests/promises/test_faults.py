@@ -22,7 +22,7 @@ from night import stack, write_stack
 
 from pulsar_dask.engine.memory import LEAST_ADDRESSES
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.files import atomic
+from pulsar_dask.files import nameless
 from pulsar_dask.files.atomic import AtomicFile
 from pulsar_dask.files.atomicfolder import AtomicFolder
 from pulsar_dask.files.leftovers import remove_stale
@@ -243,7 +243,7 @@ def test_what_a_killed_run_left_is_removed(tmp_path, kind):
 
 def test_what_another_run_holds_stays(tmp_path, monkeypatch):
     monkeypatch.delattr(os, "O_TMPFILE", raising=False)  # as on another system
-    atomic._nameless_files.cache_clear()
+    nameless.nameless_files.cache_clear()
     holder = (
         "import os, sys; vars(os).pop('O_TMPFILE', 0)\n"
         "from pulsar_dask.files.atomic import AtomicFile\n"
@@ -264,7 +264,7 @@ def test_what_another_run_holds_stays(tmp_path, monkeypatch):
     assert names(tmp_path) == there
     remove_stale(str(tmp_path))
     assert names(tmp_path) == []
-    atomic._nameless_files.cache_clear()
+    nameless.nameless_files.cache_clear()
 
 
 @POSIX
