@@ -17,7 +17,9 @@ from pulsar_dask.formats.openfiles import guarded
 from pulsar_dask.frames.frame import Frame, Looking
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.stack import stack_type, stored_alike
+from pulsar_dask.kernels import light
 from pulsar_dask.kernels.checksum import both_sums
+from pulsar_dask.kernels.light import FLOAT32
 from pulsar_dask.kernels.ordersum import Sums
 from pulsar_dask.kernels.pixels import PixelType, Tile
 
@@ -150,7 +152,10 @@ def read_values(
     for frame, image in zip(frames, out, strict=True):
         if stored.dtype != frame.pixels.stored or not stored.size:
             stored = np.empty((1, *tile.shape), frame.pixels.stored)
-        image[...] = to_values(read_tile([frame], tile, stored, counted=counted)[0], frame.pixels)
+        read_tile([frame], tile, stored, counted=counted)
+        plain = frame.pixels == FLOAT32 and image.dtype == np.float64 and image.flags.c_contiguous
+        if not (plain and light.values(stored[0], image)):
+            image[...] = to_values(stored[0], frame.pixels)
     return out
 
 

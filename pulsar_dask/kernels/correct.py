@@ -390,17 +390,21 @@ def _ring_sums(
     rows, columns = defects.shape
     total = np.zeros((frames, len(y)))
     count = np.zeros((frames, len(y)), np.int64)
-    for dy, dx in ring_offsets(int(ring)):
-        ny, nx = y + dy * defects.step, x + dx * defects.step
+    offsets = np.array(ring_offsets(int(ring)))[:, :, None]
+    each = max(1, _CORRECTED_AT_ONCE // max(1, frames * len(y)))
+    for some in (offsets[i : i + each] for i in range(0, len(offsets), each)):
+        ny, nx = y + some[:, 0] * defects.step, x + some[:, 1] * defects.step
         wy, wx = ny - origin[0], nx - origin[1]
         good = (ny >= 0) & (ny < rows) & (nx >= 0) & (nx < columns)
         good &= (wy >= 0) & (wy < height) & (wx >= 0) & (wx < width)
-        good &= _alike(defects.cells, y, x, dy, dx)
+        if defects.cells is not None:
+            good &= [_alike(defects.cells, y, x, *at) for at in some[:, :, 0].tolist()]
         good &= ~_contains(defects.places, ny * columns + nx)
         value = values.at(np.where(good, wy * width + wx, 0))
         use = good & ~np.isnan(value)
-        total += np.where(use, value, 0.0)
-        count += use
+        for one in np.where(use, value, 0.0).swapaxes(0, 1):  # in their order
+            total += one
+        count += use.sum(axis=1)
     return total, count
 
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from pulsar_dask.kernels.native import Compiled
+from pulsar_dask.kernels.native import Compiled, if_loaded
 from pulsar_dask.kernels.pixels import SWAP, PixelType
 
 Array = np.ndarray[Any, Any]
 _calibrate = Compiled("light_compiled.calibrate")
+_values = Compiled("light_compiled.values")
 _rounded, _unfit = Compiled("light_compiled.rounded"), Compiled("light_compiled.unfit")
 #: Pixels that are calibrated together.
 _LANES = 8
@@ -182,6 +183,15 @@ def unfit(
     period = len(cells)
     cell = np.array([place[0] % period, place[1] % period])
     return bool(_unfit(stored.view("u4"), SWAP, _table(cells, floors), cell))
+
+
+def values(stored: Array, out: Array) -> bool:
+    """Fill `out`, float64 and C-contiguous, with big-endian float32, the infinite ones missing; not
+    where no compiled code is in use."""
+    code = if_loaded(_values)
+    if code is not None:
+        code(stored.view("u4").ravel(), SWAP, out.reshape(-1))
+    return code is not None
 
 
 def warm_up(pixels: PixelType) -> None:

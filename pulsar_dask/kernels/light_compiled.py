@@ -138,3 +138,11 @@ def unfit(bits, swap, floors, cell):  # type: ignore[no-untyped-def]
             fits_ = less(floor_, v_) & less(v_, real(np.inf))
             found_ = found_ | ~(fits_ | alike(floor_, real(np.inf)))
     return any_lane(found_)
+
+
+@part
+def values(bits, swap, out):  # type: ignore[no-untyped-def]
+    """Numbers as `vectors.number` reads them, in a row, as float64; what is infinite is missing."""
+    for j in range(out.shape[0]):
+        v = number(bits[j], swap)
+        out[j] = v if v - v == 0.0 else np.nan

@@ -77,11 +77,11 @@ def _frames(dark: Frame) -> float:
     return next((float(n) for n in counts if isinstance(n, (int, float))), 1.0)
 
 
-def sample(image: Frame) -> Array:
-    """Values of some rows of an image, the same of each of that shape."""
+def sample(image: Frame, count: int = _ROWS) -> Array:
+    """Values of so many rows of an image, the same of each of that shape."""
     rows, columns = image.shape[-2:]
     chosen: Sequence[int] = np.unique(
-        np.linspace(0, rows - 1, min(rows, _ROWS)).astype(int)
+        np.linspace(0, rows - 1, min(rows, count)).astype(int)
     ).tolist()
     stored = np.empty((len(chosen), 1, columns), image.pixels.stored)
     for row, y in zip(stored, chosen, strict=True):

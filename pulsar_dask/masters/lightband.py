@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask.engine.layer import token
-from pulsar_dask.formats.reading import read_tile, read_values
+from pulsar_dask.formats.reading import read_tile, read_values, thread_buffer
 from pulsar_dask.frames.colour import patterns
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.kernels.light import FLOAT64, Formula, as_stored, calibrate
@@ -25,6 +25,7 @@ from pulsar_dask.masters.lightnoise import Noise, variance
 Array = np.ndarray[Any, Any]
 #: Pixels of a band that is calibrated at a time: with its masters it stays in the cache.
 BAND = 1 << 19
+_ROLES = ("dark", "bias", "flat")
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,9 @@ def calibrated_window(window: Tile, light: Light, counted: Tile | None) -> Windo
     """The formula, over a window; `counted` is the tile in it, whose bytes and saturated pixels are
     counted."""
     shape = window.shape
-    found = Window(np.empty(shape))
+    # what lies further out is looked at while the values of a tile are needed
+    own = counted is not None
+    found = Window(thread_buffer("light", shape, np.dtype("f8")) if own else np.empty(shape))
     if not light.as_stored:
         found.missing = np.zeros(shape, bool)
     if light.noise is not None:
@@ -136,10 +139,13 @@ def _common(band: Tile, counted: Tile | None) -> Tile | None:
 def _calibrate(band: Tile, light: Light, counted: Tile | None, found: Window, at: slice) -> None:
     """The formula, over a band, which goes to some rows of a window."""
     c, formula = light.calibration, light.formula(band.plane)
-    of, pixels = (_stored, light.frame.pixels) if light.as_stored else (read_light, FLOAT64)
-    raw = of(band, light.frame, counted)
-    masters = [of(band, f) if (f := dict(c.images).get(role)) is not None else None
-               for role in ("dark", "bias", "flat")]  # fmt: skip
+    images = dict(c.images)
+    if light.as_stored:
+        pixels, raw = light.frame.pixels, _stored("raw", band, light.frame, counted)
+        masters = [_stored(role, band, images[role]) if role in images else None for role in _ROLES]
+    else:
+        pixels, raw = FLOAT64, read_light(band, light.frame, counted)
+        masters = [read_light(band, images[role]) if role in images else None for role in _ROLES]
     dark, bias, flat = masters
     inside = slice(0, 0), slice(0, 0)
     if counted is not None:
@@ -180,9 +186,9 @@ def _variance(
         return variance(light.noise, net, own, c.scale, out, level, flat)
 
 
-def _stored(tile: Tile, frame: Frame, counted: Tile | None = None) -> Array:
-    """A tile of one frame as it is stored."""
-    out = np.empty((1, *tile.shape), frame.pixels.stored)
+def _stored(role: str, tile: Tile, frame: Frame, counted: Tile | None = None) -> Array:
+    """A tile of one frame as it is stored, in this thread's buffer for it."""
+    out = thread_buffer(role, (1, *tile.shape), frame.pixels.stored)
     read_tile([frame], tile, out, counted=counted)
     image: Array = out[0]
     return image

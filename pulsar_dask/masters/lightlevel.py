@@ -10,10 +10,11 @@ from pulsar_dask.frames.frame import Array, Frame
 from pulsar_dask.masters.biasleft import sample
 from pulsar_dask.masters.calibration import Calibration
 
+#: Rows of a light that are looked at.
+ROWS = 64
 
-def too_low(
-    light: Frame, c: Calibration, sample_of: Callable[[Frame], Array] = sample
-) -> str | None:
+
+def too_low(light: Frame, c: Calibration, sample_of: Callable[[Frame], Array]) -> str | None:
     """What there is to say of a light that lies below zero once its dark is out, by some of its
     rows: its median below -1 times its noise. A share of negative pixels is no sign, short and
     narrowband lights have up to half of them.
@@ -23,11 +24,11 @@ def too_low(
     light : Frame
     c : Calibration
     sample_of : callable
-        Gives some rows of a master.
+        Gives `ROWS` rows of a master.
     """
     if c.dark is None and not c.uses_bias:
         return None
-    values = sample(light)
+    values = sample(light, ROWS)
     bias = sample_of(c.bias) * c.bias_times if isinstance(c.bias, Frame) else c.bias or 0.0
     if c.uses_bias:
         values = values - bias

@@ -26,7 +26,7 @@ from pulsar_dask.masters.darkscale import Hot, hot_pixels, scaled_by
 from pulsar_dask.masters.light import light_recipe
 from pulsar_dask.masters.lightband import Light
 from pulsar_dask.masters.lightfit import fit, told_of
-from pulsar_dask.masters.lightlevel import too_low
+from pulsar_dask.masters.lightlevel import ROWS, too_low
 from pulsar_dask.masters.lightnoise import noise_of
 from pulsar_dask.output.light_sink import LightSink, light_header
 from pulsar_dask.tools.lightthere import what_is_there
@@ -132,7 +132,7 @@ class Calibrating:
     def _sample(self, master: Frame) -> Any:
         """Some rows of a master, read once."""
         if master.path not in self._samples:
-            self._samples[master.path] = sample(master)
+            self._samples[master.path] = sample(master, ROWS)
         return self._samples[master.path]
 
     def _scaled(self, frame: Frame, c: Calibration) -> Calibration:

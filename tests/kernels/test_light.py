@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pulsar_dask.kernels.light import FLOAT64, NOTHING, Formula, calibrate, rounded, unfit
+from pulsar_dask.kernels.light import (
+    FLOAT64,
+    NOTHING,
+    Formula,
+    calibrate,
+    rounded,
+    unfit,
+    values,
+    warm_up,
+)
 from pulsar_dask.kernels.pixels import PixelType
 
 TYPES = [
@@ -83,15 +92,24 @@ def test_the_formula(pixels, width, pattern):
 
 def test_rounding():
     rng = np.random.default_rng(1)
-    values = np.ldexp(rng.normal(0, 1, (40, 33)), rng.integers(-160, 135, (40, 33)))
-    values[3, 6], values[5], values[6, 2] = np.nan, -0.0, np.inf
-    for some in (values, values[2:30, 5:20]):
+    wide = np.ldexp(rng.normal(0, 1, (40, 33)), rng.integers(-160, 135, (40, 33)))
+    wide[3, 6], wide[5], wide[6, 2] = np.nan, -0.0, np.inf
+    for some in (wide, wide[2:30, 5:20]):
         for more in (NOTHING, 100.0):
             out = np.empty(some.shape, ">f4")
             assert rounded(some, more, out) == 1
             with np.errstate(over="ignore"):
                 right = (some + more).astype("f4")
             assert out.astype("f4").tobytes() == right.tobytes()
+
+
+def test_values():
+    warm_up(PixelType(16))
+    stored, right = image(np.random.default_rng(2), (5, 33), PixelType(-32))
+    out = np.empty(stored.shape)
+    assert values(stored, out)
+    assert np.array_equal(out, right, equal_nan=True)
+    assert np.array_equal(np.signbit(out), np.signbit(right))
 
 
 def test_masters_that_fit():

@@ -46,20 +46,27 @@ def forked(
     *,
     load: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
+    kill: float | None = None,
 ) -> tuple[int, str, str, float]:
     """Run a command line in a folder: its exit status, stdout, stderr, and the most memory that
-    it took in MB. `load` names further modules that are there before; `env` adds variables."""
+    it took in MB. `load` names further modules that are there before; `env` adds variables; after
+    `kill` seconds it is killed."""
     if not hasattr(os, "fork"):
         line = [sys.executable, "-m", "pulsar_dask", *args]
-        done = subprocess.run(
-            line, cwd=cwd, env={**os.environ, **(env or {})}, capture_output=True, text=True,
-            errors="replace", timeout=PATIENCE,
-        )  # fmt: skip
+        try:
+            done = subprocess.run(
+                line, cwd=cwd, env={**os.environ, **(env or {})}, capture_output=True, text=True,
+                errors="replace", timeout=kill or PATIENCE,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            if kill is None:
+                raise
+            return -int(signal.SIGTERM), "", "", 0.0
         return done.returncode, done.stdout, done.stderr, 0.0
     server = _server(tuple(load))
     assert server.stdin is not None
     assert server.stdout is not None
-    print(json.dumps([args, os.path.abspath(cwd), env or {}]), file=server.stdin, flush=True)
+    print(json.dumps([args, os.path.abspath(cwd), env or {}, kill]), file=server.stdin, flush=True)
     answer = server.stdout.readline()
     assert answer, f"the server ended with status {server.wait()}"
     status, out, err, megabytes = json.loads(answer)
@@ -74,13 +81,14 @@ def _server(load: tuple[str, ...]) -> subprocess.Popen[str]:
     )
 
 
-def _fork(args: list[str], folder: str, env: dict[str, str]) -> list[Any]:
+def _fork(args: list[str], folder: str, env: dict[str, str], kill: float | None) -> list[Any]:
     from pulsar_dask import __main__ as start
 
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         child = os.fork()
         if not child:
-            signal.alarm(PATIENCE)
+            # which nothing takes, so that the system ends it where it is
+            signal.setitimer(signal.ITIMER_REAL, kill or PATIENCE)
             for number, file in enumerate((os.open(os.devnull, os.O_RDONLY), out, err)):
                 os.dup2(file if isinstance(file, int) else file.fileno(), number)
             os.chdir(folder)
