@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pulsar_dask.kernels import blocks, vectors
+from pulsar_dask.kernels import vectors
+from pulsar_dask.kernels.blocks import BYTES
 from pulsar_dask.kernels.codecache import part
 from pulsar_dask.kernels.network import GROUP, group_comparators
 from pulsar_dask.kernels.vectors import (
@@ -31,25 +32,25 @@ from pulsar_dask.kernels.vectors import (
 # shape, "a if a < b else b" and not min(). Written otherwise they are up to 16 times slower.
 
 
-ROW, _aligned = blocks.ROW, blocks.aligned
 sort_group = vectors.network_of(group_comparators(), GROUP)
 
 
 @part
-def select(bits, swap, mode, special, network, x, top, low, high, missed):  # type: ignore[no-untyped-def]
+def select(bits, swap, mode, special, network, x, blocks, top, low, high, missed):  # type: ignore[no-untyped-def]  # fmt: skip
     """Middle values of each column of `bits` into `low` and `high`, missing ones counted in
     `missed`, each of shape (1, n); whether any was missing.
 
     `mode` 0: integers, none missing; 1: integers, missing where equal to `special`;
-    2: floats, missing where all bits of `special` (the exponent) are set.
+    2: floats, missing where all bits of `special` (the exponent) are set. `x` is for so many
+    `blocks`; rows that a block has beside the frames hold `top`, and keep it.
     """
     frames, n = bits.shape
     step = lanes(x)
-    blocks = x.shape[0] // frames
+    rows = x.shape[0] // blocks
     any_missing = False
     start = n - n  # a number like those that follow: a literal would be compiled for itself
     while True:
-        missing = _load_blocks(bits, swap, mode, special, top, start, x)
+        missing = _load_blocks(bits, swap, mode, special, top, start, x, blocks)
         if mode:
             any_missing |= missing
             for j in range(start, start + blocks * x.shape[1], step):
@@ -58,7 +59,7 @@ def select(bits, swap, mode, special, network, x, top, low, high, missed):  # ty
                     count = _count_missing(bits, swap, mode, special, x, j)
                 store(missed, 0, j, count)
         for block in range(blocks):
-            y = x[block * frames : (block + 1) * frames]
+            y = x[block * rows : (block + 1) * rows]
             first = start + block * y.shape[1]
             if network.shape[1] and not missing:
                 _run_network(y, network)
@@ -66,6 +67,7 @@ def select(bits, swap, mode, special, network, x, top, low, high, missed):  # ty
                     store(low, 0, first + j, load(y, (frames - 1) // 2, j))
                     store(high, 0, first + j, load(y, frames // 2, j))
             else:
+                y = y[:frames]
                 for j in range(0, y.shape[1], step):
                     _bisect(y, top, missing, missed, low, high, first, j)
             if mode == 2:
@@ -80,20 +82,21 @@ def select(bits, swap, mode, special, network, x, top, low, high, missed):  # ty
 
 
 @part
-def _load_blocks(bits, swap, mode, special, top, start, x):  # type: ignore[no-untyped-def]
+def _load_blocks(bits, swap, mode, special, top, start, x, blocks=1):  # type: ignore[no-untyped-def]
     """Blocks as keys, one below the other in `x`, missing values as the highest key; whether
     there are any."""
     frames = bits.shape[0]
+    rows = x.shape[0] // blocks
     width = x.shape[1]
     marks = fill(x, special)
     highest = fill(x, top)
     found = fill(x, top ^ top)
-    total = x.shape[0] // frames * width
+    total = blocks * width
     for i in range(frames):
         # No processor foresees that the next blocks go on behind these in each frame.
-        for j in range(start + total, start + 2 * total, blocks.BYTES // bits.itemsize):
+        for j in range(start + total, start + 2 * total, BYTES // bits.itemsize):
             prefetch(bits, i, j)
-        for block in range(x.shape[0] // frames):
+        for block in range(blocks):
             for j in range(0, width, lanes(x)):
                 v = load_as(bits, i, start + block * width + j, x, swap)
                 if mode:
@@ -102,7 +105,7 @@ def _load_blocks(bits, swap, mode, special, top, start, x):  # type: ignore[no-u
                     if mode == 2:
                         v = _fold(x, v, top)
                     v = choose(bad, highest, v)
-                store(x, block * frames + i, j, v)
+                store(x, block * rows + i, j, v)
     return any_lane(found)
 
 

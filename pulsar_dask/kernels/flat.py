@@ -113,7 +113,7 @@ class Window:
         middle = aligned((3, block), np.dtype("i8"))
         image, count = np.empty((height, width)), np.empty((height, width), np.int32)
         network = NO_NETWORK
-        if frames <= NETWORK_FRAMES[8]:
+        if frames <= NETWORK_FRAMES["f8"]:
             network = comparators(frames, (frames - 1) // 2, frames // 2, sorted_first=GROUP)
         bits, *how = self._bits()
         _median(

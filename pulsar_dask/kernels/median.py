@@ -28,13 +28,14 @@ import numpy as np
 
 from pulsar_dask.kernels.blocks import ROW, aligned
 from pulsar_dask.kernels.native import Compiled
-from pulsar_dask.kernels.network import BOTH, GROUP, MIN, NO_NETWORK, comparators
+from pulsar_dask.kernels.network import BOTH, GROUP, MIN, NO_NETWORK, comparators, padded
 from pulsar_dask.kernels.pixels import SWAP, PixelType
 
 Array = np.ndarray[Any, Any]
-#: Frames above which bisection is faster than the network, by bytes of a stored pixel
-#: (measured on noise with outliers; `benchmarks/kernels.py`).
-NETWORK_FRAMES = {1: 64, 2: 64, 4: 160, 8: 512}
+#: Frames above which bisection is faster than the network, by type of a stored pixel: measured on
+#: noise with outliers (`benchmarks/kernels.py`), of a spread of 12 and of 300 to 1000, for which
+#: bisection takes more steps. Between both, of integers.
+NETWORK_FRAMES = {"u1": 200, "i2": 128, "i4": 128, "f4": 300, "i8": 128, "f8": 512}
 #: Pixels in a block of NumPy calls: large enough that the calls do not count.
 _BLOCK = 4096
 #: Values in such a block, where that makes it smaller.
@@ -77,15 +78,15 @@ def median(stack: Array, pixels: PixelType, *, compiled: bool = True) -> tuple[A
     key = np.dtype(f"i{_key_size(stored.itemsize, frames)}")
     special = bits.dtype.type(_exponent_bits(stored) if pixels.floating else (pixels.blank or 0))
     low_rank, high_rank = (frames - 1) // 2, frames // 2
-    use_network = frames <= NETWORK_FRAMES[stored.itemsize]
+    use_network = frames <= NETWORK_FRAMES[stored.str[1:]]
     low, high = np.empty(n, key), np.empty(n, key)
     counts = np.empty(n if can_miss else 0, key)
-    select, sorted_first = _select, 1
-    if compiled:
-        select, sorted_first = _select_compiled, GROUP
-    network = NO_NETWORK
-    if use_network:
-        network = comparators(frames, low_rank, high_rank, sorted_first=sorted_first)
+    network, select = NO_NETWORK, _select_compiled if compiled else _select
+    if use_network and compiled:
+        more = {"sorted_first": GROUP, "rows": padded(frames)}
+        network = comparators(frames, low_rank, high_rank, **more)
+    elif use_network:
+        network = comparators(frames, low_rank, high_rank)
     any_missing = select(
         bits,
         swap,
@@ -248,14 +249,18 @@ def _select_compiled(
             x[:] = y[: len(x)]
         return any_missing
     blocks = max(1, min(_BLOCKS, _BLOCKS_BYTES // (frames * ROW), n // width))
+    rows, top = padded(frames), key.type(np.iinfo(key).max)
+    x = aligned((blocks * rows, width), key)
+    x.reshape(blocks, rows, width)[:, frames:] = top
     any_missing = _select_blocks(
         bits,
         swap,
         mode,
         key.type(special),
         network,
-        aligned((blocks * frames, width), key),
-        key.type(np.iinfo(key).max),
+        x,
+        blocks,
+        top,
         low[None],
         high[None],
         counts[None],
