@@ -62,7 +62,7 @@ def main() -> None:
         clocked(found, "prepare", lambda: cluster.resources(recipe, (), None))
         clocked(found, "first", lambda: until_first(cluster, graph))
         job = Job(graph.each, graph.takers, {}, grid, recipe.frames)
-        call = methodcaller("tile", 0, 1000, 0, grid.height, grid.width)
+        call = methodcaller("tiles", [(0, 1000, 0, grid.height, grid.width)])
         found |= {
             "tiles": len(grid),
             "job bytes": len(pickle.dumps(job)),

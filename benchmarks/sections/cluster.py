@@ -22,6 +22,8 @@ AGAINST = (
 )
 #: GB that each worker process may take in the benchmark of the cluster.
 WORKER_GB = 0.5
+#: Workers that are simulated, and how much slower than a core they are.
+SIMULATED, SLOWER = (8, 64), 40
 #: The stack whose graph is measured: frames that are links, and tiles.
 MANY_FRAMES, MANY_TILES = 1000, 2000
 
@@ -44,7 +46,27 @@ def tables(bench: Bench) -> list[Table]:
         f"of its workers: {workers}, where `--memory` allows {WORKER_GB * 1000:.0f} MB each. "
         "The table's peak is the client's.",
     ]
-    return [made, graph(bench)]
+    return [made, graph(bench), many()]
+
+
+def many() -> Table:
+    """Scheduler and client where workers are many, which sleep instead of computing."""
+    title = "Simulated workers, 50 x 150 million pixels a chip, 4 chips"
+    made = Table(title, ["workers", "busy", "scheduler, CPU s/GB", "client, CPU s/GB"])
+    for workers in SIMULATED:
+        argv = [sys.executable, str(HERE / "simulated.py"), str(workers), "4", str(SLOWER)]
+        done = subprocess.run(argv, capture_output=True, text=True)
+        if done.returncode:
+            raise Failed(done.stderr.strip().splitlines()[-1])
+        found = json.loads(done.stdout.splitlines()[-1])
+        shares = [f"{found[name]:.4f}" for name in ("scheduler", "client")]
+        made.rows.append([str(workers), f"{found['busy']:.0%}", *shares])
+    made.notes.append(
+        f"A tile takes {SLOWER} times as long as one core needs, as all workers share the "
+        f"{CORES} cores of this machine. GB are of stored pixels; the scheduler's seconds are "
+        "without those that it takes when nothing runs."
+    )
+    return made
 
 
 def graph(bench: Bench) -> Table:

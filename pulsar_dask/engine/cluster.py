@@ -2,19 +2,22 @@
 
 What is shared (frames as their headers describe them, calibration, the layers) goes to the
 scheduler once, as one task that makes a `Job`; from there each worker fetches it when it first
-needs it, and when it is lost with a worker, that task is simply run again. A tile is then one
-task of five numbers, ``job.tile(…)``: it computes all layers of the tile and leaves what the
-writers need. Some tasks for each thread are under way; a new one is only sent when a result has
-been taken, so that a slow client slows the workers down and nobody holds a master.
+needs it, and when it is lost with a worker, that task is simply run again. Some tiles are then one
+task of five numbers each, ``job.tiles(…)``: it computes all layers of a tile, then those of the
+next, and leaves what the writers need (`groups`). Some tasks for each thread are under way; new
+ones are only sent when results have been taken, so that a slow client slows the workers down and
+nobody holds a master.
 
-The scheduler needs nothing of this package: what it unpacks are `pickle.loads` and
-`operator.methodcaller`.
+The scheduler needs nothing of this package: what it unpacks are `pickle.loads`, `operator.call`
+and `operator.methodcaller`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+import operator
 import pickle
 import queue
 import time
@@ -34,6 +37,7 @@ from pulsar_dask._version import __version__
 from pulsar_dask.engine import memory
 from pulsar_dask.engine.cut import Plan, Resources
 from pulsar_dask.engine.graph import Graph
+from pulsar_dask.engine.groups import Groups
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.engine.sink import Sink, Watch
 from pulsar_dask.engine.worker import Job, Worker, idle, prepare, survey, words_of
@@ -46,10 +50,8 @@ from pulsar_dask.frames.holds import GB, MB
 PATIENCE = 30.0
 #: Tasks under way for each thread: one is computed, one waits, one is on its way back.
 WINDOW = 3
-#: Bytes of stored pixels in a tile beside which the cost of a task (1 ms of the scheduler, 3 of
-#: the client) does not count; and as many for each thread of the cluster, so that one scheduler
-#: feeds them all (measured).
-TASK_BYTES, TASK_BYTES_A_THREAD = 64 * MB, 2 * MB
+#: Bytes of stored pixels in a tile beside which the cost of a task does not count.
+TASK_BYTES = 64 * MB
 #: Seconds between looks at whether the cluster is still there.
 _LOOK = 1.0
 
@@ -118,7 +120,7 @@ class Cluster:
             process=worker.held + memory.SLACK,
             threads=worker.threads,
             slots=self.slots,
-            target=max(TASK_BYTES, TASK_BYTES_A_THREAD * self.slots),
+            target=TASK_BYTES,
             waiting=WINDOW,
             where=where,
         )
@@ -157,18 +159,18 @@ class Cluster:
                 values[layer.name] = result
                 watch.done_once(layer)
                 del todo[layer.name]
-        job = Job(graph.each, graph.takers, values, graph.grid, frames, plan.expanders, counts=True)
+        sends = sum(sink.sends for sink in sinks)
+        job = Job(graph.each, graph.takers, values, graph.grid, frames, plan.expanders, sends)
         paths = [frame.path for frame in frames]
-        tiles = (
-            (tile, methodcaller("tile", tile.plane, tile.y, tile.x, tile.height, tile.width))
-            for _, tile in graph.tiles()
-        )
+        left = Groups((tile for _, tile in graph.tiles()), lambda: self.threads)
         try:
-            for tile, (results, sums) in self._stream(job, tiles):
+            for tiles, (made, sums) in self._stream(job, left):
                 ledger.unpack(paths, sums)
-                for sink, result in zip(sinks, results, strict=True):
-                    sink.here(tile, result)
-                watch.done_tile(tile)
+                left.put_back(tiles[len(made) :])
+                for tile, results in zip(tiles, made, strict=False):
+                    for sink, result in zip(sinks, results, strict=True):
+                        sink.here(tile, result)
+                    watch.done_tile(tile)
         except BaseException:
             # a task that still runs may be writing beside the client
             self._wait_until_idle()
@@ -185,17 +187,17 @@ class Cluster:
         )
         done: queue.SimpleQueue[str] = queue.SimpleQueue()
         waiting: dict[str, tuple[Any, Any]] = {}
-        left = enumerate(calls)
+        numbers, left = itertools.count(), iter(calls)
         with ThreadPoolExecutor(1, "gather") as pool:
             try:
                 while True:
-                    for number, (label, call) in islice(
-                        left, max(0, self._window() - len(waiting))
-                    ):
-                        key = f"pulsar-task-{name}-{number}"
-                        future = self.client.submit(call, shared, key=key, pure=False)
-                        waiting[key] = label, future
-                        future.add_done_callback(lambda f: done.put(f.key))
+                    if new := list(islice(left, max(0, self._window() - len(waiting)))):
+                        keys = [f"pulsar-task-{name}-{next(numbers)}" for _ in new]
+                        given = [call for _, call in new], [shared] * len(new)
+                        futures = self.client.map(operator.call, *given, key=keys, pure=False)
+                        for key, (label, _), future in zip(keys, new, futures, strict=True):
+                            waiting[key] = label, future
+                            future.add_done_callback(lambda f: done.put(f.key))
                     if not waiting:
                         return
                     keys = self._some(done)
@@ -209,9 +211,14 @@ class Cluster:
                     future.release()
                 shared.release()
 
+    @property
+    def threads(self) -> int:
+        """Those that there are now."""
+        return max(1, self._threads)
+
     def _window(self) -> int:
         self._look(seldom=True)
-        return WINDOW * max(1, self._threads)
+        return WINDOW * self.threads
 
     def _some(self, done: queue.SimpleQueue[str]) -> list[str]:
         """Keys of some tasks that are done, a few of those that there are."""
@@ -222,7 +229,7 @@ class Cluster:
             except queue.Empty:
                 self._look()
         with contextlib.suppress(queue.Empty):
-            while len(keys) < max(1, self._threads):
+            while len(keys) < self.threads:
                 keys.append(done.get_nowait())
         return keys
 
@@ -287,7 +294,6 @@ class Cluster:
         return answers
 
     def _wait_until_idle(self) -> None:
-        if self.client.status != "running":
-            return
-        with contextlib.suppress(Exception, CancelledError):
-            self.client.sync(self.client._run, idle, callback_timeout=self.patience)
+        if self.client.status == "running":
+            with contextlib.suppress(Exception, CancelledError):
+                self.client.sync(self.client._run, idle, callback_timeout=self.patience)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import itertools
 import os
+import pickle
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +25,7 @@ from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.formats import expanded, reading
 from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.holds import MB
 from pulsar_dask.kernels import loaded, loading
 from pulsar_dask.kernels.pixels import Grid, Tile
 
@@ -83,7 +86,18 @@ async def idle(dask_worker: Any) -> None:
         await asyncio.sleep(0.02)
 
 
+#: Bytes of results that do not count.
+SMALL = MB
+Place = tuple[int, int, int, int, int]
+"""Of a tile: plane, y, x, height, width."""
 _FIRST = threading.Lock()
+
+
+def _bytes_of(results: Any) -> int:
+    """What is sent of results, without a copy."""
+    sizes: list[int] = []
+    text = pickle.dumps(results, 5, buffer_callback=lambda b: sizes.append(b.raw().nbytes))
+    return len(text) + sum(sizes)
 
 
 @dataclass
@@ -97,18 +111,23 @@ class Job:
     grid: Grid
     frames: Sequence[Frame] = ()
     threads: int = 1
-    counts: bool = False
-    """Whether sums of what is read go back with each tile."""
+    sends: int = 0
+    """Bytes for each pixel of a tile that may go back."""
     version: str = __version__
     _begun: bool = field(default=False, init=False)
 
-    def tile(self, plane: int, y: int, x: int, height: int, width: int) -> tuple[list[Any], Any]:
-        """What the sinks take of one tile, and the sums of what was read."""
-        ledger = Ledger()
-        with self._reported(), reading.counting(ledger if self.counts else None):
-            tile = Tile(plane, y, x, height, width)
-            results = evaluate(self.layers, self.takers, self.values, tile)
-        return results, ledger.pack([frame.path for frame in self.frames])
+    def tiles(self, places: Sequence[Place]) -> tuple[list[list[Any]], Any]:
+        """What the sinks take of tiles, made one after the other, and the sums of what was read
+        for them. Fewer tiles than were asked for, where more than a tile may send would wait."""
+        ledger, made, waiting, most = Ledger(), [], 0, 0
+        with self._reported(), reading.counting(ledger):
+            for tile in itertools.starmap(Tile, places):
+                if waiting + most > max(SMALL, self.sends * tile.height * tile.width):
+                    break
+                made.append(evaluate(self.layers, self.takers, self.values, tile))
+                size = _bytes_of(made[-1])
+                waiting, most = waiting + size, max(most, size)
+        return made, ledger.pack([frame.path for frame in self.frames])
 
     def once(self, name: str) -> Any:
         """The value of a layer that is made once."""

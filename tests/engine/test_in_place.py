@@ -14,10 +14,11 @@ import psutil
 import pytest
 from clusters import Cluster, cluster_in, ended, under_way, until
 from distributed import Client
-from helpers import names, run, same
+from helpers import names, run, same, write_frame
 from night import pixels
 
 from pulsar_dask.combine import method
+from pulsar_dask.engine import groups
 from pulsar_dask.engine.cluster import PATIENCE
 from pulsar_dask.engine.cluster import Cluster as Workers
 from pulsar_dask.engine.make import make
@@ -35,8 +36,6 @@ TROUBLED = Path(__file__).parents[1] / "support" / "troubled.py"
 @pytest.fixture(scope="module")
 def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Frames, and what threads make of them."""
-    from helpers import write_frame
-
     folder = tmp_path_factory.mktemp("frames")
     rng = np.random.default_rng(7)
     for i in range(4):
@@ -123,6 +122,34 @@ def test_a_worker_that_cannot_write_leaves_it_to_the_client(workers, frames, tmp
     assert not any(in_place(found))
     same(pixels(Path(output)), pixels(frames / "truth.fit"))
     run("verify", output, cwd=tmp_path)
+
+
+def test_groups_of_tiles_that_go_to_the_client(workers, tmp_path, monkeypatch):
+    """A worker that does not write them makes one at a time of the tiles that a task asks for."""
+    cluster, there = workers
+    monkeypatch.setattr(groups, "SHARE", 0.5)
+    rng = np.random.default_rng(3)
+    stack = [rng.integers(0, 4000, (1500, 1500)).astype("i2") for _ in range(3)]
+    for i, image in enumerate(stack):
+        write_frame(tmp_path / f"b{i}.fit", image)
+    asked: list[int] = []
+    step = groups.Groups.__next__
+
+    def counted(self: Any) -> Any:
+        group = step(self)
+        asked.append(len(group[0]))
+        return group
+
+    monkeypatch.setattr(groups.Groups, "__next__", counted)
+    for trouble in ("read-only", ""):
+        (there / "trouble").write_text(trouble)
+        output = tmp_path / f"m{trouble}.fit"
+        found = made_by(cluster.address, tmp_path, str(output))
+        assert all(in_place(found)) == (not trouble)
+        assert (max(asked) > 1, sum(asked) > len(found)) == (True, bool(trouble))
+        asked.clear()
+        assert np.array_equal(pixels(output), np.median(stack, axis=0))
+    (there / "trouble").unlink()
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/cwd"), reason="no /proc/self/cwd")
