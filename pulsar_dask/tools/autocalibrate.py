@@ -71,7 +71,8 @@ def autocalibrate(
             lists = (choice.list,) if choice.list is not None else ()
             wanted = Wanted(
                 options.search,
-                by_exposure=choice.k != 1,
+                by_exposure=choice.k != 1 and not asked["optimize"],
+                fitted=asked["optimize"],
                 plain=replace(plain, lists=lists),
                 chosen=True,
                 **same,
@@ -91,6 +92,8 @@ def autocalibrate(
             executor,
             inputs=[f.path for f in (*lights, *used)] + lists + lists_in(spec),
             dtype=asked["dtype"],
+            scale=asked["dark_scale"] if asked["optimize"] else None,
+            fallback=asked["fallback"] is not None,
             noise=(asked["egain"], asked["read_noise"]),
             cards=cards,
         )

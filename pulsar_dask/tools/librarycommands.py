@@ -20,7 +20,7 @@ from pulsar_dask.cli.arguments import (
 from pulsar_dask.cli.choosing import exposures, input_options, mixing, split_case
 from pulsar_dask.cli.number import Number, options
 from pulsar_dask.tools.calling import prefetch, settings, tool
-from pulsar_dask.tools.lightcommands import COMPUTING, computing
+from pulsar_dask.tools.lightcommands import COMPUTING, SCALING, computing, scaling
 
 choosing: Callable[[Callable[..., Any]], Any] = options(
     click.option(
@@ -141,6 +141,7 @@ class AutoCommand(Command):
 @click.argument("names", nargs=-1, required=True, metavar="RAW... OUT DARKDIR FLATDIR")
 @choosing
 @click.option("--pad", is_flag=True, help="Number outputs with four digits: out_exp120_R_0001.fit.")
+@scaling
 @computing
 @click.option("--bestflat", is_flag=True, hidden=True)
 @click.option("--selection", is_flag=True, hidden=True)
@@ -168,6 +169,6 @@ def autocalibrate(names: tuple[str, ...], **options: Any) -> None:
         )
     *spec, output, darks, flats = names
     prefetch(spec, options)
-    own = (*CHOOSING, *COMPUTING, "pad", "bestflat", "selection")
+    own = (*CHOOSING, *COMPUTING, *SCALING, "pad", "bestflat", "selection")
     mine = {name: options.pop(name) for name in own}
     tool("autocalibrate")(spec, output, darks, flats, asked=mine, options=settings(options))

@@ -140,6 +140,23 @@ computing: Callable[[Callable[..., Any]], Any] = options(
 )
 """How lights are computed, whatever chose their masters."""
 
+scaling: Callable[[Callable[..., Any]], Any] = options(
+    click.option("-o", "--optimize", is_flag=True, help="Scale the dark by its hot pixels."),
+    click.option(
+        "--dark-scale",
+        type=click.Choice(["robust", "ls"]),
+        default="robust",
+        help="How k is found by them: without stars (robust), or by least squares. "
+        "[default: robust]",
+    ),
+    click.option(
+        "--fallback",
+        type=click.Choice(["exposure"]),
+        help="Scale a dark by the exposures where its hot pixels give no k.",
+    ),
+)
+"""How darks are scaled by what is in the light."""
+
 calibrating: Callable[[Callable[..., Any]], Any] = options(
     click.option("-d", "--dark", metavar="FILE", help="The master dark."),
     click.option(
@@ -174,19 +191,7 @@ calibrating: Callable[[Callable[..., Any]], Any] = options(
         type=click.Choice(["exposure"]),
         help="Scale the dark by the exposures.",
     ),
-    click.option("-o", "--optimize", is_flag=True, help="Scale the dark by its hot pixels."),
-    click.option(
-        "--dark-scale",
-        type=click.Choice(["robust", "ls"]),
-        default="robust",
-        help="How k is found by them: without stars (robust), or by least squares. "
-        "[default: robust]",
-    ),
-    click.option(
-        "--fallback",
-        type=click.Choice(["exposure"]),
-        help="Scale a dark by the exposures where its hot pixels give no k.",
-    ),
+    scaling,
     computing,
 )
 
@@ -196,11 +201,10 @@ COMPUTING = (
     "no_bias", "bias_in_dark", "master_scale", "one_level", "flat_floor", "pedestal", "bad",
     "dtype", "again", "origin", "uncertainty", "egain", "read_noise",
 )  # fmt: skip
+#: Of `scaling`.
+SCALING = ("optimize", "dark_scale", "fallback")
 #: And of `calibrating`.
-OWN = (
-    *COMPUTING, "dark", "bias", "flat", "level", "lists", "scale_dark", "optimize", "dark_scale",
-    "fallback",
-)  # fmt: skip
+OWN = (*COMPUTING, *SCALING, "dark", "bias", "flat", "level", "lists", "scale_dark")
 
 
 @click.command("calibrate", cls=LightCommand, context_settings=CONTEXT)

@@ -117,6 +117,27 @@ def test_cards_and_verify(night):
     assert out.count(f"{np.prod(SHAPE)} pixels computed again are the same") == 3
 
 
+def test_a_dark_is_scaled_by_its_hot_pixels(night):
+    rng = np.random.default_rng(8)
+    dark, bias = image(night, "darks/dark120s.fit"), image(night, "darks/bias.fit")
+    dark[2::3, 1::3] += rng.uniform(800, 4000, dark[2::3, 1::3].shape)
+    master(night / "darks/dark120s.fit", dark.astype("f4"), "Dark", 120.0, BIASSUB=True)
+    raw = bias + 0.6 * dark + rng.normal(300, 5, SHAPE)  # warmer than its exposure says
+    usual = CAMERA | {"DATE_OBS": TONIGHT.format(9), "SITELONG": 0.0}
+    write(night / "warm.fit", raw.astype("u2"), "Light Frame", 90.0, "R", **usual)
+    line = ("autocalibrate", "warm.fit", "out/", "darks", "flats")
+    tool(*line, cwd=night)
+    assert fits.getheader(night / "out/out_exp90_R_1.fit")["OPTIMIZ"] == 0.75
+    for more in ((), ("--dark-scale", "ls")):
+        out, _ = tool(*line, "-o", *more, cwd=night)
+        assert "was made of other files or in another way: again" in out
+        header = fits.getheader(night / "out/out_exp90_R_1.fit")
+        assert abs(header["OPTIMIZ"] - 0.6) < 0.006
+        assert "error" in " ".join(header["HISTORY"])
+    out, _ = tool("verify", "out", "--all", cwd=night)
+    assert "pixels computed again are the same" in out
+
+
 def test_the_nearest_dark_is_scaled_and_said(night):
     """Never used as it is without a word."""
     raw = light(night / "lights/light_0004.fit", 4, exposure=90.0)
