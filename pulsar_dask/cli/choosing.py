@@ -120,6 +120,13 @@ against_option = click.option(
     help="What a report compares masters with: one, or those of the same names in a folder. "
     "[default: what has the name of the new one]",
 )
+report_option = click.option(
+    "--report",
+    "report_file",
+    metavar="FILE.html",
+    type=click.Path(dir_okay=False),
+    help="Write a page to look at: a verdict, pictures of what was made, frames against time.",
+)
 #: What is said of masters beside their making.
 belonging = options(
     click.option(
@@ -135,13 +142,6 @@ belonging = options(
         help="Leave out frames that do not belong (their level, noise, hits or corners), and read "
         "the others once more. [default: warn of them]",
     ),
-    click.option(
-        "--report",
-        "report_file",
-        metavar="FILE.html",
-        type=click.Path(dir_okay=False),
-        help="Write a page to look at: a verdict, the masters as pictures, their frames against "
-        "time.",
-    ),
+    report_option,
     against_option,
 )

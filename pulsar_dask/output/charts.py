@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
+from unicodedata import east_asian_width
 
 import numpy as np
 
@@ -17,6 +18,8 @@ WIDTH, HEIGHT = 420, 190
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 14, 38
 #: Frames of a chart that are named where they are odd, and points that have a text of their own.
 NAMED, TITLED = 4, 300
+#: Names of odd frames in the text that stands for a chart.
+TOLD = 20
 #: Share of values on each side of a histogram that lies outside of it, at most.
 OUTSIDE = 0.0005
 BINS = 96
@@ -106,16 +109,20 @@ def against_time(
     line = " ".join(f"{x(places[i]):.1f},{y(values[i]):.1f}" for i in order)
     parts.append(f'<polyline class="line" points="{line}"/>')
     size = 3.0 if len(values) <= 60 else 2.0
+    plain = []
     for i in order.tolist():
         px, py = float(x(places[i])), float(y(values[i]))
-        title = ""
-        if len(values) <= TITLED or strange[i]:
-            title = f"<title>{escape(who[i])}: {number(float(values[i]))} {series.unit}</title>"
+        if len(values) > TITLED and not strange[i]:  # many: a tenth of the bytes
+            plain.append(f"M{px:.1f} {py:.1f}h0")
+            continue
+        title = f"<title>{escape(who[i])}: {number(float(values[i]))} {series.unit}</title>"
         kind = "odd" if strange[i] else "dot"
         radius = size + 1.5 if strange[i] else size
         parts.append(
             f'<circle class="{kind}" cx="{px:.1f}" cy="{py:.1f}" r="{radius:g}">{title}</circle>'
         )
+    if plain:
+        parts.append(f'<path class="dots" d="{"".join(plain)}"/>')
     parts += _labels([i for i in order.tolist() if strange[i]], places, values, who, x, y)
     named = [who[i] for i in order.tolist() if strange[i]]
     text = (
@@ -123,7 +130,8 @@ def against_time(
         f"to {number(float(values.max()))} {series.unit}"
     )
     if named:
-        text += f"; marked as odd: {', '.join(named)}"
+        more = f" and {len(named) - TOLD} more" if len(named) > TOLD else ""
+        text += f"; marked as odd: {', '.join(named[:TOLD])}{more}"
     return _svg(parts, text)
 
 
@@ -134,7 +142,8 @@ def _labels(
     parts: list[str] = []
     taken: list[tuple[float, float, float]] = []
     for i in odd:
-        half = 3.3 * len(who[i])
+        name = shortened(who[i])
+        half = 3.7 * sum(2 if east_asian_width(c) in "WF" else 1 for c in name)
         px = min(max(float(x(places[i])), _LEFT + half), WIDTH - 2 - half)
         py = float(y(values[i]))
         py += 19 if py < _TOP + 16 else -9  # above the point, where there is room
@@ -145,9 +154,18 @@ def _labels(
         taken.append((px, py, half))
         parts.append(
             f'<text class="name" x="{px:.1f}" y="{py:.1f}" text-anchor="middle">'
-            f"{escape(who[i])}</text>"
+            f"{escape(name)}</text>"
         )
     return parts
+
+
+def shortened(name: str) -> str:
+    """A name that is not too long for a chart.
+
+    >>> shortened("dark_0001.fit"), len(shortened(300 * "a"))
+    ('dark_0001.fit', 24)
+    """
+    return name if len(name) <= 24 else f"{name[:11]}…{name[-12:]}"
 
 
 def _frame(x: _Axis, y: _Axis, label: str, *, grid: bool = True) -> list[str]:

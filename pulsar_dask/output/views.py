@@ -74,8 +74,10 @@ def _means(total: Array, count: Array) -> Array:
     return out
 
 
-def picture(shown: Picture, most: int, places: Array | None) -> dict[str, Any]:
-    """The whole master, and over it the pixels at some places (y * columns + x)."""
+def picture(
+    shown: Picture, most: int, places: Array | None, what: str = "master"
+) -> dict[str, Any]:
+    """The whole of a master or light, and over it the pixels at some places (y * columns + x)."""
     total, count, squares = merged(shown.total, shown.number, shown.how.squares, most)
     means = _means(total, count)
     low, high = limits(means)
@@ -96,7 +98,7 @@ def picture(shown: Picture, most: int, places: Array | None) -> dict[str, Any]:
         found["marks"] = data_uri(png(marks[::-1], _MARK))
     shape = f"{columns} × {rows} pixels"
     found["alt"] = (
-        f"The master, {shape}, as grey squares from {number(low)} (black) to {number(high)} (white)"
+        f"The {what}, {shape}, as grey squares from {number(low)} (black) to {number(high)} (white)"
     )
     return found
 
@@ -219,6 +221,8 @@ def _unlike(shown: Picture, seen: Sequence[tuple[int, int]]) -> _Place | None:
         row, column = ((n + 3) * squares.side + squares.side // 2 for n in (y, x))
         if not any(abs(row // PART - a) < 2 and abs(column // PART - b) < 2 for a, b in seen):
             value = float(away[y, x])
+            if not value:  # nothing differs
+                return None
             return _Place("least like what is around", row, column, value, pixel=False)
     return None
 

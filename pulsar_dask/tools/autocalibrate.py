@@ -14,7 +14,13 @@ from pulsar_dask.inputs.others import what_else
 from pulsar_dask.inputs.words import FITS_NAME, has_mask, is_list, is_store
 from pulsar_dask.masters.calibration import Calibration
 from pulsar_dask.masters.lightmasters import Masters, Wanted
-from pulsar_dask.tools.choices import find_lights, library_of, say_choices, say_library
+from pulsar_dask.tools.choices import (
+    find_lights,
+    library_of,
+    say_choices,
+    say_library,
+    why_chosen,
+)
 from pulsar_dask.tools.eachlight import calibrate_all
 from pulsar_dask.tools.lightnames import light_names
 from pulsar_dask.tools.lights import Calibrating, plain_of
@@ -43,6 +49,7 @@ def autocalibrate(
     lights, unread = find_lights(spec, options.search, report, again=asked["again"])
     choices = {light.path: library.match(light) for light in lights}
     every = list(choices.values())
+    options.page.chose({c.light.path: why_chosen(c) for c in every})
     without = unread + say_choices(every, library.rules, report, all_reasons=options.dry_run)
     if options.dry_run:
         report.end()

@@ -162,6 +162,11 @@ def as_data(choice: Choice) -> dict[str, Any]:
     }
 
 
+def why_chosen(choice: Choice) -> list[str]:
+    """What is to be said of a choice: what is odd about it, and why others were not taken."""
+    return [*map(_plain, choice.notes), *(f"not {_plain(reason)}" for reason in choice.reasons)]
+
+
 def _say_splits(lights: Sequence[Frame], rules: Rules) -> None:
     """Warn where an entry of the log lies within a night."""
     spans: dict[tuple[object, int], set[object]] = {}

@@ -27,6 +27,7 @@ from pulsar_dask.cli.choosing import (
     input_options,
     mixing,
     names_option,
+    report_option,
     split_case,
 )
 from pulsar_dask.cli.combining import combine_option, planes_option
@@ -192,6 +193,7 @@ def makeflat(
 @hdu_option
 @execution_options
 @no_verify
+@report_option
 @common_options
 def make_cosme(
     image: str, output: str, hot_pixels: int | None, origin: str, **options: Any

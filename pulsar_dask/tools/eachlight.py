@@ -11,6 +11,7 @@ from pulsar_dask.errors import NotMade, PulsarError, count, printable
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.inputs.words import FITS_NAME
 from pulsar_dask.masters.calibration import Calibration
+from pulsar_dask.tools.keeps import FAILED, MADE, THERE
 from pulsar_dask.tools.options import Options
 
 
@@ -34,6 +35,8 @@ def calibrate_all(
     """
     there = 0
     failed = [*without]
+    for name, why in failed:
+        options.page.light(name, FAILED, None, "", why)
     total = len(lights) + len(failed)
     for number, (light, path) in enumerate(zip(lights, outputs, strict=True), 1):
         again = os.path.lexists(path)
@@ -43,11 +46,13 @@ def calibrate_all(
             if total == 1 or options.debug or options.strict:
                 raise
             failed.append((light.name, error.on_command_line))
+            options.page.light(light.name, FAILED, light, path, error.on_command_line)
             lost = PulsarError(f"{light.name}: {error.text}", error.code)
             lost.frames = (light.path,)
             report.error(lost)
             continue
         there += done is None
+        options.page.light(light.name, THERE if done is None else MADE, light, path)
         words = "is there, of the same files" if done is None else f"| {done}" if done else ""
         if again and done is not None:
             words += ", in place of what is there" if report.dry else ", replaces what was there"

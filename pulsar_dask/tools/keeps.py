@@ -4,9 +4,27 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pulsar_dask.errors import PulsarError
+from pulsar_dask.frames.frame import Frame
+
+#: What became of a light.
+MADE, THERE, FAILED = "calibrated", "there already", "not calibrated"
+
+
+@dataclass(frozen=True)
+class Lit:
+    """A light that was to be calibrated."""
+
+    name: str
+    state: str
+    light: Frame | None = None
+    path: str = ""
+    """Of what was made of it."""
+    why: str = ""
+    """Of one that failed."""
 
 
 class Keeps(Protocol):
@@ -28,6 +46,12 @@ class Keeps(Protocol):
     def add(self, *found: Any) -> None:
         """A master that was made before, and what was found of it."""
 
+    def chose(self, why: Mapping[str, Sequence[str]]) -> None:
+        """What is to be said of the masters that were chosen for lights, by paths of these."""
+
+    def light(self, name: str, state: str, *more: Any) -> None:
+        """A light was calibrated, was there already, or failed; see `Lit`."""
+
     def write(self, report: Any, warnings: Sequence[str], error: Any = None) -> None:
         """The command is over."""
 
@@ -43,6 +67,12 @@ class _Nobody:
         return None, None
 
     def add(self, *found: Any) -> None:
+        pass
+
+    def chose(self, why: Any) -> None:
+        pass
+
+    def light(self, *told: Any) -> None:
         pass
 
     def write(self, *told: Any) -> None:

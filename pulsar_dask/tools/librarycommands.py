@@ -17,7 +17,13 @@ from pulsar_dask.cli.arguments import (
     no_verify,
     saying,
 )
-from pulsar_dask.cli.choosing import exposures, input_options, mixing, split_case
+from pulsar_dask.cli.choosing import (
+    exposures,
+    input_options,
+    mixing,
+    report_option,
+    split_case,
+)
 from pulsar_dask.cli.number import Number, options
 from pulsar_dask.tools.calling import prefetch, settings, tool
 from pulsar_dask.tools.lightcommands import COMPUTING, SCALING, computing, scaling
@@ -152,6 +158,7 @@ class AutoCommand(Command):
 @input_options
 @execution_options
 @no_verify
+@report_option
 @common_options
 def autocalibrate(names: tuple[str, ...], **options: Any) -> None:
     """Calibrate lights, each with the masters that serve it by what their headers say: the dark of

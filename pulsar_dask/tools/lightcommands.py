@@ -18,7 +18,7 @@ from pulsar_dask.cli.arguments import (
     json_option,
     no_verify,
 )
-from pulsar_dask.cli.choosing import input_options, mixing
+from pulsar_dask.cli.choosing import input_options, mixing, report_option
 from pulsar_dask.cli.number import Number, options
 from pulsar_dask.tools.calling import prefetch, settings, tool, with_output
 
@@ -215,6 +215,7 @@ OWN = (*COMPUTING, *SCALING, "dark", "bias", "flat", "level", "lists", "scale_da
 @input_options
 @execution_options
 @no_verify
+@report_option
 @common_options
 def calibrate(names: tuple[str, ...], **options: Any) -> None:
     """Calibrate lights: subtract bias and dark, divide by the flat, replace bad pixels.
@@ -241,6 +242,7 @@ def _calibrate(names: tuple[str, ...], options: dict[str, Any]) -> None:
 @input_options
 @execution_options
 @no_verify
+@report_option
 @common_options
 def darkopt(names: tuple[str, ...], **options: Any) -> None:
     """Subtract a dark that is scaled by its hot pixels: calibrate -o, in the order of PULSAR."""
@@ -261,6 +263,7 @@ def darkopt(names: tuple[str, ...], **options: Any) -> None:
 @input_options
 @execution_options
 @no_verify
+@report_option
 @common_options
 def cosme(names: tuple[str, ...], drawn: bool, origin: str, **options: Any) -> None:
     """Replace the pixels of a list by the mean of their good neighbours, of their colour."""

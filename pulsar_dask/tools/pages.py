@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import shlex
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from pulsar_dask.cli.listen import COMMAND
 from pulsar_dask.cli.report import Report, size_text
 from pulsar_dask.cli.voices import for_programs
 from pulsar_dask.engine import memory
 from pulsar_dask.engine.recipe import Product
 from pulsar_dask.engine.sink import Run
-from pulsar_dask.errors import PulsarError
+from pulsar_dask.errors import PulsarError, count
 from pulsar_dask.formats import reading
 from pulsar_dask.formats.scan import scan_frames
 from pulsar_dask.frames.frame import Frame
@@ -24,12 +22,16 @@ from pulsar_dask.output.ours import is_ours
 from pulsar_dask.output.page import check_page, write_page
 from pulsar_dask.output.picture_sink import PictureSink
 from pulsar_dask.output.survey_sink import SurveySink
+from pulsar_dask.tools.keeps import FAILED, Lit
 from pulsar_dask.tools.outputs import is_store_name
 from pulsar_dask.tools.record import group_of
+from pulsar_dask.tools.repeat import commands
 from pulsar_dask.tools.shots import Shot
-from pulsar_dask.tools.verdict import verdict
+from pulsar_dask.tools.verdict import once, verdict, verdict_on_lights
 from pulsar_dask.tools.withoutlight import noise_of_sources
 
+#: Lights of which a picture is shown: the first ones of different masters.
+PICTURED = 6
 #: Squares of the pictures of all masters of a report, and of one at least: a byte or so in a page.
 SQUARES, LEAST = 1_400_000, 60_000
 
@@ -44,6 +46,11 @@ class Page:
         self.shots: list[Shot] = []
         self._figured: list[tuple[Product, str, Mapping[str, Any]]] = []
         """Products, where they lie, and their figures."""
+        self._lights: list[Lit] = []
+        self._why: dict[str, Sequence[str]] = {}
+        """What is to be said of the masters of lights, by paths of these."""
+        self._pictured: set[object] = set()
+        """What calibrated lights of which there is a picture."""
         self._states: list[str] = []
         """What was found of each, where masters of another time are looked at."""
         self._began = time.perf_counter()
@@ -56,12 +63,20 @@ class Page:
             return []
         lists = {sink.layer.name: sink.path for sink in sinks if sink.lines is not None}
         found = []
+        of_masters = {s.product.layer.name for s in sinks if getattr(s, "product", None)}
         for sink in sinks:
             product: Product | None = getattr(sink, "product", None)
             if product is None:
+                if sink.lines is not None and sink.layer.name not in of_masters:
+                    image = sink.layer.reads[0]  # a list of an image that is there
+                    found.append(PictureSink(sink.layer, image.shape, name=image.name))
                 continue
             shape = product.frames[0].shape
-            old, old_list = self.old(sink.path, shape, lists.get(product.layer.name))
+            old, old_list = None, None
+            if product.kind != "light":
+                old, old_list = self.old(sink.path, shape, lists.get(product.layer.name))
+            elif not self._is_pictured(product):
+                continue
             found.append(
                 PictureSink(
                     product.layer,
@@ -74,6 +89,23 @@ class Page:
                 )
             )
         return found
+
+    def _is_pictured(self, product: Product) -> bool:
+        """Whether a light is one of those of which a picture is shown."""
+        masters = frozenset(s.path for s in product.sources)
+        if masters in self._pictured or len(self._pictured) == PICTURED:
+            return False
+        self._pictured.add(masters)
+        return True
+
+    def chose(self, why: Mapping[str, Sequence[str]]) -> None:
+        """See `Keeps`."""
+        self._why |= why
+
+    def light(self, name: str, state: str, *more: Any) -> None:
+        """See `Keeps`."""
+        if self.path is not None:
+            self._lights.append(Lit(name, state, *more))
 
     def old(
         self, path: str, shape: tuple[int, ...], list_: str | None
@@ -108,6 +140,11 @@ class Page:
         by_name = {picture.product.name: picture for picture in pictures if picture.product}
         told: dict[str, Mapping[str, Any]] = {}
         wanted = bool(pictures) or for_programs()
+        for picture in pictures:
+            if picture.product is None:
+                image, listed = picture.layer.reads[0], hot.get(picture.layer.name)
+                shot = Shot(image.name, image.path, picture, run, None, listed)
+                self.shots.append(shot)
         for product in run.recipe.products:
             look = seen.get(product.name) if wanted else None
             said = look.said if look is not None else ()
@@ -185,7 +222,7 @@ class Page:
         PulsarError
             It cannot be written.
         """
-        if self.path is None or not (self.shots or report.dry):
+        if self.path is None or not (self.shots or self._lights or report.dry):
             return
         there = {os.path.abspath(self.path)} if os.path.lexists(self.path) else set()
         known = {"path": os.path.abspath(self.path), "what": "report", "replaces": bool(there)}
@@ -194,23 +231,33 @@ class Page:
                 report.made(self.path, "report")
                 report.know("planned", known)
             return
-        from pulsar_dask.tools.sheet import sheet  # which not every run needs
+        from pulsar_dask.tools.lightpage import lights
+        from pulsar_dask.tools.sheet import sheet, unit_of  # which not every run needs
 
-        most = max(LEAST, SQUARES // len(self.shots))
+        most = max(LEAST, SQUARES // max(1, len(self.shots)))
+        odd = {path for remark in once(warnings) for path in remark.frames}
+        some = [one.light for one in self._lights if one.light is not None]
         try:
             sheets = [sheet(shot, _master(shot.path), most) for shot in self.shots]
+            lit = lights(self._lights, self._why, odd, unit_of(some)) if self._lights else None
         finally:
             reading.close_files()
         names = [shot.name for shot in self.shots]
         again = " or ".join(dict.fromkeys(self._states)) or None
         title = names[0] if len(names) == 1 else f"{len(names)} masters"
         frames = len({f.path for shot in self.shots for f in shot.frames})
-        words = error.on_command_line if error is not None else None
+        says: dict[str, Any] = {"again": again, "error": error}
+        if self._lights:
+            title = count(len(self._lights), "light")
+            said = verdict_on_lights([one.state for one in self._lights], warnings, **says)
+        else:
+            said = verdict(names, frames, warnings, **says)
         content = {
             "title": f"Report on {title}",
-            "verdict": verdict(names, frames, warnings, words, again=again),
+            "verdict": said,
+            "lights": lit,
             "sheets": sheets,
-            "commands": list(self._commands(again is None)),
+            "commands": list(commands(self._made(), makes=again is None)),
             "facts": self._facts(),
         }
         write_page(self.path, content, overwrite=self._overwrite)
@@ -218,14 +265,11 @@ class Page:
         report.made(self.path, "report")
         report.know("products", known)
 
-    def _commands(self, makes: bool) -> Any:
-        here = f"cd {shlex.quote(os.getcwd())}"
-        if makes and COMMAND:
-            yield {"what": "The command that made this:", "text": f"{here}\n{shlex.join(COMMAND)}"}
-        paths = [shlex.quote(os.path.relpath(s.path)) for s in self.shots if s.product is not None]
-        if paths:
-            text = f"{here}\npulsar-dask verify --all {' '.join(paths)}"
-            yield {"what": "To see whether the files still give the same pixels:", "text": text}
+    def _made(self) -> list[str]:
+        """Outputs that say what they were made of."""
+        if self._lights:
+            return [os.path.abspath(one.path) for one in self._lights if one.state != FAILED]
+        return [shot.path for shot in self.shots if shot.product is not None]
 
     def _facts(self) -> list[tuple[str, str]]:
         now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -18,6 +18,7 @@ from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.planes import PLANES
 from pulsar_dask.frames.stack import describe_shape
 from pulsar_dask.frames.table import table
+from pulsar_dask.masters import calibration
 from pulsar_dask.masters.figures import times, told_of
 from pulsar_dask.output import views
 from pulsar_dask.output.against import came_and_went
@@ -28,6 +29,8 @@ from pulsar_dask.tools.shots import Shot
 
 Array = np.ndarray[Any, Any]
 Row = tuple[str, str]
+#: What the planes of masters and lights hold.
+_WORDS = {plane.name: plane.words for plane in (*PLANES.values(), *calibration.PLANES)}
 #: Pixels that came or went of which the places are told.
 PLACES = 6
 
@@ -47,7 +50,8 @@ def sheet(shot: Shot, master: Frame, most: int) -> dict[str, Any]:
     if shot.hot is not None:
         places = shot.hot[1] * shown.how.shape[-1] + shot.hot[0]
     chart, outside = histogram(values, unit) if values.size else ("", "")
-    picture = views.picture(shown, most, places)
+    what = "light" if product is not None and product.kind == "light" else "master"
+    picture = views.picture(shown, most, places, what)
     return {
         "name": shot.name,
         "about": _about(shot, master),
@@ -55,7 +59,7 @@ def sheet(shot: Shot, master: Frame, most: int) -> dict[str, Any]:
         "tiles": list(_tiles(shot, values, unit)),
         "picture": picture,
         "listed": 0 if shot.hot is None else len(shot.hot[0]),
-        "caption": _caption(picture, shown, unit),
+        "caption": _caption(picture, shown, unit, what),
         "crops": views.crops(shown, master, unit),
         "charts": list(_charts(shot, unit)),
         "odd": [s.text for s in shot.said],
@@ -71,9 +75,9 @@ def sheet(shot: Shot, master: Frame, most: int) -> dict[str, Any]:
     }
 
 
-def _caption(picture: Mapping[str, Any], shown: Picture, unit: str) -> str:
+def _caption(picture: Mapping[str, Any], shown: Picture, unit: str, what: str) -> str:
     side, depth = picture["side"], shown.how.depth
-    text = "Each pixel of the master" if side == 1 else f"Means of {side} × {side} pixels"
+    text = f"Each pixel of the {what}" if side == 1 else f"Means of {side} × {side} pixels"
     text += f" of its {depth} planes" if depth > 1 else ""
     return (
         f"{text}, black at {picture['low']} and white at {picture['high']} {unit} (ZScale); the "
@@ -112,7 +116,7 @@ def _tiles(shot: Shot, values: Array, unit: str) -> Iterator[dict[str, str]]:
         return {"label": label, "value": value, "unit": of, "note": note}
 
     if values.size:
-        yield tile("level", number(float(np.median(values))), unit, "median of the master")
+        yield tile("level", number(float(np.median(values))), unit, "median")
     if "noise" in told:
         one = told.get("noise_of_frame", math.nan)
         note = f"one frame has {number(one)}" if math.isfinite(one) else ""
@@ -204,7 +208,7 @@ def _planes(shown: Picture, frames: int, most: int) -> Iterator[dict[str, Any]]:
         there = shown.how.depth * squares.pixels() - missing
         mean = float(total.sum() / max(1, there.sum()))
         of = f" of {frames}" if name == "count" and frames else ""
-        words = PLANES[name].words if name in PLANES else name
+        words = _WORDS.get(name, name)
         title = words[:1].upper() + words[1:]
         text = f"mean {number(mean)}{of}, least {number(shown.least[name])}"
         yield views.plane_picture(total, there, squares, most) | {"title": title, "text": text}

@@ -118,16 +118,37 @@ def test_round_numbers(low, high, found):
 
 def content(**more):
     verdict = {"state": "good", "text": "It worked.", "remarks": []}
-    return {"title": "t", "verdict": verdict, "sheets": [], "commands": [], "facts": []} | more
+    parts = {"lights": None, "sheets": [], "commands": [], "facts": []}
+    return {"title": "t", "verdict": verdict} | parts | more
 
 
 def test_what_frames_say_is_no_markup():
     bad = "<script>alert(1)</script><img src=http://x/>"
     verdict = {"state": "look", "text": bad, "remarks": [{"text": bad, "frames": [bad]}]}
-    text = page(content(title=bad, verdict=verdict, commands=[{"what": bad, "text": bad}]))
+    row = {"name": bad, "made": bad, "state": bad, "before": "1", "after": "2", "odd": True}
+    group = {"masters": [(bad, bad)], "steps": bad, "why": [bad], "rows": [row], "more": [row]}
+    lights = {"unit": bad, "groups": [group], "failed": [{"name": bad, "why": bad}], "charts": []}
+    commands = [{"what": bad, "text": bad}]
+    text = page(content(title=bad, verdict=verdict, lights=lights, commands=commands))
     assert "<script" not in text
     assert "<img" not in text
-    assert text.count("&lt;script&gt;") == 7
+    assert text.count("&lt;script&gt;") == 7 + 7 + 2 * 3 + 1
+
+
+def test_a_chart_of_many_frames_is_small_and_its_names_fit():
+    values = np.arange(4000.0)
+    names = [f"{200 * 'n'}{i}.fit" for i in range(4000)]
+    odd = [i % 100 == 5 for i in range(4000)]
+    svg = against_time(Series("Level", "ADU", values), values, "frame", names, odd)
+    root = ElementTree.fromstring(svg)
+    assert len(list(root.iter("circle"))) == 40
+    (dots,) = (p for p in root.iter("path") if p.get("class") == "dots")
+    assert dots.get("d").count("M") == 3960
+    texts = [t.text for t in root.iter("text") if t.get("class") == "name"]
+    assert texts
+    assert all(len(text) <= 24 for text in texts)
+    assert root.get("aria-label").endswith("and 20 more")
+    assert len(svg) < 200_000
 
 
 def test_a_report_takes_no_place_of_others(tmp_path):

@@ -5,44 +5,20 @@ from __future__ import annotations
 
 import os
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
-from browser import CHROMIUM, opened
 from helpers import REAL, run
 from night import pixels, tool, write, write_stack
-from pngs import decoded
+from pages import Reader, check_opened, check_still, in_chromium, pictures
 from programs import document
 
 from pulsar_dask import demo
 from pulsar_dask.output.charts import number
 
 SHAPE = (120, 180)
-in_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not here")
-
-
-class Reader(HTMLParser):
-    """Text, tags and attributes of a page."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.source = path.read_text(encoding="utf-8")
-        self.feed(self.source)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        self.text += " "
-
-    def handle_data(self, data):
-        self.text += data
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [found for name, found in self.tags if name == tag]
 
 
 def bad_night(folder: Path) -> None:
@@ -93,34 +69,6 @@ def bad(tmp_path_factory):
     tool("makedark", "flatdarks", "--hot-pixels", 20, cwd=folder)
     tool("makeflat", "flats", "--report", "flat.html", cwd=folder)
     return folder
-
-
-def check_still(page: Reader) -> None:
-    """Nothing is loaded, nothing runs, and pictures have texts."""
-    for _, attributes in page.tags:
-        for name in ("src", "href", "data", "action", "srcset", "poster", "background"):
-            assert str(attributes.get(name, "#")).startswith(("data:", "#"))
-    assert not re.search(r"url\(|@import|http-equiv=.refresh", page.source)
-    assert not page.all("script")
-    assert all(image["alt"] for image in page.all("img"))
-    assert all(svg["aria-label"] for svg in page.all("svg"))
-
-
-def check_opened(page: Path, folder: Path) -> str:
-    """The verdict as it is read, at both widths, in light and in dark."""
-    wide, narrow = opened(page, 1280, folder), opened(page, 390, folder, dark=True)
-    for width, one in ((1280, wide), (390, narrow)):
-        assert one.beyond == []
-        assert one.wide <= width
-        assert one.console == []
-        assert one.loaded == []
-        assert one.broken == 0
-        assert one.cut == []
-        assert all(one.images)
-        assert all(one.charts)
-    assert wide.back != narrow.back
-    assert wide.verdict.split() == narrow.verdict.split()
-    return wide.verdict
 
 
 @in_chromium
@@ -183,13 +131,6 @@ def test_what_is_in_a_page(bad):
     # figures are those of frames as they are
     found = re.search(r"read noise (\d+\.\d+) ADU", words)
     assert abs(float(found[1]) - np.hypot(6, np.sqrt(1 / 12))) < 0.1
-
-
-def pictures(page: Reader) -> list[np.ndarray]:
-    from base64 import b64decode
-
-    sources = [image["src"].partition("base64,")[2] for image in page.all("img")]
-    return [decoded(b64decode(source))[1] for source in sources]
 
 
 def test_the_picture_is_the_master_and_its_list(bad):
@@ -359,3 +300,27 @@ def test_what_was_not_made_stands_in_the_verdict(tmp_path):
     assert "dark90s.fit" in done.stderr
     page = tmp_path / "r.html"
     assert not page.exists() or "Not all was done" in Reader(page).text
+
+
+@in_chromium
+@pytest.mark.skipif(os.name == "nt", reason="no such names there")
+def test_names_and_cards_that_are_markup(tmp_path):
+    rng = np.random.default_rng(1)
+    names = [
+        "<script>alert(1)<",
+        "'q' \"",
+        "100%s%n",
+        "Größe 日本語",
+        180 * "a",
+        "{{ 7*7 }}{% raw %}",
+    ]
+    for i, name in enumerate([*names, "&amp;", "7"]):
+        image = rng.normal(500 + 200 * (i == 4), 5, (40, 50))
+        cards = {"OBJECT": "<img src=x onerror=alert(1)>", "INSTRUME": "<b>'%\""}
+        write(tmp_path / "d" / f"{name}.fit", np.rint(image).astype("u2"), "Dark", 60.0, **cards)
+    tool("makedark", "d", "--report", "<i>.html", "--hot-pixels", 20, cwd=tmp_path)
+    (tmp_path / "<i>.html").rename(tmp_path / "r.html")
+    check_still(Reader(tmp_path / "r.html"))
+    assert 180 * "a" in check_opened(tmp_path / "r.html", tmp_path)
+    text = Reader(tmp_path / "r.html").text
+    assert all(name in text for name in names)
