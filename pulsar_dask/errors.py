@@ -44,13 +44,13 @@ class _Message(Exception):
     command line. Programs know its kind by `code`, which stays where words change; all are
     listed in docs/programs.md."""
 
-    code = "other"
+    code: str = "other"
     frames: tuple[str, ...] = ()
     """Paths of the frames that it is about, where it is about some."""
 
     def __init__(self, text: object = "", code: str | None = None) -> None:
-        self.text = str(text)
-        self.code = code or getattr(text, "code", None) or type(self).code
+        self.text: str = str(text)
+        self.code: str = code or getattr(text, "code", None) or type(self).code
         super().__init__(_PARAMETER.sub(r"`\1`", self.text))
 
     def __reduce__(self) -> Any:
@@ -69,7 +69,7 @@ class PulsarError(_Message):
 class PulsarWarning(_Message, UserWarning):
     """Something that was worked around; its text says what it means for the result."""
 
-    left_out = False
+    left_out: bool = False
     """Whether these are left out."""
 
 

@@ -14,7 +14,9 @@ from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.formats.hdus import status_of
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.planes import PLANES
+from pulsar_dask.inputs.checks import check_hdu
 from pulsar_dask.inputs.find import Inputs
+from pulsar_dask.inputs.words import as_text
 
 
 class Format(NamedTuple):
@@ -65,7 +67,8 @@ def scan_frame(path: str | os.PathLike[str], hdu: int | str | None = None) -> Fr
     PulsarError
         The file cannot be read, is not FITS, is damaged, or holds no image, or several.
     """
-    path = os.path.abspath(path)
+    check_hdu(hdu)
+    path = os.path.abspath(as_text(path, "path"))
     status_of(path)  # a folder has more than one
     return _frames_of(path, hdu)[0]
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from pulsar_dask.errors import PulsarError, Remark, printable, reason, warn
+from pulsar_dask.inputs.checks import check_hdu, check_switch
 from pulsar_dask.inputs.numbers import NUMBER_FORM
 from pulsar_dask.inputs.others import packed, what_else
 from pulsar_dask.inputs.sequence import sequence_from
@@ -67,6 +68,9 @@ def find_inputs(
     PulsarError
         Something named does not exist or holds no FITS file.
     """
+    check_switch("sequence", sequence)
+    check_switch("recursive", recursive)
+    check_hdu(hdu)
     inputs = resolve(spec, sequence=sequence, recursive=recursive)
     for remark in inputs.remarks:
         warn(remark)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from pulsar_dask.errors import PulsarError, count, printable, reason
+from pulsar_dask.errors import PulsarError, count, printable, reason, wrong_argument
 from pulsar_dask.formats.reading import read_header
 from pulsar_dask.formats.scan import scan_frames
 from pulsar_dask.frames.about import About
@@ -68,6 +68,8 @@ class Library:
         Choice
             `missing` says what there is not; `reasons` why masters were not taken.
         """
+        if not isinstance(light, Frame):
+            raise wrong_argument("light", light, "a Frame, as scan_frame gives it")
         with using(self.rules.table):
             return self._match(light)
 

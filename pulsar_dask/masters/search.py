@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeGuard
 
@@ -17,8 +17,9 @@ from pulsar_dask.formats.scan import scan_inputs
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.group import Ways
 from pulsar_dask.frames.table import Table, using, with_users
+from pulsar_dask.inputs.checks import check_hdu, check_switch
 from pulsar_dask.inputs.find import Inputs, find_inputs
-from pulsar_dask.inputs.words import as_texts
+from pulsar_dask.inputs.words import as_text, as_texts
 
 Spec = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
@@ -26,13 +27,6 @@ Spec = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 def is_number(value: Any) -> TypeGuard[float]:
     """Whether an argument is a number, which True is not."""
     return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-
-
-def check_hdu(hdu: Any) -> None:
-    """Refuse what is neither None, nor the index of an HDU, nor a name."""
-    whole = isinstance(hdu, int) and not isinstance(hdu, bool) and hdu >= 0
-    if not (hdu is None or whole or (isinstance(hdu, str) and hdu.strip())):
-        raise wrong_argument("hdu", hdu, "the number or the EXTNAME of an HDU, such as 1 or 'SCI'")
 
 
 @dataclass(frozen=True)
@@ -49,6 +43,10 @@ class Found:
 def words_of(spec: Spec | Found, name: str = "spec", give: str = "a path, or several") -> list[str]:
     """The words of a spec, as a message has them."""
     return ["these arrays"] if isinstance(spec, Found) else as_texts(spec, name, give)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 @dataclass(frozen=True)
@@ -86,9 +84,18 @@ class Search:
             value = getattr(self, name)
             if value is not None and not (is_number(value) and 0 <= value < np.inf):
                 raise wrong_argument(name, value, give)
-        if self.names not in ("short", "full"):
+        for name in ("sequence", "recursive", "assume_type", "force_type", "split_case"):
+            check_switch(name, getattr(self, name))
+        if not (self.filter is None or (isinstance(self.filter, str) and self.filter.strip())):
+            raise wrong_argument("filter", self.filter, "the name of a filter, such as 'Ha'")
+        if not isinstance(self.names, str) or self.names not in ("short", "full"):
             raise wrong_argument("names", self.names, "'short' or 'full'")
         check_hdu(self.hdu)
+        if self.keywords is not None and not as_text(self.keywords, "keywords"):
+            raise wrong_argument("keywords", self.keywords, "the path of a table")
+        mix = () if isinstance(self.mix, (bytes, Mapping)) else self.mix
+        if mix is not self.mix or not isinstance(mix, Iterable) or not all(map(_is_text, mix)):
+            raise wrong_argument("mix", self.mix, "names of settings, such as ['gain']")
         for word in self.mixed:
             if word not in (known := self.table.mixable):
                 raise wrong_argument("mix", word, f"some of {', '.join(known)}")

@@ -19,7 +19,8 @@ from pulsar_dask.combine import method as method_of
 from pulsar_dask.errors import PulsarError, note, printable, told, wrong_argument
 from pulsar_dask.frames.planes import wanted_planes
 from pulsar_dask.frames.table import READ_BY, using
-from pulsar_dask.masters.search import Search, check_hdu, is_number
+from pulsar_dask.inputs.checks import check_hdu, check_switch
+from pulsar_dask.masters.search import Search, is_number
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -113,12 +114,6 @@ def _checked(function: Callable[P, R], signature: inspect.Signature) -> Callable
 
 def _words(signature: inspect.Signature) -> str:
     return ", ".join(signature.parameters)
-
-
-def check_switch(name: str, value: Any) -> None:
-    """Refuse what is neither True nor False."""
-    if not isinstance(value, (bool, np.bool_)):
-        raise wrong_argument(name, value, "True or False")
 
 
 def check_kind(kind: Any) -> None:

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
@@ -31,7 +31,7 @@ class PulsarBackend(BackendEntrypoint):
 
     description = "Open a FITS image (plain, tile-compressed or gzipped)"
     url = "https://pypi.org/project/pulsar-dask/"
-    open_dataset_parameters = ("filename_or_obj", "drop_variables")
+    open_dataset_parameters: ClassVar[tuple[str, ...]] = ("filename_or_obj", "drop_variables")
 
     def open_dataset(self, filename_or_obj: Any, *, drop_variables: Any = None) -> xr.Dataset:
         file = filename_or_obj if hasattr(filename_or_obj, "read") else None

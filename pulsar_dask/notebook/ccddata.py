@@ -8,7 +8,7 @@ from astropy.io import fits
 from astropy.nddata import CCDData
 from astropy.units import Unit, UnitBase
 
-from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.errors import PulsarError, printable, wrong_argument
 from pulsar_dask.notebook.arguments import in_words
 from pulsar_dask.notebook.selected import IMAGE, checked
 
@@ -41,6 +41,8 @@ def to_ccddata(master: xr.DataArray, *, unit: str | UnitBase | None = None) -> C
             raise ValueError(units)
         known = Unit(units)
     except (TypeError, ValueError):
+        if unit is not None and not isinstance(unit, (str, UnitBase)):
+            raise wrong_argument("unit", unit, "a unit, such as 'adu' or 'electron'") from None
         what = printable(units) if units not in (None, "") else "none that astropy knows"
         raise PulsarError(
             f"the unit is {what}; give ⟦unit⟧, such as 'adu' or 'electron'", "argument"

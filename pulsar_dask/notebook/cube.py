@@ -14,10 +14,11 @@ from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.frames import stack
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.table import using
+from pulsar_dask.inputs.checks import check_switch
 from pulsar_dask.inputs.words import as_text
 from pulsar_dask.masters.search import Spec
 from pulsar_dask.masters.stack import cube_layer
-from pulsar_dask.notebook.arguments import Ask, Asked, asking, check_switch
+from pulsar_dask.notebook.arguments import Ask, Asked, asking
 from pulsar_dask.notebook.chosen import chosen, warn_of_mix
 from pulsar_dask.notebook.executor import active_executor
 from pulsar_dask.notebook.lazy import graph_of, lazy_array

@@ -17,10 +17,11 @@ from pulsar_dask.engine.graph import made_of
 from pulsar_dask.engine.recipe import Product, Recipe
 from pulsar_dask.errors import PulsarError, PulsarWarning, note, told, wrong_argument
 from pulsar_dask.frames.table import using
+from pulsar_dask.inputs.checks import check_switch
 from pulsar_dask.inputs.words import as_text
 from pulsar_dask.kernels.highest import HOT_PIXELS
 from pulsar_dask.masters.judged import surveyed
-from pulsar_dask.notebook.arguments import check_number, check_switch
+from pulsar_dask.notebook.arguments import check_number, in_words
 from pulsar_dask.notebook.arrayfile import write_array
 from pulsar_dask.notebook.executor import active_executor
 from pulsar_dask.notebook.lazy import Made
@@ -30,6 +31,7 @@ from pulsar_dask.output.fits_sink import FitsSink
 _FITS = re.compile(r"[^/\\]\.(fit|fits|fts)$", re.IGNORECASE)
 
 
+@in_words
 def to_fits(
     master: xr.DataArray | xr.Dataset,
     path: str | os.PathLike[str],

@@ -14,11 +14,12 @@ from pulsar_dask.formats.storeformat import MASTER
 from pulsar_dask.inputs.words import as_text, is_store
 from pulsar_dask.kernels.highest import HOT_PIXELS, HotPixels
 from pulsar_dask.kernels.pixels import Grid
-from pulsar_dask.notebook.arguments import Ask, check_number, combining
+from pulsar_dask.notebook.arguments import Ask, check_number, combining, in_words
 from pulsar_dask.notebook.lazy import master_of
 from pulsar_dask.notebook.selected import IMAGE, checked
 
 
+@in_words
 def hot_pixels(
     master: xr.DataArray | str | os.PathLike[str], count: int = HOT_PIXELS
 ) -> xr.Dataset:

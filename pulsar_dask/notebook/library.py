@@ -7,12 +7,13 @@ import os
 from collections.abc import Iterable
 
 from pulsar_dask.frames.table import using
+from pulsar_dask.inputs.checks import check_switch
 from pulsar_dask.inputs.flatlog import read_log
 from pulsar_dask.inputs.words import as_text, as_texts
 from pulsar_dask.masters.choice import Rules
 from pulsar_dask.masters.library import Library, find_masters
 from pulsar_dask.masters.search import Search, is_number
-from pulsar_dask.notebook.arguments import Ask, check_number, check_switch, in_words
+from pulsar_dask.notebook.arguments import Ask, check_number, in_words
 
 Path = str | os.PathLike[str]
 

@@ -15,6 +15,7 @@ from pulsar_dask.frames.colour import colours_of
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.stack import default_dtype
 from pulsar_dask.frames.table import using
+from pulsar_dask.inputs.checks import check_switch
 from pulsar_dask.inputs.words import as_text, as_texts
 from pulsar_dask.masters.calibration import Calibration
 from pulsar_dask.masters.light import light_recipe
@@ -22,7 +23,7 @@ from pulsar_dask.masters.lightband import Light
 from pulsar_dask.masters.lightfit import fit
 from pulsar_dask.masters.lightmasters import Wanted
 from pulsar_dask.masters.search import Found, Spec, is_number
-from pulsar_dask.notebook.arguments import Ask, Asked, asking, check_number, check_switch
+from pulsar_dask.notebook.arguments import Ask, Asked, asking, check_number
 from pulsar_dask.notebook.lazy import graph_of, lazy_planes
 from pulsar_dask.notebook.selected import given, one_master, pixels_at
 from pulsar_dask.output.header import clean_header

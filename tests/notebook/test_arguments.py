@@ -164,6 +164,65 @@ def test_what_is_refused_by_its_name(night, function, name):
     assert not (night / "c.zarr").exists()
 
 
+#: What is none of any argument below, but where it is said.
+JUNK = (
+    [None], {"a": 1}, 1j, object(), np.mean, b"d", float("nan"), "", [5], np.ones(3), -1,
+    xr.DataArray(np.ones((2, 2)), dims=("row", "x")),
+)  # fmt: skip
+#: Other functions: what they cannot do without, and their arguments, by what each does take.
+OTHERS = {
+    "calibrate": (
+        {"cube": "d", "dark": "d/d0001.fit"},
+        ("dark", "bias", "flat", "level", "cosme", "by_exposure", "no_bias", "bias_in_dark",
+         "one_level", "pedestal"),
+    ),
+    "library": (
+        {"places": "d"},
+        ("places", "bias", "flatlog", "flat_future_days", "nearest_dark", "temperature_tolerance",
+         "l_flat", "latest", "no_bias", "search"),
+    ),
+    "to_ccddata": ({"master": None}, ("master", "unit")),
+    "to_fits": (
+        {"master": None, "path": "o.fit"},
+        ("master", "path", "overwrite", "hot_pixels", "memory", "threads"),
+    ),
+    "find_inputs": ({"spec": "d"}, ("spec", "sequence", "recursive", "hdu")),
+    "scan_frame": ({"path": "d/d0001.fit"}, ("path", "hdu")),
+    "check_frames": ({"spec": "d"}, ("saturation",)),
+    "Search": (
+        {},
+        ("sequence", "recursive", "assume_type", "force_type", "exposure", "filter", "hdu", "mix",
+         "tolerance", "names", "split_case", "keywords"),
+    ),
+}  # fmt: skip
+#: What is none of the junk there: a negative number of ADU is one, and so is no text no path.
+TAKEN = {("calibrate", "pedestal"): (-1,), ("calibrate", "bias"): (-1,), ("library", "bias"): (-1,)}
+
+
+@pytest.mark.parametrize(
+    ("function", "name"), [(f, name) for f, (_, names) in OTHERS.items() for name in names]
+)
+def test_ten_kinds_of_what_is_none(night, function, name):
+    given = dict(OTHERS[function][0])
+    if "master" in given:
+        given["master"] = pulsar_dask.median("d")
+    wrong = [j for j in JUNK if not any(j is t for t in TAKEN.get((function, name), ()))]
+    assert len(wrong) > 10
+    for value in wrong:
+        with pytest.raises(PulsarError) as caught:
+            getattr(pulsar_dask, function)(**given | {name: value})
+        assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 400
+    assert not (night / "o.fit").exists()
+
+
+def test_a_library_matches_frames_alone(night):
+    masters = pulsar_dask.library("d")
+    for value in (*JUNK, "d/d0001.fit", None):
+        with pytest.raises(PulsarError, match=r"`light` .*: give a Frame"):
+            masters.match(value)
+
+
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_one_set_of_arguments(function):
     """Each takes them all, and its help shows them."""
