@@ -104,11 +104,13 @@ def picture(
 
 
 def plane_picture(total: Array, count: Array, squares: Squares, most: int) -> dict[str, Any]:
-    """Another plane of a master."""
+    """Another plane of a master; no picture where it is the same everywhere."""
     total, count, _ = merged(total, count, squares, most)
     means = _means(total, count)
     there = means[np.isfinite(means)]
-    low, high = (float(there.min()), float(there.max())) if len(there) else (0.0, 1.0)
+    low, high = (float(there.min()), float(there.max())) if len(there) else (0.0, 0.0)
+    if not high > low and len(there) == means.size:  # there is nothing to see
+        return {"src": ""}
     if (there % 1).any():  # values, and no numbers of values
         low, high = limits(means)
     elif not high > low:  # none is black

@@ -19,7 +19,7 @@ from pulsar_dask.kernels.squares import Squares
 from pulsar_dask.output.charts import Series, against_time, histogram, number, ticks
 from pulsar_dask.output.page import check_page, page
 from pulsar_dask.output.png import GREYS, png
-from pulsar_dask.output.views import limits, merged, shades
+from pulsar_dask.output.views import limits, merged, plane_picture, shades
 from pulsar_dask.output.zscale import zscale
 
 
@@ -55,6 +55,15 @@ def test_a_stretch_is_that_of_astropy_for_any_values(values, decimals):
         warnings.simplefilter("ignore")
         expected = ZScaleInterval().get_limits(values)
         assert zscale(values) == tuple(map(float, expected))
+
+
+def test_a_plane_that_is_the_same_everywhere_needs_no_picture():
+    four, squares = np.full((3, 5), 4.0), Squares((6, 10), 2)
+    assert plane_picture(4 * four, four, squares, 100)["src"] == ""
+    gone = four.copy()
+    gone[1, 2] = 0
+    assert plane_picture(4 * gone, gone, squares, 100)["src"]
+    assert plane_picture(np.arange(15.0).reshape(3, 5), four, squares, 100)["src"]
 
 
 def test_squares_are_put_together_exactly():
