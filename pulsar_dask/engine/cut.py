@@ -105,6 +105,9 @@ class Plan:
     """The parts of the memory while they do."""
     after: dict[str, int] = field(default_factory=dict)
     """The parts of the memory when the last tile is done."""
+    ahead: int = 0
+    """Tiles that are read beside those of the threads where the storage is slow; see `readers`.
+    The budget has room for them, the parts do without."""
 
     @property
     def total(self) -> int:
@@ -211,7 +214,10 @@ def plan_tiles(
     before = {"process": process, **costs.fixed}
     before |= {name: expanders * size for name, size in costs.expanding.items()}
     after_all = {"process": process, **costs.fixed, **costs.after}
-    return Plan(grid, count, budget, parts, expanders=expanders, before=before, after=after_all)
+    ahead = min(count, len(grid) - count) if slots is None else 0
+    while ahead and base + costs.held(count + ahead, area) > budget:
+        ahead -= 1
+    return Plan(grid, count, budget, parts, 0, expanders, before, after_all, ahead)
 
 
 def _even(length: int, part: int, step: int) -> int:

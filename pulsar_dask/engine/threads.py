@@ -15,6 +15,7 @@ from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.engine.sink import Sink, Watch
 from pulsar_dask.formats import expanded, reading
 from pulsar_dask.formats.ledger import Ledger
+from pulsar_dask.formats.readers import Readers
 from pulsar_dask.kernels import loading
 from pulsar_dask.kernels.pixels import Tile
 
@@ -56,12 +57,24 @@ class Threads:
 
         expanded.expand(graph.frames, plan.expanders)
         tasks = graph.tasks(here)
+        readers = Readers(plan.threads, plan.ahead)
         # An own pool: an interrupt while it starts a thread can leave that thread out of its
         # books, and only `shutdown` lets such a thread end.
-        pool = ThreadPoolExecutor(plan.threads, initializer=reading.count_into, initargs=(ledger,))
+        pool = _Pool(plan.threads + plan.ahead, initializer=reading.count_into, initargs=(ledger,))
+        pool.readers = readers
         try:
             with Callback(posttask=done):
                 get(tasks, list(tasks), pool=pool)
         finally:
+            readers.end()
             pool.shutdown(cancel_futures=True)
         return values
+
+
+class _Pool(ThreadPoolExecutor):
+    """Threads of which no more compute than `Readers` lets."""
+
+    readers: Readers
+
+    def submit(self, function: Any, /, *arguments: Any, **more: Any) -> Any:
+        return super().submit(self.readers.task, function, *arguments, **more)

@@ -11,6 +11,8 @@ from typing import IO, Any, cast
 import numpy as np
 
 from pulsar_dask.errors import PulsarError, exhausted, printable, refusal
+from pulsar_dask.files.openlimit import open_limit
+from pulsar_dask.formats.readers import waiting
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.kernels.pixels import Tile
 
@@ -49,16 +51,17 @@ class OpenFile:
         """Fill a C-contiguous array with the bytes at `offset`."""
         view = memoryview(cast(Any, array.view(np.uint8))).cast("B")
         done = 0
-        while done < len(view):
-            if hasattr(os, "preadv"):
-                count = os.preadv(self.number, [view[done:]], offset + done)
-            else:  # Windows
-                with self._lock:
-                    self._raw.seek(offset + done)
-                    count = self._raw.readinto(view[done:]) or 0
-            if count == 0:
-                raise EOFError("the file ends too early")
-            done += count
+        with waiting():
+            while done < len(view):
+                if hasattr(os, "preadv"):
+                    count = os.preadv(self.number, [view[done:]], offset + done)
+                else:  # Windows
+                    with self._lock:
+                        self._raw.seek(offset + done)
+                        count = self._raw.readinto(view[done:]) or 0
+                if count == 0:
+                    raise EOFError("the file ends too early")
+                done += count
 
     def read(self, offset: int, count: int) -> bytes:
         """So many bytes at `offset`."""
@@ -75,17 +78,6 @@ class OpenFile:
 
     def __del__(self) -> None:
         self._raw.close()
-
-
-def open_limit() -> int:
-    """How many files to keep open: half of what the system allows, at most 512."""
-    try:
-        import resource
-
-        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    except (ImportError, OSError, ValueError):
-        soft = 512  # Windows' C runtime
-    return max(1, min(512, soft // 2 - 16)) if soft > 0 else 512
 
 
 _CLOSE: list[Callable[[], None]] = []

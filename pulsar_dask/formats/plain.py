@@ -8,21 +8,22 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import IO, Any, cast
+from typing import IO, Any, ClassVar, cast
 
 import numpy as np
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
+from pulsar_dask.files.openlimit import open_limit
 from pulsar_dask.formats.cards import fill_up
 from pulsar_dask.formats.hdus import hdus_of, header_texts, opened
 from pulsar_dask.formats.openfiles import (
     check_opened,
     guarded,
-    open_limit,
     open_plain,
     read_window,
 )
+from pulsar_dask.formats.readers import waiting
 from pulsar_dask.frames.frame import Frame, Looking, Stored
 from pulsar_dask.kernels.checksum import read_rows
 from pulsar_dask.kernels.native import if_loaded
@@ -86,6 +87,8 @@ _AT_ONCE = max(1, min(16, open_limit() // 16))
 class Plain(FitsImage):
     """An image as it is."""
 
+    waits: ClassVar[bool] = True
+
     @property
     def at_once(self) -> int:
         """As many as compiled code reads, where that is loaded: between two reads in Python a
@@ -142,7 +145,7 @@ def _read_at_once(
     # a whole tile's width is one row of bytes
     height = tile.height if tile.width < columns else 1
     files = [guarded(open_plain)(frame) for frame in frames]
-    count: int = read_rows(
+    arguments = (
         np.array([file.number for file in files]),
         np.array([_offset(frame) + first for frame in frames]),
         columns * out.itemsize,
@@ -152,4 +155,6 @@ def _read_at_once(
         sums,
         *look[:2],
     )
+    with waiting(len(frames)):
+        count: int = read_rows(*arguments)
     return count

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pulsar_dask.formats import openfiles
+from pulsar_dask.formats import openfiles, readers
 from pulsar_dask.formats.holding import reading_holds
 from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.formats.openfiles import guarded
+from pulsar_dask.formats.readers import Readers
 from pulsar_dask.frames.frame import Frame, Looking
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.stack import stack_type, stored_alike
@@ -61,20 +62,65 @@ def read_tile(
     """
     ledger = getattr(_COUNTING, "ledger", None) if counted is not None else None
     part = tile if counted is None or counted is WHOLE else counted
-    done = 0
+    done, reader = 0, readers.here()
     while done < len(frames):
+        if reader is not None and reader.each > 1 and frames[done].stored.waits:
+            done = _read_side_by_side(reader, frames, done, tile, out, part, ledger, looking)
+            continue
         run = _run(frames, done, whole=part == tile)
         images, summed = out[done : done + len(run)], ledger is not None and part == tile
         at = looking and looking.of(slice(done, done + len(run)))
         found = guarded(_read)(run[0], run, tile, images, summed, at)
+        if reader is not None:
+            reader.alone(len(run))
         if ledger is not None and found is not None:
             ledger.add_all([frame.path for frame in run], found.tolist(), images[0].nbytes)
-        elif ledger is not None:
-            for frame, image in zip(run, images, strict=True):
-                sums, count = sum_part(frame, tile, part, image)
-                ledger.add(frame.path, sums.words, count, sums.order)
+        else:
+            _count(run, tile, part, images, ledger)
         done += len(run)
     return out
+
+
+def _read_side_by_side(
+    reader: Readers,
+    frames: Sequence[Frame],
+    start: int,
+    tile: Tile,
+    out: Array,
+    part: Tile,
+    ledger: Ledger | None,
+    looking: Looking | None,
+) -> int:
+    """Read frames from one on by several threads; the first that is stored in another way."""
+    stored = frames[start].stored
+    kind, end = type(stored), start + 1
+    while end < len(frames) and type(frames[end].stored) is kind:
+        end += 1
+    step = min(readers.FRAMES, stored.at_once, -(-(end - start) // reader.each))
+
+    def read(some: Sequence[int]) -> None:
+        run = frames[some[0] : some[-1] + 1]
+        guarded(_read)(run[0], run, tile, out[some[0] : some[-1] + 1], False, None)
+
+    def then(some: Sequence[int]) -> None:
+        at = slice(some[0], some[-1] + 1)
+        if looking is not None:
+            looking.of(at).at(out[at])
+        _count(frames[at], tile, part, out[at], ledger)
+
+    parts = [range(i, min(end, i + step)) for i in range(start, end, step)]
+    reader.side_by_side(parts, read, then)
+    return end
+
+
+def _count(
+    frames: Sequence[Frame], tile: Tile, part: Tile, images: Array, ledger: Ledger | None
+) -> None:
+    """Have a ledger count a part of a tile."""
+    if ledger is not None:
+        for frame, image in zip(frames, images, strict=True):
+            sums, count = sum_part(frame, tile, part, image)
+            ledger.add(frame.path, sums.words, count, sums.order)
 
 
 def _run(frames: Sequence[Frame], start: int, *, whole: bool) -> Sequence[Frame]:

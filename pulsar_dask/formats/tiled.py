@@ -12,10 +12,11 @@ from typing import Any, ClassVar, cast
 import numpy as np
 from astropy.io import fits
 
+from pulsar_dask.files.openlimit import open_limit
 from pulsar_dask.formats import tables
 from pulsar_dask.formats.expanded import read_expanded
 from pulsar_dask.formats.fitsimage import axes_that_count
-from pulsar_dask.formats.openfiles import check_opened, on_close, open_limit, open_plain
+from pulsar_dask.formats.openfiles import check_opened, on_close, open_plain
 from pulsar_dask.formats.plain import FitsImage
 from pulsar_dask.formats.reading import thread_buffer
 from pulsar_dask.formats.tables import Coding, RiceTable, check_expansion

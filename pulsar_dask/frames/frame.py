@@ -50,6 +50,8 @@ class Stored(Protocol):
     """What to do about a damaged file."""
     coded: ClassVar[bool] = False
     """Whether the data unit that DATASUM is of holds other bytes than the pixels."""
+    waits: ClassVar[bool] = False
+    """Whether reading is waiting for bytes and no computing: then several threads do it."""
 
     @property
     def token(self) -> int:

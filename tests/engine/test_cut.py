@@ -54,6 +54,10 @@ def test_a_plan_keeps_the_budget_or_says_what_it_needs(arguments, size):
         assert plan.budget == size
         assert 1 <= plan.threads <= arguments["threads"]
         assert plan.threads <= len(plan.grid)
+        area = min(plan.grid.height, arguments["shape"][-2]) * plan.grid.width
+        more = arguments["costs"].held(plan.threads + plan.ahead, area)
+        assert not plan.ahead or arguments["process"] + more <= size
+        assert plan.threads + plan.ahead <= len(plan.grid)
         return
     least = float(re.search(r"at least ([\d.]+) GB", message)[1])
     assert budget(least) > size
