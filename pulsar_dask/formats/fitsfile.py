@@ -19,7 +19,7 @@ from pulsar_dask.formats.fitsimage import Image, image_of
 from pulsar_dask.formats.gzipped import Gzipped
 from pulsar_dask.formats.hdus import Hdu, integer, opened, real
 from pulsar_dask.formats.plain import FitsImage, Plain
-from pulsar_dask.formats.values import Keywords, ManyKeywords
+from pulsar_dask.formats.values import Keywords, Lines, ManyKeywords
 from pulsar_dask.frames.frame import Frame, Stated
 from pulsar_dask.frames.keywords import about
 from pulsar_dask.kernels.checksum import ORDER_CARD, word_sum
@@ -58,7 +58,7 @@ def _frame(
     path: str, status: os.stat_result, image: Image, zipped: bool, chosen: int | str | None
 ) -> Frame:
     hdu, tiled = image.hdu, image.tiled
-    header = hdu.header
+    header = hdu.lines
     if tiled and zipped:
         raise PulsarError(
             f"{printable(path)}: a tile-compressed image inside a .gz; expand it with gunzip first",
@@ -99,7 +99,7 @@ def _frame(
 
 
 def _stated(hdu: Hdu, tiled: bool) -> Stated | None:
-    keywords = Keywords(hdu.header)
+    keywords = Keywords(hdu.lines)
     checksum = str(keywords.get("CHECKSUM", "")).strip()
     stated = Stated(
         _sum_in(keywords.get("DATASUM")),
@@ -115,7 +115,7 @@ def _sum_in(value: Any) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= 10 else None
 
 
-def _pixel_type(header: fits.Header, bitpix: int, tiled: bool, path: str) -> PixelType:
+def _pixel_type(header: Lines | fits.Header, bitpix: int, tiled: bool, path: str) -> PixelType:
     if bitpix not in _BITPIX:
         raise refusal(path, f"BITPIX is {bitpix}, which no FITS image has")
     bscale = real(header, "BSCALE", path, 1.0)

@@ -13,7 +13,7 @@ from astropy.io import fits
 from pulsar_dask._version import CREATOR
 from pulsar_dask.errors import PulsarError, count, printable, refusal
 from pulsar_dask.formats.hdus import BLOCK, Hdu, hdus_of, integer
-from pulsar_dask.formats.values import Keywords
+from pulsar_dask.formats.values import Keywords, Lines
 from pulsar_dask.frames.keywords import about
 from pulsar_dask.frames.planes import PLANES
 
@@ -34,21 +34,21 @@ class Image:
 
     hdu: Hdu
     """Its header without axes of length 1."""
-    primary: fits.Header
+    primary: Lines | fits.Header
     shape: tuple[int, ...]
 
     @property
     def tiled(self) -> bool:
-        return is_tiled(self.hdu.header)
+        return is_tiled(self.hdu.lines)
 
     @property
     def keywords(self) -> Keywords:
-        return Keywords(self.hdu.header, self.primary)
+        return Keywords(self.hdu.lines, self.primary)
 
     @property
     def name(self) -> str:
         """Its EXTNAME."""
-        name = str(Keywords(self.hdu.header).get("EXTNAME", "")).strip()
+        name = str(Keywords(self.hdu.lines).get("EXTNAME", "")).strip()
         return "" if name.upper() == "COMPRESSED_IMAGE" else name
 
     @property
@@ -106,7 +106,7 @@ def _images(
             raise
         if hdu is None:
             break
-        primary = primary if primary is not None else hdu.header
+        primary = primary if primary is not None else hdu.lines
         try:
             image = _image(hdu, primary, path)
         except _Empty as error:
@@ -140,8 +140,8 @@ class _Empty(Exception):
     """An image without pixels."""
 
 
-def _image(hdu: Hdu, primary: fits.Header, path: str) -> Image | None:
-    header = hdu.header
+def _image(hdu: Hdu, primary: Lines | fits.Header, path: str) -> Image | None:
+    header = hdu.lines
     if is_tiled(header):
         z = "Z"
     elif _extension(header) == "IMAGE" and Keywords(header).get("GROUPS") is not True:
@@ -160,7 +160,7 @@ def _image(hdu: Hdu, primary: fits.Header, path: str) -> Image | None:
     if len(kept) > 3:
         return None
     if len(kept) < naxis:
-        hdu = replace(hdu, header=_of_axes(header, z, kept, lengths, path))
+        hdu = replace(hdu, lines=_of_axes(hdu.header, z, kept, lengths, path))
     return Image(hdu, primary, tuple(lengths[i] for i in reversed(kept)))
 
 
@@ -216,7 +216,7 @@ def _wanted(
 def _is_named(image: Image, wanted: int | str) -> bool:
     if isinstance(wanted, int):
         return image.hdu.index == wanted
-    version = str(Keywords(image.hdu.header).get("EXTVER", 1)).strip()
+    version = str(Keywords(image.hdu.lines).get("EXTVER", 1)).strip()
     names = (image.name.upper(), f"{image.name},{version}".upper())
     return wanted.strip().upper() in names
 
@@ -230,10 +230,10 @@ def _listed(images: Sequence[Image]) -> str:
     return f"HDU {', '.join(names)}" + (" …" if len(images) > _MOST_NAMED else "")
 
 
-def is_tiled(header: fits.Header) -> bool:
+def is_tiled(header: Lines | fits.Header) -> bool:
     return Keywords(header).get("ZIMAGE") is True and _extension(header) == "BINTABLE"
 
 
-def _extension(header: fits.Header) -> str:
+def _extension(header: Lines | fits.Header) -> str:
     """XTENSION; "IMAGE" for a primary header."""
     return str(Keywords(header).get("XTENSION", "IMAGE")).strip()

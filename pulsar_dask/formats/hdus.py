@@ -15,7 +15,7 @@ from typing import IO, Any
 from astropy.io import fits
 
 from pulsar_dask.errors import DAMAGED, PulsarError, printable, reason, refusal, shown
-from pulsar_dask.formats.values import Keywords
+from pulsar_dask.formats.values import Keywords, Lines
 from pulsar_dask.inputs.numbers import number
 from pulsar_dask.inputs.others import kind_of, told
 from pulsar_dask.inputs.words import FITS_NAME
@@ -34,13 +34,18 @@ class Hdu:
     """A header and where its data lie."""
 
     index: int
-    header: fits.Header
+    lines: Lines | fits.Header
+    """Its cards, for `Keywords`."""
     offset: int
     """First byte of the data."""
     size: int
     """Bytes of data, padding not included."""
     text: bytes
     """The header as it is in the file, padding included."""
+
+    @property
+    def header(self) -> fits.Header:
+        return self.lines.header if isinstance(self.lines, Lines) else self.lines
 
 
 def most_expanded(size: int) -> int:
@@ -118,12 +123,19 @@ def hdus_of(file: IO[bytes], path: str) -> Iterator[Hdu]:
         if text is None:
             return
         try:
-            header = fits.Header.fromstring(_mended(text[: _find_end(text, 0)]) + _END)
+            lines = _lines(_mended(text[: _find_end(text, 0)]))
         except Exception as error:  # astropy has no one class for what can be wrong
             raise refusal(path, f"unreadable header ({error})") from error
-        length = _data_size(header, path)
-        yield Hdu(index, header, offset, length, text)
+        length = _data_size(lines, path)
+        yield Hdu(index, lines, offset, length, text)
         position = offset + -(-length // BLOCK) * BLOCK
+
+
+def _lines(cards: bytes) -> Lines | fits.Header:
+    try:
+        return Lines(cards)
+    except ValueError:
+        return fits.Header.fromstring(cards + _END)
 
 
 def header_texts(file: IO[bytes], path: str, index: int) -> list[bytes]:
@@ -200,7 +212,7 @@ def _find_end(text: bytes | bytearray, start: int) -> int:
     return -1
 
 
-def _data_size(header: fits.Header, path: str) -> int:
+def _data_size(header: Lines | fits.Header, path: str) -> int:
     naxis = integer(header, "NAXIS", path)
     if not 0 <= naxis <= 999:
         raise refusal(path, f"NAXIS is {naxis}")
@@ -224,7 +236,7 @@ def _data_size(header: fits.Header, path: str) -> int:
 _REQUIRED: Any = object()
 
 
-def integer(header: fits.Header, keyword: str, path: str, default: Any = _REQUIRED) -> Any:
+def integer(header: Lines | fits.Header, keyword: str, path: str, default: Any = _REQUIRED) -> Any:
     value = Keywords(header).get(keyword)
     if value is None and default is not _REQUIRED:
         return default
@@ -235,7 +247,7 @@ def integer(header: fits.Header, keyword: str, path: str, default: Any = _REQUIR
     raise refusal(path, f"{keyword} is {what}")
 
 
-def real(header: fits.Header, keyword: str, path: str, default: float) -> float:
+def real(header: Lines | fits.Header, keyword: str, path: str, default: float) -> float:
     value = Keywords(header).get(keyword)
     if value is None:
         return default

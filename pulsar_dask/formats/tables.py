@@ -13,7 +13,7 @@ from astropy.io import fits
 
 from pulsar_dask.errors import refusal
 from pulsar_dask.formats.hdus import Hdu, integer
-from pulsar_dask.formats.values import Keywords
+from pulsar_dask.formats.values import Keywords, Lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ _PLAIN_CODED = ("HCOMPRESS_1", "PLIO_1")
 
 def check_tiles(hdu: Hdu, lengths: list[int], bitpix: int, size: int, path: str) -> None:
     """Refuse an image that its table of tiles, or a file so small, cannot hold."""
-    header, tiles = hdu.header, 1
+    header, tiles = hdu.lines, 1
     for i, length in enumerate(lengths, 1):
         step = integer(header, f"ZTILE{i}", path, length if i == 1 else 1)
         tiles *= -(-length // max(1, step))
@@ -85,7 +85,7 @@ _COLUMN_BYTES = dict(
 
 def rice_table(hdu: Hdu, path: str) -> RiceTable | None:
     """How to decode an image's tiles, if they are Rice-coded integers; else None."""
-    header = hdu.header
+    header = hdu.lines
     keywords = Keywords(header)
     names = {str(keywords.get(f"ZNAME{i}")): keywords.get(f"ZVAL{i}") for i in range(1, 10)}
     block, bytepix = names.get("BLOCKSIZE", 32), names.get("BYTEPIX", 4)
@@ -114,7 +114,7 @@ def rice_table(hdu: Hdu, path: str) -> RiceTable | None:
     return RiceTable(hdu.offset, row_bytes, *found, heap, block, bytepix)
 
 
-def _columns(header: fits.Header, path: str) -> dict[str, tuple[int, int, str]] | None:
+def _columns(header: Lines | fits.Header, path: str) -> dict[str, tuple[int, int, str]] | None:
     """Byte in a row, width in bytes and letter of TFORM by the name of a table's column; None
     where they are not all known."""
     keywords = Keywords(header)
@@ -132,7 +132,7 @@ def _columns(header: fits.Header, path: str) -> dict[str, tuple[int, int, str]] 
 
 def coding(hdu: Hdu, path: str) -> Coding:
     """How an image's tiles are compressed."""
-    header = hdu.header
+    header = hdu.lines
     columns = _columns(header, path) or {}
     algorithm = str(Keywords(header).get("ZCMPTYPE")).strip()
     pointers = [c for c in ("COMPRESSED_DATA", "GZIP_COMPRESSED_DATA") if c in columns]

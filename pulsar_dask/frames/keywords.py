@@ -9,6 +9,7 @@ from pulsar_dask._version import CREATOR
 from pulsar_dask.errors import printable, shown
 from pulsar_dask.frames import colour, names
 from pulsar_dask.frames.about import About, Value
+from pulsar_dask.frames.remembered import remembered
 from pulsar_dask.frames.seconds import Seconds, is_thousandfold, read_seconds
 from pulsar_dask.frames.table import Table, table, word
 from pulsar_dask.frames.when import hours_ahead, julian_date
@@ -131,8 +132,7 @@ class _Reading:
             self.remarks.append(f"the {what} is not in the header, its name says {shown}")
         return value
 
-    # --- kind ------------------------------------------------------------------------------------
-
+    @remembered
     def _kind(self) -> tuple[str | None, str | None, str | None]:
         """Kind, the words that tell it, and what in them tells a master."""
         first: str | None = None
@@ -174,8 +174,7 @@ class _Reading:
         self.remarks.append(f"no card tells the kind; by {where} it is a {kind}")
         return kind
 
-    # --- masters, and what is calibrated ---------------------------------------------------------
-
+    @remembered
     def _master(self) -> tuple[str | None, bool]:
         """What tells that it is a master, in words, and whether that is sure."""
         mine = str(self.header.get("CREATOR") or "")
@@ -196,6 +195,7 @@ class _Reading:
                 return f"{keyword} {printable(value)}", not what.get("alone")
         return None, False
 
+    @remembered
     def _calibrated(self) -> str | None:
         """What tells that a raw frame is calibrated already, in words."""
         for keyword, what in self.table.keywords("calibrated").items():
@@ -205,6 +205,7 @@ class _Reading:
                 return f"{keyword} '{printable(value)[:40]}'"
         return self._history("calibrated")
 
+    @remembered
     def _history(self, what: str) -> str | None:
         """A line of HISTORY that tells it, by the patterns of the table."""
         lines = self.header.get("HISTORY")
@@ -218,8 +219,7 @@ class _Reading:
         line = text[text.rfind("\n", 0, match.end()) + 1 :].partition("\n")[0]
         return f"HISTORY '{printable(line.strip())[:40]}'"
 
-    # --- exposure and filter ---------------------------------------------------------------------
-
+    @remembered
     def _exposure(self, kind: str | None) -> tuple[float | None, str | None]:
         """Seconds, or what is wrong with the card that should say it."""
         zero = wrong = None
@@ -273,6 +273,7 @@ class _Reading:
                 "unit, ⟦exposure⟧ SECONDS says what it is"
             )
 
+    @remembered
     def _filter(self) -> str | None:
         for keyword, what in self.table.keywords("filter").items():
             cards = (keyword, *what.get("wheels", ()))
@@ -287,6 +288,7 @@ class _Reading:
         nothing = value is None or self.table.filters.get(word(value)) == "nothing"
         return None if nothing else value
 
+    @remembered
     def _settings(self) -> Iterator[tuple[str, Value]]:
         for setting in self.table.settings:
             for keyword in (setting.keyword, *setting.also):

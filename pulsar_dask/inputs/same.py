@@ -18,15 +18,27 @@ class Same:
         self._text = os.path.normcase(self.path)
         self._number = file_number(path)
         self._sequence = Numbered.of(self.path)
+        self._folders: dict[str, str] = {}
 
     def relation(self, other: str) -> Literal["file", "sequence"] | None:
         """Whether another path is this file, be it by a hard link, or one of its sequence."""
         if self._number is not None and self._number == file_number(other):
             return "file"
-        real = os.path.realpath(other)
+        real = self._real(other)
         if self._text == os.path.normcase(real):
             return "file"
         return "sequence" if self._is_sibling(real) else None
+
+    def _real(self, path: str) -> str:
+        """`realpath`, which looks at each folder above: that is done once for many files of one."""
+        if os.path.islink(path):
+            return os.path.realpath(path)
+        folder, name = os.path.split(path)
+        if name in ("", ".", ".."):
+            return os.path.realpath(path)
+        if folder not in self._folders:
+            self._folders[folder] = os.path.realpath(folder)
+        return os.path.join(self._folders[folder], name)
 
     def is_file(self, other: str) -> bool:
         """Whether another path is this file, be it by a hard link."""
@@ -41,7 +53,8 @@ class Same:
         return _plain(name) == _plain(theirs) and same_file(folder, there)
 
     def _is_sibling(self, real: str) -> bool:
-        mine, theirs = self._sequence, Numbered.of(real)
+        mine = self._sequence
+        theirs = Numbered.of(real) if mine is not None else None
         if mine is None or theirs is None or not mine.counts_as(theirs):
             return False
         texts = [(n.prefix, n.suffix.lower()) for n in (mine, theirs)]

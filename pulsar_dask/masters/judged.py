@@ -18,7 +18,7 @@ from pulsar_dask.frames.frame import Frame, named
 from pulsar_dask.inputs.numbers import MOST_ADU
 from pulsar_dask.kernels.survey import Seen
 from pulsar_dask.masters.judge import Found, judge
-from pulsar_dask.masters.measured import Measured, measure
+from pulsar_dask.masters.measured import Measured, measure, median_of
 from pulsar_dask.masters.survey import Survey, Surveyed
 
 Array = np.ndarray[Any, Any]
@@ -187,7 +187,7 @@ def _middles(product: Product, run: Run, found: Surveyed) -> Array:
         of_flats: Array = np.concatenate(raw).mean(axis=1)
         return of_flats
     values = (_there(found, i) for i in range(len(product.frames)))
-    return np.array([float(np.median(v)) if len(v) else math.nan for v in values])
+    return np.array([median_of(v) if len(v) else math.nan for v in values])
 
 
 def _there(found: Surveyed, i: int) -> Array:
