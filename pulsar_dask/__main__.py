@@ -23,6 +23,7 @@ from typing import Any
 
 from pulsar_dask.cli.late import postpone
 from pulsar_dask.cli.program import die, handle
+from pulsar_dask.files.openlimit import raise_open_limit
 
 
 def _stop(number: int, frame: Any) -> None:
@@ -50,6 +51,7 @@ def _run(command: str, name: str) -> None:
     _hold_streams()
     # Processes that are started (local:N) do not look for modules in the current folder.
     os.environ["PYTHONSAFEPATH"] = "1"
+    raise_open_limit()
     # No tool multiplies matrices: threads for it would only cost start-up and address space.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Libraries load a tenth faster where what they make, which stays, is not looked through;

@@ -18,6 +18,8 @@ TARGET = 20 * MB
 #: Least bytes to read of one frame at a time, where the budget allows: below, the cost of a
 #: read counts more than its bytes (200 frames: 7.0 s at 64 kB, 4.4 s at 256 kB, no less above).
 READ_RUN = 256_000
+#: Of frames that are smaller than that: bytes of a tile that are enough, and least bytes to read.
+MOST_TILE, LEAST_RUN = 4 * TARGET, 8_192
 #: Times its stored pixels that a tile of `TARGET` may hold; beyond, it is smaller.
 MOST_HELD = 4
 
@@ -189,6 +191,8 @@ def plan_tiles(
     # Not more threads than tiles, and the last round of tiles no lonelier than need be.
     grid = Grid(shape, height, width)
     shared = 4 * (slots or count)
+    if (frame := costs.stored * rows * columns // costs.frames) < READ_RUN:  # of many small ones
+        shared = max(shared, min(frame * costs.frames // MOST_TILE, frame // LEAST_RUN))
     if len(grid) < shared and width == columns and rows > low_height:
         planes = shape[0] if len(shape) == 3 else 1
         share = -(-rows * planes // shared)

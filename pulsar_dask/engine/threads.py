@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from pulsar_dask.engine.cut import Plan, Resources
 from pulsar_dask.engine.graph import Graph
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.engine.sink import Sink, Watch
-from pulsar_dask.formats import expanded, reading
+from pulsar_dask.formats import buffers, expanded, reading
 from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.formats.readers import Readers
 from pulsar_dask.kernels import loading
@@ -29,7 +30,7 @@ class Threads:
     def resources(
         self, recipe: Recipe, load: Sequence[str], gigabytes: float | None
     ) -> list[Resources]:
-        memory.keep_freed(self.slots)
+        memory.keep_freed(2 * self.slots)  # those that read ahead, too
         for module in load:
             importlib.import_module(module)
         if recipe.kernels:
@@ -77,4 +78,5 @@ class _Pool(ThreadPoolExecutor):
     readers: Readers
 
     def submit(self, function: Any, /, *arguments: Any, **more: Any) -> Any:
-        return super().submit(self.readers.task, function, *arguments, **more)
+        task = functools.partial(function, *arguments, **more)
+        return super().submit(self.readers.task, buffers.with_buffers, self.readers.free, task)

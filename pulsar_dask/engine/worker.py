@@ -22,7 +22,7 @@ from pulsar_dask.engine import memory
 from pulsar_dask.engine.graph import arguments, evaluate
 from pulsar_dask.engine.layer import Layer, Taker
 from pulsar_dask.errors import PulsarError, printable
-from pulsar_dask.formats import expanded, reading
+from pulsar_dask.formats import buffers, expanded, reading
 from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import MB
@@ -76,7 +76,7 @@ def _prepare_here(
         importlib.import_module(module)
     if needed:
         loading.warm_up(needed)
-    reading.drop_buffers()
+    buffers.drop_buffers()
     return memory.resident(), memory.available()
 
 

@@ -154,7 +154,8 @@ def _read_at_once(
         WEIGHTS,
         sums,
         *look[:2],
+        clock := np.zeros(20, np.int64),
     )
-    with waiting(len(frames)):
+    with waiting(len(frames), clock):
         count: int = read_rows(*arguments)
     return count

@@ -22,10 +22,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
+import numpy as np
+
 from pulsar_dask.files.openlimit import open_limit
 
 #: Reads of a process at once, at most.
-MOST = max(1, open_limit() // 8)
+MOST = max(1, min(64, open_limit() // 8))
 #: Frames that a reader reads in one go: it holds so many files open beyond those that are kept.
 FRAMES = 4
 #: Seconds that the read of a frame waits, on the average, where the storage is slow.
@@ -82,10 +84,12 @@ class Readers:
     def __init__(self, threads: int, ahead: int = 0) -> None:
         self.each = 1
         """Reads of one tile at once."""
+        self.free: list[dict[str, Any]] = []
+        """Buffers of tiles that are done; see `buffers`."""
         self._slots = threading.Semaphore(threads)
-        self._begun = threading.Semaphore(threads)
-        self._ahead, self._tasks = ahead, threads + ahead
+        self._tiles, self._threads, self._ahead = 0, threads, ahead
         self._lock = threading.Lock()
+        self._turn = threading.Condition(self._lock)
         self._pool: ThreadPoolExecutor | None = None
         self._ended = False
         self._busy, self._frames = 0.0, 0
@@ -94,15 +98,24 @@ class Readers:
 
     def task(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call what makes a tile: one of the threads that compute, but where it is `waiting`."""
-        with self._begun:
+        with self._turn:
+            self._turn.wait_for(self._may_begin)
             self._go_on()
+            self._tiles += 1
+        try:
             with self._slots:
                 _THREAD.readers = self
                 _THREAD.take()
-                try:
-                    return function(*arguments)
-                finally:
-                    _THREAD.readers = None
+                return function(*arguments)
+        finally:
+            _THREAD.readers = None
+            with self._turn:
+                self._tiles -= 1
+                self._turn.notify_all()
+
+    def _may_begin(self) -> bool:
+        most = self._threads + (self._ahead if self.each > 1 else 0)
+        return self._ended or self._tiles < most
 
     def alone(self, frames: int) -> None:
         """This thread, which makes a tile, has read so many frames."""
@@ -159,8 +172,8 @@ class Readers:
         """Begin nothing more: tiles that wait for their turn end, and reads after the one that is
         made."""
         self._ended = True
-        self._begun.release(self._tasks)
-        with self._lock:
+        with self._turn:
+            self._turn.notify_all()
             if self._pool is not None:
                 self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -189,7 +202,7 @@ class Readers:
                 self._alone.clear()
                 self._beside.clear()
                 return
-            if not self._alone:
+            if len(self._alone) < 2:  # once is no habit
                 return
             alone = sum(self._alone) / len(self._alone)
             pace = alone * self._frames / self._busy
@@ -197,15 +210,15 @@ class Readers:
             least = min(self._beside, default=0.0)
             repaid = self.each * alone / least if beside and least else pace
             self.each = max(1, min(MOST, int(MARGIN * min(pace, repaid))))
-            if self.each > 1 and self._ahead:
-                self._begun.release(self._ahead)
-                self._ahead = 0
+            if self.each > 1:
+                self._turn.notify_all()
 
 
 @contextlib.contextmanager
-def waiting(reads: int = 1) -> Iterator[None]:
+def waiting(reads: int = 1, clock: np.ndarray[Any, Any] | None = None) -> Iterator[None]:
     """Around positioned reads and nothing else: what they wait is noted, and where the storage is
-    slow, another thread computes meanwhile."""
+    slow, another thread computes meanwhile. Compiled code knows it better: the last word of `clock`
+    has its nanoseconds then, as here some of the time is waited for Python."""
     reader = _THREAD.readers
     lets = reader is not None and reader.each > 1
     if reader is not None and lets:
@@ -214,8 +227,10 @@ def waiting(reads: int = 1) -> Iterator[None]:
     try:
         yield
     finally:
+        if clock is not None:
+            _THREAD.waited += clock[-1] * 1e-9
         # a busy machine makes a thread wait, too, but then it does not leave of itself
-        if left is None or _left() - left >= reads / 2:
+        elif left is None or _left() - left >= reads / 2:
             _THREAD.waited += time.perf_counter() - wall - (time.thread_time() - cpu)
         if reader is not None and lets:
             reader._slots.acquire()

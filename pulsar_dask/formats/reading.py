@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pulsar_dask.formats import openfiles, readers
+from pulsar_dask.formats.buffers import thread_buffer
 from pulsar_dask.formats.holding import reading_holds
 from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.formats.openfiles import guarded
@@ -247,26 +247,6 @@ def read_header(frame: Frame) -> fits.Header:
     """The image header of a frame as it would be were it not compressed, with the cards
     of the primary header that it lacks."""
     return frame.stored.header(frame)
-
-
-_LOCAL = threading.local()
-
-
-def thread_buffer(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """An array that this thread uses again for each tile: new memory costs a page fault for
-    every 4 kB, as much as the reading itself. Its content is the last tile's."""
-    size = math.prod(shape) * dtype.itemsize
-    held: dict[str, Array] = _LOCAL.__dict__.setdefault("buffers", {})
-    if name not in held or held[name].size < size:
-        held.pop(name, None)
-        held[name] = np.empty(size, np.uint8)
-    return held[name][:size].view(dtype).reshape(shape)
-
-
-def drop_buffers() -> None:
-    """Forget the buffers of all threads; those in use live on until they are not."""
-    global _LOCAL
-    _LOCAL = threading.local()
 
 
 def read_stack(

@@ -14,11 +14,11 @@ from astropy.io import fits
 
 from pulsar_dask.files.openlimit import open_limit
 from pulsar_dask.formats import tables
+from pulsar_dask.formats.buffers import thread_buffer
 from pulsar_dask.formats.expanded import read_expanded
 from pulsar_dask.formats.fitsimage import axes_that_count
 from pulsar_dask.formats.openfiles import check_opened, on_close, open_plain
 from pulsar_dask.formats.plain import FitsImage
-from pulsar_dask.formats.reading import thread_buffer
 from pulsar_dask.formats.tables import Coding, RiceTable, check_expansion
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds, Phase

@@ -21,7 +21,7 @@ def warm_up(kernels: Iterable[Kernel]) -> None:
     checksum.byte_sums(0, 0, 0, 0, 0, 0, WEIGHTS)
     if hasattr(os, "pread"):
         files, sums = np.empty((0, 0, 0), np.uint8), np.empty((0, 2), np.uint64)
-        checksum.read_rows(none, none, 0, files, 0, WEIGHTS, sums, 0, none)
+        checksum.read_rows(none, none, 0, files, 0, WEIGHTS, sums, 0, none, np.zeros(20, np.int64))
     for kernel in dict.fromkeys(kernels):
         if kernel.method is not None:
             there = int(kernel.pixels.blank == 0)

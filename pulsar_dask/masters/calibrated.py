@@ -8,11 +8,8 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask.combine import Combine
-from pulsar_dask.formats.reading import (
-    read_tile,
-    read_values,
-    thread_buffer,
-)
+from pulsar_dask.formats.buffers import thread_buffer
+from pulsar_dask.formats.reading import read_tile, read_values
 from pulsar_dask.frames.colour import Colours
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.stack import stored_alike

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask.errors import OneGroup, printable
-from pulsar_dask.formats.reading import read_values, thread_buffer
+from pulsar_dask.formats.buffers import thread_buffer
+from pulsar_dask.formats.reading import read_values
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.kernels.medianfinder import MOST_KEPT, MedianFinder, most_kept

@@ -16,7 +16,7 @@ from night import XTRANS
 
 from pulsar_dask import combine
 from pulsar_dask.engine.memory import SLACK
-from pulsar_dask.formats import reading
+from pulsar_dask.formats import buffers, reading
 from pulsar_dask.formats.scan import scan_frames
 from pulsar_dask.frames.colour import colours
 from pulsar_dask.inputs import pixellists
@@ -259,7 +259,7 @@ def test_a_tile_of_a_stack_holds_what_is_planned(tmp_path, pixels, dtype, minus)
     layer = stack.stacked("x", scan_frames([str(path)]), method, minus=minus, dtype=dtype)
 
     def tile() -> dict[str, np.ndarray]:
-        reading.drop_buffers()
+        buffers.drop_buffers()
         return layer.function(Tile(0, 0, 0, *image.shape), *layer.inputs)
 
     used = traced(tile)
