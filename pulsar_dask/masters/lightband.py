@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask.engine.layer import token
-from pulsar_dask.formats.reading import read_tile, read_values, thread_buffer
+from pulsar_dask.formats.buffers import thread_buffer
+from pulsar_dask.formats.reading import read_tile, read_values
 from pulsar_dask.frames.colour import patterns
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.kernels.light import FLOAT64, Formula, as_stored, calibrate
