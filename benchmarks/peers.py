@@ -221,6 +221,12 @@ def by_numpy(stack: Stack, folder: Path) -> Job:
     return _by_hand(stack, folder, "numpy", "NumPy by hand", "numpy")
 
 
+def as_pulsar(stack: Stack, folder: Path) -> Job:
+    """The way of the program whose tools these are."""
+    name = "PULSAR's way by hand (all as float64, `np.partition`)"
+    return _by_hand(stack, folder, "pulsar", name, "numpy")
+
+
 def by_dask(stack: Stack, folder: Path) -> Job:
     return _by_hand(stack, folder, "dask", "dask by hand (`da.median`)", "dask")
 
@@ -239,6 +245,7 @@ PEERS: dict[str, Callable[[Stack, Path], Job]] = {
     "swarp": swarp,
     "ccdproc": ccdproc,
     "numpy": by_numpy,
+    "pulsar": as_pulsar,
     "dask": by_dask,
 }
 

@@ -20,6 +20,8 @@ SECTIONS = (
     "cluster",
     "startup",
     "cold",
+    "slow",
+    "many",
     "curves",
 )
 
