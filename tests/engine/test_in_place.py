@@ -15,7 +15,7 @@ import pytest
 from clusters import Cluster, cluster_in, ended, under_way, until
 from distributed import Client
 from helpers import names, run, same, write_frame
-from night import pixels
+from night import pixels, write
 
 from pulsar_dask.combine import method
 from pulsar_dask.engine import groups
@@ -101,6 +101,34 @@ def test_planes_and_types(workers, frames, tmp_path):
     for name in names(tmp_path):
         ours, theirs = (data_of(folder / name) for folder in (tmp_path, frames))
         assert ours == theirs
+
+
+def test_lights(workers, tmp_path):
+    cluster, _ = workers
+    rng = np.random.default_rng(9)
+    for i in (1, 2):
+        frame = rng.integers(900, 4000, (301, 203)).astype("u2")
+        write(tmp_path / f"lights/light_{i:04}.fit", frame, "Light Frame", 60.0, "R", EGAIN=1.5)
+    dark = rng.integers(400, 500, (301, 203)).astype("f4")
+    write(tmp_path / "dark.fit", dark, "Master Dark", 60.0, BIASSUB=False)
+    words = (
+        "calibrate",
+        "lights/",
+        "-d",
+        "dark.fit",
+        "--uncertainty",
+        "--read-noise",
+        "5",
+        "-b",
+        "300",
+    )
+    for name, more in (("here", ()), ("there", ("--scheduler", cluster.address))):
+        (tmp_path / name).mkdir()
+        run(*words[:2], f"{name}/", *words[2:], *more, cwd=tmp_path)
+    assert names(tmp_path / "there") == ["light_0001.fit", "light_0002.fit"]
+    for name in names(tmp_path / "here"):
+        assert data_of(tmp_path / "there" / name) == data_of(tmp_path / "here" / name)
+        run("verify", f"there/{name}", cwd=tmp_path)
 
 
 def data_of(path: Path) -> list[bytes]:
