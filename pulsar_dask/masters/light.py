@@ -204,7 +204,7 @@ def light_holds(light: Light) -> Holds:
     passing = max((sum(p.pixel.values()) for p in reading.phases), default=0)
     decoded = sum(reading.pixel.values()) + passing
     defects = sum(len(d.places) for d in light.fit.defects if d is not None)
-    area = 2 * max(BAND, low * columns) + rim
+    area = max(BAND, low * columns) + rim
     return (
         reading
         + Holds(

@@ -101,7 +101,9 @@ class LightSink:
         self._lock = threading.Lock()
         self.sends = sum(np.dtype(dtype).itemsize for dtype in product.dtypes.values())
         work = encoding_bytes(self.dtype, ENCODED_COPIES) - np.dtype(self.dtype).itemsize
-        self.holds = Holds(pixel={"work": max(0, work), "encoded": self.sends})
+        ready = {plane.name: plane.dtype for plane in product.layer.planes}["image"] == "float32"
+        pixel = {"work": max(0, work), "encoded": self.sends}
+        self.holds = Holds({"encoded": self.sends - 4} if ready else pixel)
 
     def begin(self, plan: Plan) -> frozenset[Index]:
         trace = replace(self.product.trace, verb="calibrated")

@@ -22,7 +22,11 @@ from pulsar_dask.frames.colour import colours
 from pulsar_dask.inputs import pixellists
 from pulsar_dask.kernels import correct, highest, median
 from pulsar_dask.kernels.pixels import PixelType, Tile
-from pulsar_dask.masters import flatgroup, levels, stack
+from pulsar_dask.masters import flatgroup, levels, lightfit, stack
+from pulsar_dask.masters.calibration import Calibration
+from pulsar_dask.masters.light import light_recipe
+from pulsar_dask.masters.lightband import Light
+from pulsar_dask.masters.lightnoise import Noise
 from pulsar_dask.output import lists
 from pulsar_dask.output.encoding import ENCODED_COPIES, OUTPUT_TYPES, encode, encoding_bytes
 
@@ -270,6 +274,38 @@ def test_a_tile_of_a_stack_holds_what_is_planned(tmp_path, pixels, dtype, minus)
     )
     assert used <= planned + 100_000
     assert planned <= 1.2 * used + 600_000
+
+
+@pytest.mark.parametrize("listed", [False, True])
+@pytest.mark.parametrize("how", ["stored", "values", "bad", "noise"])
+def test_a_tile_of_a_light_holds_what_is_planned(tmp_path, how, listed):
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 99, (1700, 1000))
+    dtype = "i2" if how == "values" else "f4"
+    images = {"light": image.astype("i2"), "dark": image.astype(dtype), "flat": image + 1e3}
+    paths = [str(write_frame(tmp_path / f"{n}.fit", im.astype("f4") if n == "flat" else im))
+             for n, im in images.items()]  # fmt: skip
+    frame, dark, flat = scan_frames(paths)
+    (tmp_path / "bad.lst").write_text("".join(f"P {x} {x}\n" for x in range(0, 999, 3)))
+    c = Calibration(
+        bias=5.0, dark=dark, flat=flat, lists=(str(tmp_path / "bad.lst"),) if listed else (),
+        bad=0.0 if how == "bad" else None, errors=how == "noise",
+    )  # fmt: skip
+    found = lightfit.fit(c, frame.shape, None, gigabytes=None)
+    noise = Noise(1.0, 3.0) if how == "noise" else None
+    (product,) = light_recipe(Light(frame, c, found, 90.0, noise), "x", "float32").products
+    layer = product.layer
+
+    def tile() -> dict[str, np.ndarray]:
+        buffers.drop_buffers()
+        return layer.function(Tile(0, 0, 0, *image.shape), *layer.inputs)
+
+    used = traced(tile)
+    each = sum(plane.nbytes for plane in layer.planes)
+    planned = max(image.size * (sum(phase.pixel.values()) + each) + sum(phase.thread.values())
+                  for phase in layer.holds.phases)  # fmt: skip
+    assert used <= planned + 100_000
+    assert planned <= 1.6 * used + correct.CORRECTION_BYTES
 
 
 @pytest.mark.parametrize(
