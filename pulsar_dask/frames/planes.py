@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -69,6 +70,16 @@ def wanted_planes(wanted: str | Iterable[str] | None) -> tuple[str, ...]:
             known = ", ".join(PLANES)
             raise ValueError(f"{reprlib.repr(name)} is none of {known}; all takes each of them")
     return tuple(PLANES) if "all" in names else tuple(dict.fromkeys(names))
+
+
+def planes_path(path: str) -> str:
+    """Where the planes of a master lie that are not its image.
+
+    >>> planes_path("dark120s.fit")
+    'dark120s.planes.fit'
+    """
+    root, ending = os.path.splitext(path)
+    return f"{root}.planes{ending}"
 
 
 def plane_named(extname: str) -> str:

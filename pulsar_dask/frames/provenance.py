@@ -15,16 +15,17 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, get_args
 
 from pulsar_dask._version import __version__
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.step import Step
 from pulsar_dask.kernels.ordersum import Sums
 
-Role = Literal["input", "bias", "dark", "flat", "list"]
+Role = Literal["input", "bias", "dark", "flat", "error", "list"]
+ROLES: tuple[Role, ...] = get_args(Role)
 _WIDTH = 72
-_RECORD = re.compile(r"(input|bias|dark|flat|list) (.*) DATASUM (\d{10})(?: HDU (.+))?", re.DOTALL)
+_RECORD = re.compile(rf"({'|'.join(ROLES)}) (.*) DATASUM (\d{{10}})(?: HDU (.+))?", re.DOTALL)
 _WRITTEN = re.compile(r"wrote (.*) CRC32 (\d{10})", re.DOTALL)
 _FOLDER = "folder "
 _NOTE = "warning: "

@@ -143,6 +143,9 @@ FORMS: dict[str, Form] = {
         "each frame scaled by colours to a median of {}", (number_text,), (float,), (_NUMBER,)
     ),
     "one colour": Form("no colour filter"),
+    "error of": Form(
+        "error of {}: {} everywhere", (str, number_text), (str, float), (".+", _NUMBER)
+    ),
     "noise": Form("noise of a frame: variance {}", (_numbers_text,), (_read_numbers,), (_FIVE,)),
     # of a light
     "light": Form("each pixel {}", (str,), (str,), (r"\(*R.*",)),

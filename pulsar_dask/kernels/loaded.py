@@ -48,6 +48,8 @@ class Kernel(NamedTuple):
     """What is calibrated."""
     light: PixelType | None = None
     """What a light is calibrated from."""
+    errors: bool = False
+    """Whether errors of pixels are wanted."""
 
     @staticmethod
     def of(

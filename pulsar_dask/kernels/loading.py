@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pulsar_dask.kernels import checksum, flat, light, medianfinder, rice, survey
+from pulsar_dask.kernels import checksum, errors, flat, light, medianfinder, rice, survey
 from pulsar_dask.kernels.loaded import Kernel
 from pulsar_dask.kernels.ordersum import WEIGHTS
 
@@ -27,6 +27,8 @@ def warm_up(kernels: Iterable[Kernel]) -> None:
             there = int(kernel.pixels.blank == 0)
             stack = np.full((kernel.frames, 1), there, kernel.pixels.stored)
             kernel.method.block(stack, kernel.pixels, ("image",), compiled=True)
+        if kernel.errors:
+            errors.warm_up()
         if kernel.survey is not None:
             looking = survey.Looking(survey.nothing_seen(1), kernel.survey, None, compiled=True)
             looking.at(np.zeros((1, 1), kernel.survey.stored))

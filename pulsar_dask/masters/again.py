@@ -12,6 +12,7 @@ from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.frames.colour import colours_among
 from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.mastererror import known_again
 from pulsar_dask.frames.step import Step
 from pulsar_dask.kernels.correct import find_rings
 from pulsar_dask.kernels.noise import Noise
@@ -37,7 +38,7 @@ def recipe_again(
     Parameters
     ----------
     sources : mapping
-        By role: frames as "input", "bias" and "dark", paths as "list".
+        By role: frames as "input", "bias", "dark" and "error", paths as "list".
     steps : sequence of Step or str
     planes : sequence of str
     threads : int
@@ -62,6 +63,7 @@ def recipe_again(
             )
         by_verb[step.verb] = step
     frames: Sequence[Frame] = sources["input"]
+    errors = known_again(sources.get("error", ()), steps)
     (name, parameters), _ = by_verb["combine"].args if "combine" in by_verb else (("", ()), 0)
     method = _method(name, parameters)
     noise = Noise(*by_verb["noise"].args[0]) if "noise" in by_verb else None
@@ -89,6 +91,7 @@ def recipe_again(
             planes=planes,
             surveyed=surveyed,
             noise=noise,
+            errors=errors,
         )
     biases = tuple(sources["bias"])
     if not biases and not constant:
@@ -100,7 +103,9 @@ def recipe_again(
     if bias.combine:
         of_bias = _method(*by_verb["minus combined"].args[1])
     dark = Dark("", tuple(frames), bias)
-    return dark_recipe([dark], method, planes, surveyed, of_bias=of_bias, noise=noise)
+    return dark_recipe(
+        [dark], method, planes, surveyed, of_bias=of_bias, noise=noise, errors=errors
+    )
 
 
 def _method(name: str, parameters: Sequence[tuple[str, float]]) -> Combine:

@@ -11,9 +11,10 @@ from pulsar_dask.combine import Combine
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.kernels import loaded
+from pulsar_dask.kernels.errors import errors
 from pulsar_dask.kernels.noise import Noise
 from pulsar_dask.kernels.pixels import PixelType, Tile
-from pulsar_dask.masters.errors import errors, needs
+from pulsar_dask.masters.errors import asked, needs
 
 Array = np.ndarray[Any, Any]
 
@@ -46,7 +47,7 @@ def planes_made(
                 tile.height * tile.width, len(frames) if name == "count" else 0, np.int32
             )
     if "deviation" in made:
-        made |= errors(made, method, noise, tuple(planes))
+        made |= errors(made, **asked(made, method, noise, tuple(planes)))
     return {name: made[name].reshape(tile.shape) for name in planes}
 
 

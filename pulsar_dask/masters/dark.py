@@ -3,19 +3,22 @@ serves all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from pulsar_dask.combine import Combine
 from pulsar_dask.engine.layer import Layer
 from pulsar_dask.engine.recipe import Product, Recipe
 from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.mastererror import Error
 from pulsar_dask.frames.provenance import Source
 from pulsar_dask.frames.stack import default_dtype
 from pulsar_dask.frames.step import Step
 from pulsar_dask.kernels.noise import Noise
 from pulsar_dask.masters.darkgroup import Bias, Dark, key
 from pulsar_dask.masters.fitted import MEASURED, fitted
-from pulsar_dask.masters.stack import one_image, stacked
+from pulsar_dask.masters.mastererrors import errors_of
+from pulsar_dask.masters.stack import images, one_image, stacked
 from pulsar_dask.masters.survey import Surveying
 
 
@@ -27,13 +30,22 @@ def dark_recipe(
     *,
     of_bias: Combine | None = None,
     noise: Noise | str | None = MEASURED,
+    errors: Mapping[str, Error] | None = None,
 ) -> Recipe:
     """Masters of darks of one shape, and of the biases that are combined for them, by the same
-    method or by `of_bias`. `noise` is that of a frame of the darks, where it is known.
+    method or by `of_bias`. `noise` is that of a frame of the darks, where it is known,
+    `errors` are those of biases that are files.
 
     A dark is combined(frames) - bias in float64, rounded once; the bias is what its file holds,
     that is, rounded to its own type.
     """
+    if "uncertainty" in planes:
+        with_errors = {
+            bias: replace(bias, error=errors_of(bias.frames, errors)[0])
+            for bias in dict.fromkeys(dark.bias for dark in darks)
+            if bias.frames and not bias.combine
+        }
+        darks = [replace(d, bias=with_errors.get(d.bias, d.bias)) for d in darks]
     products = {}
     levels: dict[Bias, Layer | float] = {}
     methods: dict[Bias, Combine] = {}
@@ -46,7 +58,12 @@ def dark_recipe(
             products[bias.name] = made
             levels[bias] = made.layer
         else:
-            levels[bias] = one_image("bias", bias.frames[0]) if bias.frames else bias.constant
+            levels[bias] = bias.constant
+            if isinstance(bias.error, Frame):
+                both = {"image": bias.frames[0], "uncertainty": bias.error}
+                levels[bias] = images("bias", both)
+            elif bias.frames:
+                levels[bias] = one_image("bias", bias.frames[0])
     for dark in darks:
         step = dark.bias.step(methods[dark.bias])
         products[dark.name] = stack_product(
@@ -57,7 +74,8 @@ def dark_recipe(
             planes,
             minus=levels[dark.bias],
             dtype="float32",
-            steps=(step,) if step else (),
+            error=dark.bias.error if isinstance(dark.bias.error, float) else 0.0,
+            steps=(*((step,) if step else ()), *dark.bias.error_steps),
             sources=dark.bias.sources,
             surveyed=surveyed,
             noise=noise,
@@ -73,6 +91,7 @@ def stack_product(
     planes: Sequence[str] = ("image",),
     *,
     minus: Layer | float = 0.0,
+    error: float = 0.0,
     dtype: str | None = None,
     rounds: bool = True,
     steps: Sequence[Step] = (),
@@ -80,7 +99,7 @@ def stack_product(
     surveyed: Surveying | None = None,
     noise: Noise | str | None = MEASURED,
 ) -> Product:
-    """A master that is combined from frames, minus something.
+    """A master that is combined from frames, minus something, whose error may be one number.
 
     With `rounds` those who take its values (darks a bias, a list a dark) get them as they stand
     in its file.
@@ -94,6 +113,7 @@ def stack_product(
         method,
         planes=planes,
         minus=minus,
+        error=error,
         dtype=dtype if rounds else None,
         survey=survey,
         noise=found,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from pulsar_dask.combine import Combine
 from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.mastererror import Error, said_of
 from pulsar_dask.frames.provenance import Source
 from pulsar_dask.frames.step import Step
 
@@ -20,6 +21,13 @@ class Bias:
     """Whether the frames are combined into a master of their own."""
     name: str = "bias"
     """Of that master."""
+    error: Error = 0.0
+    """Of what the file holds, where errors are wanted."""
+
+    @property
+    def error_steps(self) -> tuple[Step, ...]:
+        """What is said of its error."""
+        return said_of(self.frames, (self.error,))[1]
 
     def step(self, method: Combine) -> Step | None:
         """What it does to a dark."""
@@ -31,7 +39,10 @@ class Bias:
 
     @property
     def sources(self) -> tuple[Source, ...]:
-        return tuple(Source.of("bias", frame) for frame in self.frames)
+        return (
+            *(Source.of("bias", frame) for frame in self.frames),
+            *said_of(self.frames, (self.error,))[0],
+        )
 
 
 @dataclass(frozen=True)

@@ -40,38 +40,40 @@ def needs(planes: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(wanted)
 
 
-def errors(
+def asked(
     made: Mapping[str, Array], method: Combine, noise: Noise | None, planes: tuple[str, ...]
-) -> dict[str, Array]:
-    """What of the planes "std" and "uncertainty" is wanted, of what a method has made.
-
-    Parameters
-    ----------
-    made : mapping
-        What `needs` asks for, of shape (n,).
-    method : Combine
-    noise : Noise, optional
-        Of one frame; None: each pixel from its own values.
-
-    Returns
-    -------
-    dict of ndarray of float32
-        NaN where it cannot be told.
-    """
-    n = len(made["image"])
-    found: dict[str, Array] = {
-        name: np.empty(n, "f4") for name in ("std", "uncertainty") if name in planes
+) -> dict[str, Any]:
+    """What `kernels.errors` has to know for the planes "std" and "uncertainty" beside what a method
+    has made (`needs`); `noise` is that of one frame, None: each pixel from its own values."""
+    return {
+        "table": _table(made, method),
+        "noise": noise if noise is not None and "uncertainty" in planes else (),
+        "by_spread": method.name in ("median", "minmax"),
+        "std": "std" in planes,
+        "uncertainty": "uncertainty" in planes,
     }
-    for start in range(0, n, _AT_ONCE):
-        part = {name: values[start : start + _AT_ONCE] for name, values in made.items()}
-        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            std = _std(part["deviation"], part["count"], method)
-            if "std" in found:
-                found["std"][start : start + _AT_ONCE] = std
-            if "uncertainty" in found:
-                error = _error(part, std, method, noise)
-                found["uncertainty"][start : start + _AT_ONCE] = error
-    return found
+
+
+def _table(made: Mapping[str, Array], method: Combine) -> Array:
+    """What follows from numbers of values alone, as `kernels.errors` wants it."""
+    places = [made[name] for name in ("count", "low", "high") if name in made]
+    most = sum(int(place.max(initial=0)) for place in places)
+    n = np.arange(most + 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        of_frame = np.where(n < 2, np.nan, _truncation(method) * _c4(n))
+        of_median = median_factor(n) / np.sqrt(n)
+        factor, times, over = of_median, of_median, np.ones(most + 1)
+        if method.name == "minmax" and len(places) == 3:
+            # Tukey and McLaughlin 1963
+            some, kept, factors = _trimmed(*places)
+            over[some] = kept
+            times = np.where(n < _TRIMMED, np.nan, np.sqrt(n))
+            factor = np.ones(most + 1)
+            factor[some] = factors
+            factor = np.where(n < _TRIMMED, of_median, factor / np.sqrt(n))
+        of_mean = 1 / np.sqrt(n)
+    beyond = quantile(n - 1, _RARE)
+    return np.stack([of_frame, factor, _c4(n), times, over, of_mean, beyond])
 
 
 def median_factor(n: Array) -> Array:
@@ -85,37 +87,41 @@ def median_factor(n: Array) -> Array:
     return factor
 
 
-def _of_trimmed(part: Mapping[str, Array]) -> Array:
-    """Standard error of means without some of the lowest and the highest values in that of the mean
-    of all, for normal noise: by the variance of values whose ends are pulled in (Stigler 1973)."""
-    places = np.stack([part["count"], part["low"], part["high"]])
-    ways, which = np.unique(places, axis=1, return_inverse=True)
-    factors, normal = np.ones(ways.shape[1]), NormalDist()
-    for i, (kept, low, high) in enumerate(ways.T.tolist()):
-        if not kept or not low + high:
+def _trimmed(count: Array, low: Array, high: Array) -> tuple[Array, Array, Array]:
+    """Numbers of values that there are; of each how many are kept, and the standard error of means
+    without some of the lowest and the highest in that of the mean of all, for normal noise: by the
+    variance of values whose ends are pulled in (Stigler 1973)."""
+    first: dict[int, int] = {}
+    for start in range(0, len(count), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        every = count[part] + low[part] + high[part]
+        if every[0] in first and every.min() == every.max():
             continue
-        n = kept + low + high
-        below, above = low / n, high / n
-        moments = [0.0, kept / n]
-        for share, sign in ((below, 1), (above, -1)):
-            if share:
-                edge = sign * normal.inv_cdf(share)
-                moments[0] += share * edge + sign * normal.pdf(edge)
-                moments[1] += share * edge**2 + sign * edge * normal.pdf(edge)
-        factors[i] = math.sqrt(moments[1] - moments[0] ** 2) * n / kept
-    return factors[which.ravel()]
+        for n, place in zip(*np.unique(every, return_index=True), strict=True):
+            first.setdefault(int(n), start + int(place))
+    kept = [int(count[place]) for place in first.values()]
+    ends = [(int(low[place]), int(high[place])) for place in first.values()]
+    factors = [_of_trimmed(k, *e) for k, e in zip(kept, ends, strict=True)]
+    return np.array(list(first), int), np.array(kept, float), np.array(factors)
+
+
+def _of_trimmed(kept: int, low: int, high: int) -> float:
+    if not kept or not low + high:
+        return 1.0
+    n, normal = kept + low + high, NormalDist()
+    moments = [0.0, kept / n]
+    for share, sign in ((low / n, 1), (high / n, -1)):
+        if share:
+            edge = sign * normal.inv_cdf(share)
+            moments[0] += share * edge + sign * normal.pdf(edge)
+            moments[1] += share * edge**2 + sign * edge * normal.pdf(edge)
+    return math.sqrt(moments[1] - moments[0] ** 2) * n / kept
 
 
 def _c4(n: Array) -> Array:
     """Mean of the sample deviation of n values in the true one."""
     factor: Array = 1 - 1 / (4 * np.maximum(n - 1, 1))
     return factor
-
-
-def _std(deviation: Array, count: Array, method: Combine) -> Array:
-    known: Array = deviation / (_truncation(method) * _c4(count))
-    known[count < 2] = np.nan
-    return known
 
 
 def _truncation(method: Any) -> float:
@@ -127,28 +133,3 @@ def _truncation(method: Any) -> float:
     share = (math.erf(b / math.sqrt(2)) - math.erf(a / math.sqrt(2))) / 2
     mean = (density[0] - density[1]) / share
     return math.sqrt(1 + (a * density[0] - b * density[1]) / share - mean * mean)
-
-
-def _error(part: Mapping[str, Array], std: Array, method: Combine, noise: Noise | None) -> Array:
-    kept = part["count"]
-    all_ = kept + part["low"] + part["high"]
-    of_median = median_factor(all_) / np.sqrt(all_)
-    if method.name == "median":
-        factor, own = of_median, part["spread"] / _c4(all_) * of_median
-    elif method.name == "minmax":
-        # Tukey and McLaughlin 1963
-        own = part["spread"] / _c4(all_) * np.sqrt(all_) / kept
-        own = np.where(all_ < _TRIMMED, np.nan, own)
-        factor = np.where(all_ < _TRIMMED, of_median, _of_trimmed(part) / np.sqrt(all_))
-    else:
-        factor = np.where(part["outlier"] > 0, of_median, 1 / np.sqrt(kept))
-        own = std * factor
-    if noise is None:
-        return np.where(kept > 0, own, np.nan)
-    variance = noise.at(part["image"])
-    error = factor * np.sqrt(variance)
-    seen = part["spread"] if method.name == "median" else part["deviation"]
-    noisy = seen * seen > variance * quantile(kept - 1, _RARE)
-    noisy &= kept > 2
-    error = np.where(noisy | np.isnan(error), own, error)
-    return np.where(kept > 0, error, np.nan)

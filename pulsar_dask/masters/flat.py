@@ -6,6 +6,7 @@ that makes scales of them, and the flat, which takes the scales.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -16,6 +17,10 @@ import numpy as np
 from pulsar_dask.combine import Combine
 from pulsar_dask.engine.layer import layer
 from pulsar_dask.engine.recipe import Product, Recipe
+from pulsar_dask.formats.reading import read_header
+from pulsar_dask.frames.biasout import stated
+from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.mastererror import Error, said_of
 from pulsar_dask.frames.planes import planes_of
 from pulsar_dask.frames.provenance import Trace
 from pulsar_dask.frames.step import Step
@@ -23,11 +28,14 @@ from pulsar_dask.kernels import loaded
 from pulsar_dask.kernels.noise import Noise
 from pulsar_dask.kernels.pixels import Grid, PixelType, Tile
 from pulsar_dask.masters import calibrated
+from pulsar_dask.masters.combined import errors_hold
 from pulsar_dask.masters.darkgroup import key
 from pulsar_dask.masters.fitted import MEASURED, fitted
+from pulsar_dask.masters.flaterrors import with_dark
 from pulsar_dask.masters.flatgroup import FlatGroup
 from pulsar_dask.masters.flatholds import flat_holds
 from pulsar_dask.masters.levels import FrameLevels, frame_levels, frame_scales, level_holds
+from pulsar_dask.masters.mastererrors import errors_of
 from pulsar_dask.masters.noise import Flats
 from pulsar_dask.masters.stack import combining_holds
 from pulsar_dask.masters.survey import Survey, Surveying
@@ -49,6 +57,7 @@ def flat_recipe(
     surveyed: Surveying | None = None,
     each_lit: bool = False,
     noise: Noise | str | None = MEASURED,
+    errors: Mapping[str, Error] | None = None,
 ) -> Recipe:
     """Masters of flats of one shape.
 
@@ -70,11 +79,16 @@ def flat_recipe(
         Whether a colour without light is refused: where nobody is there to be told of it.
     noise : Noise, optional
         Of a scaled frame, where it is known.
+    errors : mapping, optional
+        Of what is subtracted, by the names of its files, where they are known.
     """
     products = []
     for name, group in groups.items():
         known = (calibration or {}).get(name, Trace())
         n = len(group.frames)
+        if "uncertainty" in planes:
+            group = _with_errors(group, errors)
+        dark = [said_of(minus.images, minus.errors) for minus in dict.fromkeys(group.minus)]
         method, found, more = fitted(
             combine, group.frames, planes, flats=_flats(group, target), noise=noise
         )
@@ -103,22 +117,25 @@ def flat_recipe(
             )
         holds = flat_holds(group, together) | combining
         scales = layer("scales", _scales, group, target, each_lit, *levels, once=True)
+        function = partial(
+            calibrated.flat_tile,
+            method=method,
+            planes=tuple(planes),
+            survey=survey,
+            noise=found,
+        )
+        if any(minus.errors for minus in group.minus):
+            function = partial(with_dark, function)
         flat = layer(
             "flat",
-            partial(
-                calibrated.flat_tile,
-                method=method,
-                planes=tuple(planes),
-                survey=survey,
-                noise=found,
-            ),
+            function,
             group,
             scales,
             planes=planes_of(planes),
             reads=group.frames,
-            also=group.reads[n:],
+            also=(*group.reads[n:], *group.errors),
             holds=holds if survey is None else holds + survey.holds(),
-            kernel=_kernel(group, method, survey),
+            kernel=_kernel(group, method, survey)._replace(errors=bool(errors_hold(planes).pixel)),
             passes=2,
         )
         products.append(
@@ -133,13 +150,31 @@ def flat_recipe(
                     Step("scale" if group.colours is None else "scale colours", (target,)),
                     Step("combine", (key(method), n)),
                     *more,
+                    *dict.fromkeys(step for _, steps in dark for step in steps),
                 ),
-                known.sources,
+                (*known.sources, *dict.fromkeys(one for sources, _ in dark for one in sources)),
                 levels=tuple(levels),
                 survey=survey,
             )
         )
     return Recipe(products)
+
+
+def _with_errors(group: FlatGroup, errors: Mapping[str, Error] | None) -> FlatGroup:
+    images = tuple(dict.fromkeys(image for minus in group.minus for image in minus.images))
+    found = dict(zip(images, errors_of(images, errors), strict=True))
+    minus = (
+        replace(one, errors=tuple(found[i] for i in one.images), cancels=_cancels(one.images))
+        for one in group.minus
+    )
+    return replace(group, minus=tuple(minus))
+
+
+def _cancels(images: Sequence[Frame]) -> bool:
+    if len(images) != 2 or not os.path.exists(images[0].path):
+        return False
+    out = stated(read_header(images[0]), images[0].path)[2]
+    return out is None or os.path.realpath(out) == os.path.realpath(images[1].path)
 
 
 def _flats(group: FlatGroup, target: float) -> Flats:
@@ -154,9 +189,7 @@ def level_frames(n: int, threads: int) -> int:
     return max(1, min(LEVEL_FRAMES, -(-n // max(1, threads))))
 
 
-def _kernel(
-    group: FlatGroup, method: Combine, survey: Survey | None = None
-) -> loaded.Kernel | None:
+def _kernel(group: FlatGroup, method: Combine, survey: Survey | None = None) -> loaded.Kernel:
     kernel = loaded.Kernel.of(group.frames, _FLOAT64, method)._replace(
         flat=calibrated.looked_at(group.frames)
     )

@@ -19,6 +19,10 @@ class Minus:
     images: tuple[Frame, ...] = ()
     """A dark; and its bias, where that is out of it."""
     constant: float = 0.0
+    errors: tuple[Frame | float, ...] = ()
+    """Of the images, where errors are wanted."""
+    cancels: bool = False
+    """Whether the bias is the one that was taken out of the dark, so that its error falls out."""
 
     @staticmethod
     def of(one: Frame | float) -> Minus:
@@ -51,12 +55,30 @@ class FlatGroup:
         return (*self.frames, *dict.fromkeys(f for one in self.minus for f in one.images))
 
     @property
+    def errors(self) -> tuple[Frame, ...]:
+        """Planes of errors of what is subtracted."""
+        found = (e for one in self.minus for e in one.errors if isinstance(e, Frame))
+        return tuple(dict.fromkeys(found))
+
+    @property
     def token(self) -> object:
         """What it is known by."""
-        minus = [([f.path for f in one.images], one.constant) for one in self.minus]
+        minus = [
+            (
+                [f.path for f in one.images],
+                one.constant,
+                [e if isinstance(e, float) else e.path for e in one.errors],
+            )
+            for one in self.minus
+        ]
         d = self.defects
         listed = None if d is None else (d.places, d.step, d.cells)
-        return token(self.reads), minus, listed, self.colours and self.colours.cells
+        return (
+            token((*self.reads, *self.errors)),
+            minus,
+            listed,
+            self.colours and self.colours.cells,
+        )
 
     def without(self, paths: frozenset[str]) -> FlatGroup:
         """Without some of its frames."""

@@ -45,6 +45,7 @@ def flat_holds(group: FlatGroup, together: int) -> Holds:
     passes = Holds(
         pixel={
             "conversion": conversion,
+            "errors of the dark": 40 if any(m.errors for m in group.minus) else 0,
             "dark": 16 if any(len(m.images) > 1 for m in group.minus) else 8,
         },
         thread={

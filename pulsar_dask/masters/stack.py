@@ -38,6 +38,7 @@ def stacked(
     *,
     planes: Sequence[str] = ("image",),
     minus: Layer | float = 0.0,
+    error: float = 0.0,
     dtype: str | None = None,
     survey: Survey | None = None,
     noise: Noise | None = None,
@@ -56,6 +57,8 @@ def stacked(
     minus : Layer or float
         What is subtracted, in float64, from the combined values: combine(dark - bias) is
         combine(dark) - bias for what does not depend on where zero is.
+    error : float
+        Of `minus`, ADU, where that has none of its own for each pixel.
     dtype : str, optional
         The type to which values are rounded, where others take them as a file has them.
     survey : Survey, optional
@@ -65,7 +68,9 @@ def stacked(
     """
     pixels = stack.stack_type(frames)
     combining = combining_holds(frames, method, pixels, planes)
-    function = partial(combined, method=method, planes=tuple(planes), dtype=dtype, noise=noise)
+    function = partial(
+        combined, method=method, planes=tuple(planes), dtype=dtype, noise=noise, error=error
+    )
     holds = reading.stack_holds(frames) | combining | _changing(minus, dtype)
     if survey is not None:
         function = partial(function, survey=survey)
@@ -78,7 +83,9 @@ def stacked(
         planes=planes_of(planes),
         reads=tuple(frames),
         holds=holds,
-        kernel=loaded.Kernel.of(frames, pixels, method, survey=survey is not None),
+        kernel=loaded.Kernel.of(frames, pixels, method, survey=survey is not None)._replace(
+            errors=bool(errors_hold(planes).pixel)
+        ),
     )
 
 
@@ -112,6 +119,7 @@ def combined(
     dtype: str | None,
     survey: Survey | None = None,
     noise: Noise | None = None,
+    error: float = 0.0,
 ) -> dict[str, Any]:
     """Planes of one tile, each of shape (tile height, tile width); and "survey", if asked for."""
     looking = None
@@ -127,8 +135,11 @@ def combined(
     level = minus if isinstance(minus, (int, float)) else minus["image"]
     if not isinstance(level, (int, float)) or level:
         found["image"] = found["image"] - level
-    if "uncertainty" in found and not isinstance(minus, (int, float)) and "uncertainty" in minus:
-        found["uncertainty"] = np.hypot(found["uncertainty"], minus["uncertainty"])
+    if "uncertainty" in found:
+        more: Any = np.float32(error)
+        if not isinstance(minus, (int, float)) and "uncertainty" in minus:
+            more = minus["uncertainty"].astype("f4", copy=False)
+        found["uncertainty"] = np.hypot(found["uncertainty"], more)
     if dtype is not None:
         found["image"] = rounded(found["image"], dtype)
     if survey is not None and looking is not None:

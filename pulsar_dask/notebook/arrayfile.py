@@ -14,13 +14,13 @@ import xarray as xr
 from pulsar_dask.engine.recipe import ARRAYS
 from pulsar_dask.files.transaction import commit_all
 from pulsar_dask.formats.cards import tidy
+from pulsar_dask.frames.planes import planes_path
 from pulsar_dask.frames.provenance import Trace
 from pulsar_dask.kernels.pixels import Tile
 from pulsar_dask.notebook.scratch import each_block
 from pulsar_dask.notebook.selected import image_of
 from pulsar_dask.output.encoding import OUTPUT_TYPES
 from pulsar_dask.output.fits import FitsMaster
-from pulsar_dask.output.fits_sink import planes_path
 from pulsar_dask.output.header import clean_header
 from pulsar_dask.output.ours import check_output
 

@@ -15,6 +15,7 @@ from pulsar_dask.engine.layer import Index
 from pulsar_dask.engine.recipe import Product
 from pulsar_dask.engine.sink import Run
 from pulsar_dask.frames.holds import Holds
+from pulsar_dask.frames.planes import planes_path
 from pulsar_dask.kernels.pixels import Tile
 from pulsar_dask.output.encoding import ENCODED_COPIES, encoding_bytes
 from pulsar_dask.output.fits import FitsFile, FitsMaster
@@ -32,16 +33,6 @@ class Encode:
 
     def __call__(self, tile: Tile, planes: Mapping[str, Array]) -> dict[str, Put]:
         return {name: laid.encode(name, tile, planes[name]) for name, laid in self.planes.items()}
-
-
-def planes_path(path: str) -> str:
-    """Where the planes of a master lie that are not its image.
-
-    >>> planes_path("dark120s.fit")
-    'dark120s.planes.fit'
-    """
-    root, ending = os.path.splitext(path)
-    return f"{root}.planes{ending}"
 
 
 class FitsSink:

@@ -22,7 +22,7 @@ from pulsar_dask.frames.colour import colours_of
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.planes import PLANES, plane_named
-from pulsar_dask.frames.provenance import Source, Trace, as_hdu, in_store
+from pulsar_dask.frames.provenance import ROLES, Source, Trace, as_hdu, in_store
 from pulsar_dask.masters.again import recipe_again
 from pulsar_dask.masters.calibration import PLANES as LIGHT_PLANES
 from pulsar_dask.masters.light import light_recipe
@@ -80,7 +80,7 @@ def compare_again(
     PulsarError
         A step of the master is not known to this version; see `recipe_again`.
     """
-    by_role: dict[str, list[Any]] = {role: [] for role in ("input", "bias", "dark", "flat", "list")}
+    by_role: dict[str, list[Any]] = {role: [] for role in ROLES}
     for source in trace.sources:
         by_role[source.role].append(found[source])
     there = planes_of(master)

@@ -45,16 +45,17 @@ def makeflat(
         raise PulsarError(
             f"target median {target:g}: give a positive number of ADU, such as 5000", "argument"
         )
+    # what the errors of flats are made of
+    errors = replace(options, planes=tuple(p for p in options.planes if p == "uncertainty"))
     with options.executor() as executor:
 
         def dark_flats(groups: Sequence[Group]) -> list[Frame]:
             darks = tuple(Dark(group.name, group.frames) for group in groups)
-            plain = replace(options, planes=())
-            make_darks(Darks(darks, tuple(groups), Failures()), executor, plain, report)
+            make_darks(Darks(darks, tuple(groups), Failures()), executor, errors, report)
             return [made_frame(group, "dark", options) for group in groups]
 
         def combined(group: Group) -> Frame:
-            make_bias(group, executor, replace(options, planes=()), report)
+            make_bias(group, executor, errors, report)
             return made_frame(group, "bias", options)
 
         flats = gather_flats(

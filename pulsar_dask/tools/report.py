@@ -16,15 +16,14 @@ from pulsar_dask.formats.reading import read_header
 from pulsar_dask.formats.scan import scan_frame, scan_frames
 from pulsar_dask.formats.zarr import in_cube
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.frames.planes import PLANES
-from pulsar_dask.frames.provenance import Trace, read_trace
+from pulsar_dask.frames.planes import PLANES, planes_path
+from pulsar_dask.frames.provenance import ROLES, Trace, read_trace
 from pulsar_dask.inputs.pixellists import TooMany, read_list
 from pulsar_dask.masters.again import recipe_again
 from pulsar_dask.masters.judged import judged
 from pulsar_dask.masters.stack import images
 from pulsar_dask.output.against import MOST_LISTED
 from pulsar_dask.output.compare_sink import CompareSink, DifferingPixels
-from pulsar_dask.output.fits_sink import planes_path
 from pulsar_dask.output.picture_sink import PictureSink
 from pulsar_dask.output.survey_sink import SurveySink
 from pulsar_dask.tools.again import comparing_holds, planes_of
@@ -157,7 +156,7 @@ def _recipe(
     origins = find_origins(trace.sources, folders, lambda frames: threads_for(frames, options))
     if bad := [o for o in origins if o.status is not Status.GOOD or o.file is None]:
         return None, _away(bad, len(origins))
-    by_role: dict[str, list[Any]] = {role: [] for role in ("input", "bias", "dark", "flat", "list")}
+    by_role: dict[str, list[Any]] = {role: [] for role in ROLES}
     for origin in origins:
         by_role[origin.source.role].append(origin.file)
     try:

@@ -11,9 +11,10 @@ from night import stack, tool, write_stack
 
 import pulsar_dask
 from pulsar_dask import combine
+from pulsar_dask.kernels.errors import errors
 from pulsar_dask.kernels.noise import fit
 from pulsar_dask.kernels.pixels import PixelType
-from pulsar_dask.masters.errors import errors, median_factor, needs
+from pulsar_dask.masters.errors import asked, median_factor, needs
 
 PLANES = ("std", "uncertainty")
 PIXELS = 12_000
@@ -41,7 +42,7 @@ def made_by(name, values, noise, **numbers):
         | {name: np.zeros(PIXELS, "i4") for name in ("low", "high", "outlier")}
         | dict(made)
     )
-    return made, errors(made, method, noise, PLANES)
+    return made, errors(made, **asked(made, method, noise, PLANES))
 
 
 @pytest.mark.parametrize("frames", [3, 5, 10, 20, 51])
