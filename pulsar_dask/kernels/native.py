@@ -118,14 +118,14 @@ class _Code:
         """Loaded from where it is kept, or else compiled and kept."""
         key = hashlib.sha256(repr((place, kinds, _made_by())).encode()).hexdigest()[:32]
         name = f"{place}-{key}.code"
-        content = _find(name)
+        content = find_kept(name)
         if content is None:
             while COMPILING:
                 COMPILING.pop()()
             from pulsar_dask.kernels import building
 
             content = building.build(place, kinds, f"pulsar_{key}")
-            _keep(name, content)
+            keep(name, content)
         returns, _, code = content.partition(b"\n")
         address = _link(code, f"pulsar_{key}")
         _LOADED.append(_Code(address, kinds, returns.decode("ascii")))
@@ -201,7 +201,7 @@ def _link(code: bytes, name: str) -> int:
 # --- where it is kept ---------------------------------------------------------------------------
 
 
-def _find(name: str) -> bytes | None:
+def find_kept(name: str) -> bytes | None:
     """What is kept by a name, if it is whole and nobody else can have put it there."""
     for folder in _private():
         with contextlib.suppress(OSError), open(os.path.join(folder, name), "rb") as file:
@@ -214,7 +214,7 @@ def _find(name: str) -> bytes | None:
     return None
 
 
-def _keep(name: str, content: bytes) -> None:
+def keep(name: str, content: bytes) -> None:
     """Keep it in the first folder where that is safe and can be written to."""
     for folder in _private():
         with contextlib.suppress(OSError):
