@@ -36,6 +36,8 @@ class Product:
     """Layers that find the levels of its frames."""
     survey: Any = None
     """How its frames are looked at while they pass, if they are; see `masters.survey`."""
+    finish: Any = None
+    """By what its quality is told once the whole image is there, if it is; see `masters.finish`."""
 
     @property
     def file(self) -> str:

@@ -17,6 +17,7 @@ from pulsar_dask.files.disk import (
     drop_cached,
     failure,
     fcntl,
+    filled,
     read_part,
     settled,
     sync,
@@ -115,6 +116,11 @@ class AtomicFile:
         if self._token:
             sync(self._held.fd)
             drop_cached(self._held.fd, 0, 0)
+
+    def read_at(self, data: Any, offset: int) -> None:
+        """Fill a buffer (C-contiguous) with what was written at a place in the file."""
+        if not filled(self._held.fd, memoryview(data).cast("B"), offset):
+            raise unlike(self.path, ": it ends too early")
 
     def settle(self, start: int, stop: int) -> None:
         """Bring a part that will not change any more to the disk and read it back, in the

@@ -75,14 +75,20 @@ def read_part(fd: int, start: int, stop: int) -> Sums | None:
     total = Sums()
     for at in range(start, stop, _READ_AT_ONCE):
         part = buffer[: stop - at]
-        view, offset = part, at
-        while view:
-            done = _pread(fd, view, offset)
-            if not done:
-                return None
-            view, offset = view[done:], offset + done
+        if not filled(fd, part, at):
+            return None
         total += both_sums(np.frombuffer(part, np.uint8), at)
     return total
+
+
+def filled(fd: int, view: memoryview, offset: int) -> bool:
+    """Fill a buffer from a place in a file; False if that ends before."""
+    while view:
+        done = _pread(fd, view, offset)
+        if not done:
+            return False
+        view, offset = view[done:], offset + done
+    return True
 
 
 def drop_cached(fd: int, start: int, stop: int) -> None:

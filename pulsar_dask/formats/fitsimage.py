@@ -15,7 +15,7 @@ from pulsar_dask.errors import PulsarError, count, printable, refusal
 from pulsar_dask.formats.hdus import BLOCK, Hdu, hdus_of, integer
 from pulsar_dask.formats.values import Keywords, Lines
 from pulsar_dask.frames.keywords import about
-from pulsar_dask.frames.planes import PLANES
+from pulsar_dask.frames.planes import PLANES, plane_named
 
 #: What an image says of another one of its shape: how good its pixels are.
 _DESCRIBES = re.compile(
@@ -59,7 +59,8 @@ class Image:
     @property
     def plane(self) -> str | None:
         """Of what is no image but a plane of a master of this program: its name."""
-        return self.name.lower() if self.name.lower() in PLANES and self.mine else None
+        name = plane_named(self.name)
+        return name if name in PLANES and self.mine else None
 
 
 def image_of(

@@ -23,6 +23,7 @@ from pulsar_dask.kernels.checksum import both_sums
 from pulsar_dask.kernels.light import FLOAT32
 from pulsar_dask.kernels.ordersum import Sums
 from pulsar_dask.kernels.pixels import PixelType, Tile
+from pulsar_dask.kernels.values import to_values as to_values
 
 if TYPE_CHECKING:
     from astropy.io import fits
@@ -203,29 +204,6 @@ def read_values(
         if not (plain and light.values(stored[0], image)):
             image[...] = to_values(stored[0], frame.pixels)
     return out
-
-
-def to_values(stored: Array, pixels: PixelType) -> Array:
-    """Values of stored pixels, of dtype `pixels.native`; missing ones are NaN."""
-    native = stored.astype(stored.dtype.newbyteorder("="))
-    if pixels.scaled:
-        values = native.astype(np.float64)
-        with np.errstate(over="ignore"):
-            values *= pixels.bscale
-            values += pixels.bzero
-    elif pixels.other_sign:
-        unsigned = np.dtype(f"u{native.itemsize}")
-        flipped = native.view(unsigned) ^ unsigned.type(1 << (8 * native.itemsize - 1))
-        # as integers first: float64 does not hold every 64-bit integer plus its offset
-        other = flipped.view(f"{'i' if pixels.bitpix == 8 else 'u'}{native.itemsize}")
-        values = other.astype(pixels.native, copy=False)
-    else:
-        values = native.astype(pixels.native, copy=False)
-    if pixels.blank is not None:
-        values[native == pixels.blank] = np.nan
-    if pixels.floating or pixels.overflows:
-        values[np.isinf(values)] = np.nan
-    return values
 
 
 def conversion_bytes(pixels: PixelType) -> int:

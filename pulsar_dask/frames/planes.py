@@ -47,6 +47,7 @@ PLANES: Mapping[str, Plane] = {
         Plane(
             "uncertainty", "float32", words="standard error of the master, ADU", extension="UNCERT"
         ),
+        Plane("quality", "int32", words="what is wrong with it, as bits", extension="DQ"),
     )
 }
 

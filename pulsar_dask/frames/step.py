@@ -146,6 +146,12 @@ FORMS: dict[str, Form] = {
     "error of": Form(
         "error of {}: {} everywhere", (str, number_text), (str, float), (".+", _NUMBER)
     ),
+    "quality": Form(
+        "quality of a {} saturated from {}, in steps of {}",
+        (str, number_text, number_text),
+        (str, float, float),
+        ("bias|dark|dark current|flat|image", _NUMBER, _NUMBER),
+    ),
     "noise": Form("noise of a frame: variance {}", (_numbers_text,), (_read_numbers,), (_FIVE,)),
     # of a light
     "light": Form("each pixel {}", (str,), (str,), (r"\(*R.*",)),

@@ -3,6 +3,7 @@ calibrated frame is ever in memory."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,3 +144,22 @@ def warm_up(pixels: PixelType, frames: int) -> None:
     window = Window(np.zeros((frames, *part[2:]), pixels.stored), pixels, np.zeros(part[2:]))
     window.near(0, part, 0.0, 0.0, np.empty(LEAST_WIDTH))
     window.median(part, np.ones((frames, 1)), np.zeros((1, 1), int))
+
+
+def scale_cells(
+    values: Array,
+    scales: Array,
+    origin: tuple[int, int],
+    cells: Sequence[Sequence[int]],
+    out: Array,
+) -> None:
+    """Multiply each pixel by the factor of its colour; `scales` are (frames, colours)."""
+    _, height, width = values.shape
+    period = len(cells)
+    first = np.roll(np.array(cells), (-origin[0], -origin[1]), (0, 1))
+    rows = np.take(first[:height], np.arange(width) % period, axis=1)
+    factors = np.empty(rows.shape)
+    for value, scale, scaled in zip(values, scales, out, strict=True):
+        np.take(scale, rows, out=factors, mode="clip")  # else it is buffered
+        for row, factor in enumerate(factors):
+            np.multiply(value[row::period], factor, out=scaled[row::period])

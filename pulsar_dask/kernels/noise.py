@@ -22,6 +22,8 @@ _BINS, _BRIGHT = 32, 8
 _ROUNDS, _CHANGE = 8, 1e-4
 #: More of the pixels than this beyond the quantile of 99.9 %: their noise is not one of levels.
 _NOISY, _BEYOND = 0.2, 3.0902
+#: Of the normal distribution: what is seen once in a million.
+RARE = 4.7534
 #: A part of the sensor whose noise is off by so much has a noise of its own (another amplifier).
 _APART, _SURE = 1.25, 5.0
 

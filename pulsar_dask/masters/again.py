@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pulsar_dask import combine
@@ -13,6 +14,7 @@ from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.frames.colour import colours_among
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.mastererror import known_again
+from pulsar_dask.frames.quality import Quality
 from pulsar_dask.frames.step import Step
 from pulsar_dask.kernels.correct import find_rings
 from pulsar_dask.kernels.noise import Noise
@@ -67,6 +69,11 @@ def recipe_again(
     (name, parameters), _ = by_verb["combine"].args if "combine" in by_verb else (("", ()), 0)
     method = _method(name, parameters)
     noise = Noise(*by_verb["noise"].args[0]) if "noise" in by_verb else None
+    quality = None
+    if "quality" in by_verb:
+        quality = Quality(*by_verb["quality"].args)
+        if quality.kind == "flat" and (colours := colours_among(frames)) is not None:
+            quality = replace(quality, period=colours.period, cells=colours.cells)
     constant = by_verb["minus number"].args[0] if "minus number" in by_verb else 0.0
     scale = by_verb.get("scale colours", by_verb.get("scale"))
     if scale is not None:
@@ -92,11 +99,20 @@ def recipe_again(
             surveyed=surveyed,
             noise=noise,
             errors=errors,
+            quality=quality,
         )
     biases = tuple(sources["bias"])
     if not biases and not constant:
         made = stack_product(
-            "", None, frames, method, planes, rounds=False, surveyed=surveyed, noise=noise
+            "",
+            None,
+            frames,
+            method,
+            planes,
+            rounds=False,
+            surveyed=surveyed,
+            noise=noise,
+            quality=quality,
         )
         return Recipe([made])
     bias, of_bias = Bias(biases, constant, combine="minus combined" in by_verb), None
@@ -104,7 +120,14 @@ def recipe_again(
         of_bias = _method(*by_verb["minus combined"].args[1])
     dark = Dark("", tuple(frames), bias)
     return dark_recipe(
-        [dark], method, planes, surveyed, of_bias=of_bias, noise=noise, errors=errors
+        [dark],
+        method,
+        planes,
+        surveyed,
+        of_bias=of_bias,
+        noise=noise,
+        errors=errors,
+        quality=quality,
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,14 +12,15 @@ import numpy as np
 from pulsar_dask.combine import Combine
 from pulsar_dask.formats.buffers import thread_buffer
 from pulsar_dask.formats.reading import read_tile, read_values
-from pulsar_dask.frames.colour import Colours
 from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.quality import SATURATED, Quality
 from pulsar_dask.frames.stack import stored_alike
 from pulsar_dask.kernels import medianfinder
 from pulsar_dask.kernels.correct import around, correct, corrected, far_neighbours
-from pulsar_dask.kernels.flat import LEAST_WIDTH, Window
+from pulsar_dask.kernels.flat import LEAST_WIDTH, Window, scale_cells
 from pulsar_dask.kernels.noise import Noise
 from pulsar_dask.kernels.pixels import PixelType, Tile
+from pulsar_dask.kernels.telegraph import seen_of
 from pulsar_dask.masters.combined import planes_made
 from pulsar_dask.masters.flatgroup import FlatGroup, Minus
 from pulsar_dask.masters.survey import SURVEY, Glimpse, Survey, extremes
@@ -139,6 +142,7 @@ def flat_tile(
     planes: Sequence[str] = ("image",),
     survey: Survey | None = None,
     noise: Noise | None = None,
+    quality: Quality | None = None,
 ) -> dict[str, Any]:
     """One tile of a master flat: the scaled calibrated frames, combined.
 
@@ -152,17 +156,26 @@ def flat_tile(
         How the frames are looked at meanwhile.
     noise : Noise, optional
         Of a scaled frame, from which errors follow.
+    quality : Quality, optional
+        By what the plane of that name is told.
 
     Returns
     -------
     dict of ndarray, shape (tile height, tile width); and "survey", if asked for
     """
     shown: list[tuple[Array, tuple[float, float]]] = []
+    saturated: list[Array] = []
 
     def look(window: Tile, stack: Array, dark: Array | float) -> None:
         if survey is not None:
             part = tile.y - window.y, tile.x - window.x, *tile.shape
             shown.append((survey.seen(stack, part, compiled=True), extremes(dark)))
+        if quality is not None:
+            flat, at = stack.reshape(len(stack), -1), looked_at(group.frames)
+            full, _ = seen_of(flat, at, None, quality.saturated, compiled=True)
+            y, x = tile.y - window.y, tile.x - window.x
+            own = slice(y, y + tile.height), slice(x, x + tile.width)
+            saturated.append(full.reshape(window.shape)[own])
 
     simple = hasattr(method, "calibrated") and {*planes} <= {"image", "count"}
     if simple and held_as_stored(group) and tile.width >= LEAST_WIDTH:
@@ -172,11 +185,20 @@ def flat_tile(
     if group.colours is None:
         np.multiply(values, scales[:, tile.plane, None, None], out=scaled)
     else:
-        _scale_colours(values, scales[:, tile.plane], (tile.y, tile.x), group.colours, scaled)
+        scale_cells(values, scales[:, tile.plane], (tile.y, tile.x), group.colours.cells, scaled)
     sample = survey.sampled(tile, scaled).astype("f4") if survey is not None else None
     made: dict[str, Any] = planes_made(
-        tile, group.frames, scaled, _FLOAT64, method=method, planes=planes, noise=noise
+        tile,
+        group.frames,
+        scaled,
+        _FLOAT64,
+        method=method,
+        planes=planes,
+        noise=noise,
+        quality=quality and replace(quality, saturated=math.inf),
     )
+    if saturated:
+        made["quality"][saturated[0]] |= SATURATED
     if survey is not None and sample is not None:
         master = survey.sampled(tile, made["image"])
         made[SURVEY] = Glimpse(shown[0][0], sample, master, master, shown[0][1])
@@ -229,21 +251,6 @@ def _as_stored(
         master = survey.sampled(tile, found["image"])
         found[SURVEY] = Glimpse(shown[0][0], sample.astype("f4"), master, master, shown[0][1])
     return found
-
-
-def _scale_colours(
-    values: Array, scales: Array, origin: tuple[int, int], colours: Colours, out: Array
-) -> None:
-    """Multiply each pixel by the factor of its colour; `scales` are (frames, colours)."""
-    _, height, width = values.shape
-    period = colours.period
-    first = np.roll(np.array(colours.cells), (-origin[0], -origin[1]), (0, 1))
-    rows = np.take(first[:height], np.arange(width) % period, axis=1)
-    factors = np.empty(rows.shape)
-    for value, scale, scaled in zip(values, scales, out, strict=True):
-        np.take(scale, rows, out=factors, mode="clip")  # else it is buffered
-        for row, factor in enumerate(factors):
-            np.multiply(value[row::period], factor, out=scaled[row::period])
 
 
 def _minus_dark(

@@ -10,11 +10,13 @@ import numpy as np
 from pulsar_dask.combine import Combine
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
+from pulsar_dask.frames.quality import SATURATED, TELEGRAPH, Quality
 from pulsar_dask.kernels import loaded
 from pulsar_dask.kernels.errors import errors
 from pulsar_dask.kernels.noise import Noise
 from pulsar_dask.kernels.pixels import PixelType, Tile
-from pulsar_dask.masters.errors import asked, needs
+from pulsar_dask.kernels.telegraph import PIXEL_BYTES, THREAD_BYTES, seen_of
+from pulsar_dask.masters.errors import asked, needs, of_kept
 
 Array = np.ndarray[Any, Any]
 
@@ -28,30 +30,34 @@ def planes_made(
     method: Combine,
     planes: Sequence[str],
     noise: Noise | None = None,
+    quality: Quality | None = None,
 ) -> dict[str, Array]:
     """What a method makes of a tile of frames, in the shape of the tile; and what it need not
     make, as it can be told from that. `noise` is that of a frame, for the errors, where it is
-    known."""
-    wanted = needs(tuple(planes))
-    made = dict(
-        method.block(
-            stack.reshape(len(frames), -1),
-            pixels,
-            wanted,
-            compiled=loaded.worth_compiling(frames),
-        )
-    )
+    known; `quality` by what the plane of that name is told."""
+    wanted, compiled = needs(tuple(planes)), loaded.worth_compiling(frames)
+    stack = stack.reshape(len(frames), -1)
+    bits = None
+    if quality is not None:  # combining may overwrite the stack
+        full, two = seen_of(stack, pixels, noise, quality.saturated, compiled=compiled)
+        bits = np.where(full, SATURATED, 0) | np.where(two, TELEGRAPH, 0)
+    made = dict(method.block(stack, pixels, wanted, compiled=compiled))
     for name in ("count", "low", "high"):
         if name in wanted and name not in made:  # nothing can be missing, nothing is rejected
             made[name] = np.full(
                 tile.height * tile.width, len(frames) if name == "count" else 0, np.int32
             )
-    if "deviation" in made:
+    if {"std", "uncertainty"} & {*planes}:
         made |= errors(made, **asked(made, method, noise, tuple(planes)))
+    if bits is not None and quality is not None:
+        made["quality"] = of_kept(made, method, noise, quality) | bits.astype(np.int32)
     return {name: made[name].reshape(tile.shape) for name in planes}
 
 
 def errors_hold(planes: Sequence[str]) -> Holds:
     """What that holds beside the method's own."""
     some = {"std", "uncertainty"} & set(planes)
-    return Holds(pixel={"work": 4 * len(some)}) if some else Holds()
+    held = Holds(pixel={"work": 4 * len(some)}) if some else Holds()
+    if "quality" in planes:
+        held += Holds({"work": PIXEL_BYTES + 5 * 4}, {"moments": THREAD_BYTES})
+    return held

@@ -12,11 +12,12 @@ from pulsar_dask.engine.recipe import Product, Recipe
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.mastererror import Error
 from pulsar_dask.frames.provenance import Source
+from pulsar_dask.frames.quality import Quality
 from pulsar_dask.frames.stack import default_dtype
 from pulsar_dask.frames.step import Step
 from pulsar_dask.kernels.noise import Noise
 from pulsar_dask.masters.darkgroup import Bias, Dark, key
-from pulsar_dask.masters.fitted import MEASURED, fitted
+from pulsar_dask.masters.fitted import MEASURED, fitted, quality_of
 from pulsar_dask.masters.mastererrors import errors_of
 from pulsar_dask.masters.stack import images, one_image, stacked
 from pulsar_dask.masters.survey import Surveying
@@ -31,10 +32,11 @@ def dark_recipe(
     of_bias: Combine | None = None,
     noise: Noise | str | None = MEASURED,
     errors: Mapping[str, Error] | None = None,
+    quality: Quality | None = None,
 ) -> Recipe:
     """Masters of darks of one shape, and of the biases that are combined for them, by the same
-    method or by `of_bias`. `noise` is that of a frame of the darks, where it is known,
-    `errors` are those of biases that are files.
+    method or by `of_bias`. `noise` is that of a frame of the darks, and `quality` by what theirs is
+    told, where that is known; `errors` are those of biases that are files.
 
     A dark is combined(frames) - bias in float64, rounded once; the bias is what its file holds,
     that is, rounded to its own type.
@@ -79,6 +81,7 @@ def dark_recipe(
             sources=dark.bias.sources,
             surveyed=surveyed,
             noise=noise,
+            quality=quality,
         )
     return Recipe(list(products.values()))
 
@@ -98,6 +101,7 @@ def stack_product(
     sources: Sequence[Source] = (),
     surveyed: Surveying | None = None,
     noise: Noise | str | None = MEASURED,
+    quality: Quality | None = None,
 ) -> Product:
     """A master that is combined from frames, minus something, whose error may be one number.
 
@@ -107,6 +111,10 @@ def stack_product(
     method, found, known = fitted(method, frames, planes, noise=noise)
     dtype = dtype or default_dtype(frames)
     survey = surveyed(frames) if surveyed is not None else None
+    if "quality" in planes:
+        out = kind == "dark" and (isinstance(minus, Layer) or bool(minus))
+        quality = quality or quality_of(kind, frames, survey, current=out)
+        known = (*known, Step("quality", quality.said))
     layer = stacked(
         kind or "stack",
         frames,
@@ -117,6 +125,7 @@ def stack_product(
         dtype=dtype if rounds else None,
         survey=survey,
         noise=found,
+        quality=quality if "quality" in planes else None,
     )
     return Product(
         name,
@@ -127,4 +136,5 @@ def stack_product(
         (Step("combine", (key(method), len(frames))), *known, *steps),
         tuple(sources),
         survey=survey,
+        finish=quality if "quality" in planes else None,
     )

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask.combine import Combine
-from pulsar_dask.kernels.noise import Noise, quantile
+from pulsar_dask.frames.quality import OUTLIER, Quality
+from pulsar_dask.kernels.noise import RARE, Noise, quantile
 
 Array = np.ndarray[Any, Any]
 #: Pixels at a time, so that what is held on the way is small.
@@ -24,18 +25,16 @@ _MEDIANS = (
     1.1602, 1.0922, 1.1976, 1.1351, 1.2137, 1.1599, 1.2227, 1.1761, 1.2283, 1.1875, 1.2322, 1.1960,
     1.2351, 1.2025, 1.2373, 1.2077, 1.2390, 1.2119,
 )  # fmt: skip
-#: Deviations of normal noise that are seen once in a million.
-_RARE = 4.7534
 #: Of fewer values a trimmed mean tells no error, but of 3 and 4 it is their median.
 _TRIMMED = 5
 
 
 def needs(planes: tuple[str, ...]) -> tuple[str, ...]:
     """What a method is to make for these planes."""
-    wanted = dict.fromkeys(p for p in planes if p not in ("std", "uncertainty"))
+    wanted = dict.fromkeys(p for p in planes if p not in ("std", "uncertainty", "quality"))
     if "std" in planes:
         wanted |= dict.fromkeys(("count", "deviation"))
-    if "uncertainty" in planes:
+    if {"uncertainty", "quality"} & {*planes}:
         wanted |= dict.fromkeys(("count", "low", "high", "outlier", "deviation", "spread"))
     return tuple(wanted)
 
@@ -72,7 +71,7 @@ def _table(made: Mapping[str, Array], method: Combine) -> Array:
             factor[some] = factors
             factor = np.where(n < _TRIMMED, of_median, factor / np.sqrt(n))
         of_mean = 1 / np.sqrt(n)
-    beyond = quantile(n - 1, _RARE)
+    beyond = quantile(n - 1, RARE)
     return np.stack([of_frame, factor, _c4(n), times, over, of_mean, beyond])
 
 
@@ -133,3 +132,31 @@ def _truncation(method: Any) -> float:
     share = (math.erf(b / math.sqrt(2)) - math.erf(a / math.sqrt(2))) / 2
     mean = (density[0] - density[1]) / share
     return math.sqrt(1 + (a * density[0] - b * density[1]) / share - mean * mean)
+
+
+def noisy(part: Mapping[str, Array], method: Combine, variance: Array) -> Array:
+    """Pixels of which what is kept scatters more than noise of some variance does once in a
+    million."""
+    seen = part["spread"] if method.name == "median" else part["deviation"]
+    found: Array = seen * seen > variance * quantile(part["count"] - 1, RARE)
+    return found & (part["count"] > 2)
+
+
+def of_kept(
+    made: Mapping[str, Array], method: Combine, noise: Noise | None, quality: Quality
+) -> Array:
+    """Bits that what a method has made tells, int32: see `errors.needs` for what that is."""
+    bits = np.zeros(len(made["image"]), np.int32)
+    for start in range(0, len(bits), _AT_ONCE):
+        part = {name: values[start : start + _AT_ONCE] for name, values in made.items()}
+        found = bits[start : start + _AT_ONCE]
+        if hasattr(method, "maxiters"):  # it has limits
+            far = part["low"] + part["high"]
+            outlying = far > np.maximum(1, (part["count"] + far) // 4)
+            found |= np.where(outlying | (part["outlier"] > 0), OUTLIER, 0).astype(np.int32)
+        if noise is not None and quality.unreliable:
+            with np.errstate(invalid="ignore"):
+                variance = noise.at(part["image"])
+                loud = noisy(part, method, variance) & (4 * variance >= quality.grain**2)
+            found |= np.where(loud, quality.unreliable, 0).astype(np.int32)
+    return bits

@@ -12,15 +12,22 @@ import numpy as np
 from pulsar_dask.combine import Combine
 from pulsar_dask.errors import PulsarError, note, warn
 from pulsar_dask.formats.reading import read_values
+from pulsar_dask.frames.colour import Colours
 from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.quality import CURRENT, Quality
+from pulsar_dask.frames.stack import stack_type
 from pulsar_dask.frames.step import Step
 from pulsar_dask.kernels.noise import Noise, NoModelError
 from pulsar_dask.kernels.pixels import Tile
 from pulsar_dask.masters.noise import Flats, noise_of, noise_of_flats, scale_of_flats
+from pulsar_dask.masters.survey import Survey, stated_limit
 
 #: Frames, rows of each and values of a row that are looked at.
 _FRAMES, _ROWS, _COLUMNS = 8, 32, 4096
 MEASURED = "measured"
+#: Share of the largest number that a camera's 16 (8) bits hold from which a pixel is saturated,
+#: where nothing else says so.
+_FULL = 0.98
 
 
 class Fitted(NamedTuple):
@@ -62,7 +69,7 @@ def fitted(
     """
     given: Any = method
     knows = getattr(given, "grain", 0.0) is not None and given.name not in ("auto", "ccdclip")
-    wanted = "uncertainty" in planes
+    wanted = bool({"uncertainty", "quality"} & {*planes})
     if knows and not wanted and not hasattr(given, "check"):
         return Fitted(method)
     found = getattr(given, "noise", None)
@@ -95,8 +102,11 @@ def fitted(
         if flats is not None:
             step *= scale_of_flats(frames, flats) if step else 0.0
         given = replace(given, grain=float(f"{step:.6g}"))
-    if wanted and refused:
+    if "uncertainty" in planes and refused:
         note(f"errors of {frames[0].name} and others are by their own values: {refused}")
+    if "quality" in planes and found is None and asked:
+        why = refused or "fewer than 3 frames tell no noise"
+        note(f"no pixel of {frames[0].name} and others is told to be unreliable: {why}")
     steps = (Step("noise", (tuple(found),)),) if wanted and found else ()
     return Fitted(given, found if wanted else None, steps)
 
@@ -143,3 +153,44 @@ def grain(frames: Sequence[Frame]) -> float:
                 lowest = values[0]
             found = int(np.gcd.reduce((values - lowest).astype(np.int64), initial=found))
     return float(found)
+
+
+def quality_of(
+    kind: str | None,
+    frames: Sequence[Frame],
+    survey: Survey | None = None,
+    *,
+    current: bool = False,
+    colours: Colours | None = None,
+    scale: float = 1.0,
+) -> Quality:
+    """By what the quality of a master of some frames is told.
+
+    A pixel is saturated from the value that is asked for or that the frames state; else, of 16
+    bits or 8, from 98 % of the largest number.
+
+    Parameters
+    ----------
+    kind : str or None
+        Of the master.
+    frames : sequence of Frame
+    survey : Survey, optional
+        How they are looked at, which knows the value that is asked for.
+    current : bool
+        Whether of a dark the bias is out.
+    colours : Colours, optional
+        Of a flat.
+    scale : float
+        By what the frames are multiplied, about.
+    """
+    pixels = stack_type(frames)
+    limit = stated_limit(frames) if survey is None else survey.limit
+    if limit is None and pixels.bitpix in (8, 16) and not pixels.scaled:
+        limit = int(_FULL * (255 if pixels.bitpix == 8 else 65535 if pixels.other_sign else 32767))
+    named = CURRENT if kind == "dark" and current else kind
+    return Quality(
+        named if named in ("bias", "dark", CURRENT, "flat") else "image",
+        np.inf if limit is None else float(limit),
+        float(f"{grain(frames) * scale:.6g}"),
+        *(() if colours is None else (colours.period, colours.cells)),
+    )

@@ -23,6 +23,7 @@ from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.mastererror import Error, said_of
 from pulsar_dask.frames.planes import planes_of
 from pulsar_dask.frames.provenance import Trace
+from pulsar_dask.frames.quality import Quality
 from pulsar_dask.frames.step import Step
 from pulsar_dask.kernels import loaded
 from pulsar_dask.kernels.noise import Noise
@@ -30,13 +31,13 @@ from pulsar_dask.kernels.pixels import Grid, PixelType, Tile
 from pulsar_dask.masters import calibrated
 from pulsar_dask.masters.combined import errors_hold
 from pulsar_dask.masters.darkgroup import key
-from pulsar_dask.masters.fitted import MEASURED, fitted
+from pulsar_dask.masters.fitted import MEASURED, fitted, quality_of
 from pulsar_dask.masters.flaterrors import with_dark
 from pulsar_dask.masters.flatgroup import FlatGroup
 from pulsar_dask.masters.flatholds import flat_holds
 from pulsar_dask.masters.levels import FrameLevels, frame_levels, frame_scales, level_holds
 from pulsar_dask.masters.mastererrors import errors_of
-from pulsar_dask.masters.noise import Flats
+from pulsar_dask.masters.noise import Flats, scale_of_flats
 from pulsar_dask.masters.stack import combining_holds
 from pulsar_dask.masters.survey import Survey, Surveying
 
@@ -58,6 +59,7 @@ def flat_recipe(
     each_lit: bool = False,
     noise: Noise | str | None = MEASURED,
     errors: Mapping[str, Error] | None = None,
+    quality: Quality | None = None,
 ) -> Recipe:
     """Masters of flats of one shape.
 
@@ -81,6 +83,8 @@ def flat_recipe(
         Of a scaled frame, where it is known.
     errors : mapping, optional
         Of what is subtracted, by the names of its files, where they are known.
+    quality : Quality, optional
+        By what that of pixels is told, where it is known.
     """
     products = []
     for name, group in groups.items():
@@ -89,9 +93,8 @@ def flat_recipe(
         if "uncertainty" in planes:
             group = _with_errors(group, errors)
         dark = [said_of(minus.images, minus.errors) for minus in dict.fromkeys(group.minus)]
-        method, found, more = fitted(
-            combine, group.frames, planes, flats=_flats(group, target), noise=noise
-        )
+        values, told = _flats(group, target), None
+        method, found, more = fitted(combine, group.frames, planes, flats=values, noise=noise)
         together = level_frames(n, threads)
         combining = combining_holds(group.frames, method, _FLOAT64, planes)
         levels = [
@@ -115,6 +118,12 @@ def flat_recipe(
                 pixels=PixelType(-32),
                 stored=calibrated.looked_at(group.frames),
             )
+        if "quality" in planes:
+            told = quality
+            if told is None:
+                scale = scale_of_flats(group.frames, values)
+                told = quality_of("flat", group.frames, survey, colours=group.colours, scale=scale)
+            more = (*more, Step("quality", told.said))
         holds = flat_holds(group, together) | combining
         scales = layer("scales", _scales, group, target, each_lit, *levels, once=True)
         function = partial(
@@ -123,6 +132,7 @@ def flat_recipe(
             planes=tuple(planes),
             survey=survey,
             noise=found,
+            quality=told,
         )
         if any(minus.errors for minus in group.minus):
             function = partial(with_dark, function)
@@ -155,6 +165,7 @@ def flat_recipe(
                 (*known.sources, *dict.fromkeys(one for sources, _ in dark for one in sources)),
                 levels=tuple(levels),
                 survey=survey,
+                finish=told,
             )
         )
     return Recipe(products)

@@ -15,11 +15,10 @@ from pulsar_dask.engine.sink import Run
 from pulsar_dask.errors import printable
 from pulsar_dask.formats.reading import to_values
 from pulsar_dask.frames.frame import Frame, named
-from pulsar_dask.inputs.numbers import MOST_ADU
 from pulsar_dask.kernels.survey import Seen
 from pulsar_dask.masters.judge import Found, judge
 from pulsar_dask.masters.measured import Measured, measure, median_of
-from pulsar_dask.masters.survey import Survey, Surveyed
+from pulsar_dask.masters.survey import Survey, Surveyed, stated_limit
 
 Array = np.ndarray[Any, Any]
 #: Values up to this are of a scale of 0..1, which interpolation leaves a little.
@@ -36,11 +35,7 @@ NAMED = 3
 
 def surveyed(frames: Sequence[Frame], saturation: float | None = None) -> Survey:
     """How the frames of a product are looked at, with the value at which they are saturated."""
-    if saturation is None:
-        stated = frames[0].about.saturation
-        if stated is not None and 1 < stated < MOST_ADU:
-            saturation = stated
-    return Survey.of(frames, limit=saturation)
+    return Survey.of(frames, limit=stated_limit(frames) if saturation is None else saturation)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from pulsar_dask.frames import stack
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.planes import IMAGE, Plane, planes_of
+from pulsar_dask.frames.quality import Quality
 from pulsar_dask.kernels import loaded
 from pulsar_dask.kernels.loaded import Kernel, worth_compiling
 from pulsar_dask.kernels.noise import Noise
@@ -42,6 +43,7 @@ def stacked(
     dtype: str | None = None,
     survey: Survey | None = None,
     noise: Noise | None = None,
+    quality: Quality | None = None,
 ) -> Layer:
     """The layer of a combination of frames.
 
@@ -65,12 +67,16 @@ def stacked(
         How the frames are looked at meanwhile.
     noise : Noise, optional
         Of a frame, from which errors follow.
+    quality : Quality, optional
+        By what the plane of that name is told.
     """
     pixels = stack.stack_type(frames)
     combining = combining_holds(frames, method, pixels, planes)
     function = partial(
         combined, method=method, planes=tuple(planes), dtype=dtype, noise=noise, error=error
     )
+    if quality is not None:
+        function = partial(function, quality=quality)
     holds = reading.stack_holds(frames) | combining | _changing(minus, dtype)
     if survey is not None:
         function = partial(function, survey=survey)
@@ -120,6 +126,7 @@ def combined(
     survey: Survey | None = None,
     noise: Noise | None = None,
     error: float = 0.0,
+    quality: Quality | None = None,
 ) -> dict[str, Any]:
     """Planes of one tile, each of shape (tile height, tile width); and "survey", if asked for."""
     looking = None
@@ -128,9 +135,8 @@ def combined(
     stack, pixels = reading.read_stack(tile, frames, looking)
     # combining may overwrite the stack
     sample = survey.sampled(tile, stack) if survey is not None else stack
-    found: dict[str, Any] = planes_made(
-        tile, frames, stack, pixels, method=method, planes=planes, noise=noise
-    )
+    how: dict[str, Any] = {"method": method, "planes": planes, "noise": noise, "quality": quality}
+    found: dict[str, Any] = planes_made(tile, frames, stack, pixels, **how)
     own = survey.sampled(tile, found["image"]) if survey is not None else stack
     level = minus if isinstance(minus, (int, float)) else minus["image"]
     if not isinstance(level, (int, float)) or level:

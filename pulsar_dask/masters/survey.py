@@ -18,6 +18,7 @@ import numpy as np
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.stack import stack_type
+from pulsar_dask.inputs.numbers import MOST_ADU
 from pulsar_dask.kernels import survey
 from pulsar_dask.kernels.pixels import PixelType, Tile
 from pulsar_dask.kernels.survey import Looking, Seen
@@ -139,6 +140,12 @@ class Survey:
         for run in runs:
             looking.at(stack, run)
         return looking.seen
+
+
+def stated_limit(frames: Sequence[Frame]) -> float | None:
+    """The value from which pixels are saturated, as their headers state it."""
+    stated = frames[0].about.saturation
+    return stated if stated is not None and 1 < stated < MOST_ADU else None
 
 
 @functools.lru_cache(maxsize=8)

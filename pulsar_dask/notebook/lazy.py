@@ -11,11 +11,13 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 from astropy.io import fits
+from dask.delayed import delayed
+from dask.highlevelgraph import HighLevelGraph
 from dask.system import CPU_COUNT
 
 from pulsar_dask.combine import Combine
 from pulsar_dask.engine.cut import Resources
-from pulsar_dask.engine.graph import Graph
+from pulsar_dask.engine.graph import Graph, remembered
 from pulsar_dask.engine.layer import Layer
 from pulsar_dask.engine.memory import budget, process_bytes
 from pulsar_dask.engine.plan import make_plan
@@ -25,7 +27,10 @@ from pulsar_dask.frames import stack
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.planes import Plane
 from pulsar_dask.frames.provenance import plain_texts
+from pulsar_dask.frames.quality import Quality
+from pulsar_dask.kernels.pixels import Tile
 from pulsar_dask.masters.dark import stack_product
+from pulsar_dask.masters.finish import Finished
 from pulsar_dask.masters.search import Search
 from pulsar_dask.masters.survey import Surveying
 from pulsar_dask.notebook.arguments import Ask
@@ -70,7 +75,32 @@ def lazy_planes(product: Product, graph: Graph, made: Made | None = None) -> dic
         known = made and replace(made, name=product.name, plane=plane.name)
         dtype = product.dtypes[plane.name]
         arrays[plane.name] = lazy_array(graph, product.layer, plane, dtype, known)
+    if product.finish is not None:
+        known = made and replace(made, name=product.name, plane="quality")
+        arrays["quality"] = _lazy_quality(product, arrays["image"], arrays["quality"], known)
     return arrays
+
+
+def _lazy_quality(product: Product, image: da.Array, bits: da.Array, made: Any) -> da.Array:
+    """The quality of all pixels, which is told once the whole image is there: one task."""
+    whole = delayed(partial(_finish, product.finish), pure=True)(image, bits)
+    array = da.from_delayed(whole, image.shape, "int32").rechunk(image.chunks)
+    name = f"{array.name}-quality"
+    tasks = {(name, *index): (array.name, *index) for index in np.ndindex(array.numblocks)}
+    graph = HighLevelGraph.from_collections(name, tasks | remembered(name, made), [array])
+    return da.Array(graph, name, array.chunks, array.dtype)
+
+
+def _finish(quality: Quality, image: np.ndarray, bits: np.ndarray) -> np.ndarray:
+    def rows(values: np.ndarray, tile: Tile) -> np.ndarray:
+        plane = values[tile.plane] if values.ndim == 3 else values
+        return plane[tile.y : tile.y + tile.height]
+
+    looked = Finished(quality, image.shape, partial(rows, image), partial(rows, bits))
+    found = np.empty(image.shape, np.int32)
+    for tile in looked.bands():
+        rows(found, tile)[...] = looked.bits(tile)
+    return found
 
 
 def traced_header(product: Product, tolerance: float | None = None) -> fits.Header:

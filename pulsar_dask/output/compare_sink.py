@@ -15,6 +15,7 @@ from pulsar_dask.engine.sink import Run
 from pulsar_dask.formats.reading import read_values
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
+from pulsar_dask.frames.quality import OF_FRAMES
 from pulsar_dask.kernels.pixels import Grid, Tile
 from pulsar_dask.masters.stack import FRAMES, cube_tile
 from pulsar_dask.output.encoding import to_dtype
@@ -33,6 +34,8 @@ class DifferingPixels:
         dtype = str(self.master.pixels.native)
         again = to_dtype(np.asarray(planes[self.plane], np.float64), dtype)[0].astype(np.float64)
         there = read_values([self.master], tile, np.dtype("f8"), counted=None)[0]
+        if self.plane == "quality":  # the rest of it follows from the whole image
+            there = (there.astype(np.int64) & OF_FRAMES).astype(np.float64)
         # an infinite value is one that did not fit; read back, it counts as missing
         again[np.isinf(again)] = np.nan
         return np.array([_differing(again, there), there.size])

@@ -17,11 +17,12 @@ from pulsar_dask.errors import PulsarError
 from pulsar_dask.files.atomic import AtomicFile
 from pulsar_dask.files.place import Place, new_token
 from pulsar_dask.formats.hdus import BLOCK
+from pulsar_dask.formats.reading import to_values
 from pulsar_dask.frames.planes import PLANES, Plane
 from pulsar_dask.frames.provenance import Trace, history_cards
 from pulsar_dask.kernels.checksum import MINUS_ZERO, ORDER_CARD, both_sums, encode_checksum
 from pulsar_dask.kernels.ordersum import Sums
-from pulsar_dask.kernels.pixels import Tile
+from pulsar_dask.kernels.pixels import PixelType, Tile
 from pulsar_dask.output.encoding import OUTPUT_TYPES
 from pulsar_dask.output.laid import Laid
 
@@ -200,6 +201,18 @@ class FitsFile:
             self._hdus[plane].sums += data
             self.clipped += clipped
             self.missing += missing
+
+    def draft(self, plane: str, tile: Tile, data: Any) -> None:
+        """Write what comes before the final values of a tile, which `put` writes over it."""
+        self._here.put(plane, tile, data, 0, 0)
+
+    def read(self, plane: str, tile: Tile) -> Array:
+        """What was written of a tile of whole rows, as values."""
+        bitpix, zero = OUTPUT_TYPES[self.dtypes[plane]]
+        data = np.empty(tile.shape, PixelType(bitpix).stored)
+        self.file.read_at(data, self._here.runs(plane, tile)[0].start)
+        found: Array = to_values(data, PixelType(bitpix, 1.0, float(zero)))
+        return found
 
     def _settle(self, offset: int, length: int) -> None:
         """Count what was written; a part that is full is settled."""

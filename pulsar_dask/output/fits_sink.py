@@ -3,6 +3,7 @@ planes of the master before do not stay."""
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,8 @@ from pulsar_dask.engine.sink import Run
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.planes import planes_path
 from pulsar_dask.kernels.pixels import Tile
-from pulsar_dask.output.encoding import ENCODED_COPIES, encoding_bytes
+from pulsar_dask.masters.finish import Finished, holds_for
+from pulsar_dask.output.encoding import ENCODED_COPIES, encode, encoding_bytes
 from pulsar_dask.output.fits import FitsFile, FitsMaster
 from pulsar_dask.output.header import product_header
 from pulsar_dask.output.laid import Laid, Put
@@ -32,7 +34,10 @@ class Encode:
     planes: Mapping[str, Laid]
 
     def __call__(self, tile: Tile, planes: Mapping[str, Array]) -> dict[str, Put]:
-        return {name: laid.encode(name, tile, planes[name]) for name, laid in self.planes.items()}
+        made = {name: laid.encode(name, tile, planes[name]) for name, laid in self.planes.items()}
+        if "quality" in planes and "quality" not in made:  # a draft, which nobody may write late
+            made["quality"] = encode(planes["quality"], "int32")
+        return made
 
 
 class FitsSink:
@@ -40,7 +45,6 @@ class FitsSink:
 
     grid = None
     lines = None
-    after = Holds()
     load: Sequence[str] = ()
 
     def __init__(
@@ -61,6 +65,7 @@ class FitsSink:
         self.sends = sum(np.dtype(dtype).itemsize for dtype in product.dtypes.values())
         work = encoding_bytes(self.dtype, ENCODED_COPIES) - np.dtype(self.dtype).itemsize
         self.holds = Holds(pixel={"work": work, "encoded": self.sends})
+        self.after = holds_for(product)
 
     def begin(self, plan: Plan) -> frozenset[Index]:
         product = self.product
@@ -80,13 +85,29 @@ class FitsSink:
 
     def taker(self) -> Encode:
         there = {path: file.there for path, file in self._files.items()}
-        return Encode({name: there[self.paths[name != "image"]] for name in self.product.dtypes})
+        names = [name for name in self.product.dtypes if name != "quality"]
+        return Encode({name: there[self.paths[name != "image"]] for name in names})
 
     def here(self, tile: Tile, result: Mapping[str, Put]) -> None:
         for name, put in result.items():
-            self._files[self.paths[name != "image"]].put(name, tile, *put)
+            file = self._files[self.paths[name != "image"]]
+            if name == "quality":  # what the frames tell of it: the rest is told when all is there
+                file.draft(name, tile, put[0])
+            else:
+                file.put(name, tile, *put)
+
+    def rows(self, tile: Tile) -> Array:
+        """Values of whole rows of the image, as they are in the file."""
+        return self.file.read("image", tile)
 
     def seal(self, run: Run) -> None:
+        if self.product.finish is not None:
+            self.file.file.refresh()
+            planes, shape = self._files[self.paths[1]], self.product.frames[0].shape
+            frame_bits = functools.partial(planes.read, "quality")
+            quality = Finished(self.product.finish, shape, self.rows, frame_bits)
+            for tile in quality.bands():
+                planes.put("quality", tile, *encode(quality.bits(tile), "int32"))
         notes = run.notes(os.path.basename(self.path))
         levels = [run.values[layer.name].medians for layer in self.product.levels]
         for file in self._files.values():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 import warnings
@@ -28,6 +29,7 @@ from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.provenance import Trace
 from pulsar_dask.kernels.ordersum import Sums
 from pulsar_dask.kernels.pixels import Grid, Tile
+from pulsar_dask.masters.finish import Finished, holds_for
 from pulsar_dask.output.chunks import ChunkWriter, write_whole
 from pulsar_dask.output.encoding import OUTPUT_TYPES, encoding_bytes, to_dtype
 from pulsar_dask.output.header import product_header
@@ -160,6 +162,15 @@ class ZarrMaster:
         except Exception as error:  # what a damaged chunk makes its codecs raise
             raise unlike(self.path, f" ({error})") from error
 
+    def rows(self, name: str, tile: Tile) -> Any:
+        """Values of whole rows of a variable that was written."""
+        array = self._open_arrays[name]
+        return array[(*((tile.plane,) if array.ndim == 3 else ()), *slices(tile))]
+
+    @functools.cached_property
+    def _open_arrays(self) -> Any:
+        return zarr.open_group(self._store, mode="r")
+
     def commit(self, check: Callable[[], None] | None = None, *, wait: bool = True) -> None:
         """Give the store its name, after `seal`; a store of that name goes away only then."""
         if not self._sealed:
@@ -192,7 +203,6 @@ class ZarrSink:
 
     grid = None
     lines = None
-    after = Holds()
     load: Sequence[str] = ("zarr", "zarr.codecs")
 
     def __init__(
@@ -205,9 +215,11 @@ class ZarrSink:
         self.sends = 0
         work = max(encoding_bytes(dtype, _COPIES) for dtype in product.dtypes.values())
         self.holds = Holds(pixel={"work": work})
+        self.after = holds_for(product)
 
     def begin(self, plan: Plan) -> frozenset[Index]:
         header = product_header(self.product, self._tolerance)
+        self._grid = plan.grid
         planes = {name: t for name, t in self.product.dtypes.items() if name != "image"}
         self.file = ZarrMaster(
             self.path,
@@ -228,7 +240,17 @@ class ZarrSink:
             self.file.written(tile, written, _variable(name))
 
     def seal(self, run: Run) -> None:
+        if self.product.finish is not None:
+            self._finish()
         self.file.seal(run.sums, run.notes(os.path.basename(self.path)))
+
+    def _finish(self) -> None:
+        """Write the quality anew, chunk by chunk, once the whole image is there."""
+        read, write = self.file.rows, self.file.far("quality")
+        image, frame_bits = (functools.partial(read, name) for name in (MASTER, "quality"))
+        quality = Finished(self.product.finish, self._grid.shape, image, frame_bits)
+        for _, tile in self._grid:
+            self.file.written(tile, write(tile, quality.bits(tile)), "quality")
 
     def files(self) -> Mapping[str, Any]:
         return {self.path: self.file}

@@ -3,10 +3,15 @@ made of, and compared."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from dask.system import CPU_COUNT
 
 from pulsar_dask.engine.make import make
@@ -23,8 +28,11 @@ from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.planes import PLANES, plane_named
 from pulsar_dask.frames.provenance import ROLES, Source, Trace, as_hdu, in_store
+from pulsar_dask.frames.quality import Quality
+from pulsar_dask.kernels.pixels import Tile
 from pulsar_dask.masters.again import recipe_again
 from pulsar_dask.masters.calibration import PLANES as LIGHT_PLANES
+from pulsar_dask.masters.finish import Finished
 from pulsar_dask.masters.light import light_recipe
 from pulsar_dask.masters.lightagain import calibration_again
 from pulsar_dask.masters.lightband import Light
@@ -49,6 +57,8 @@ def planes_of(master: Frame) -> dict[str, Frame]:
     plane = plane.replace("compressed_image", "image")  # as astropy and fpack name it
     beside = master.stored.beside(master)
     found = {plane: master, **{plane_named(name): frame for name, frame in beside.items()}}
+    if plane in PLANES:  # those of the master are in one file
+        found |= _other_planes(master, found)
     if not master.is_master:  # a light, whose uncertainty lies in its file
         more = LIGHT_PLANES if read_header(master).get("NEXTEND") else ()
         return found | {p.name: scan_frame(master.path, p.extname) for p in more}
@@ -57,6 +67,16 @@ def planes_of(master: Frame) -> dict[str, Frame]:
             f"this version does not know the plane {printable(min(unknown))!r}", "unknown-step"
         )
     return found
+
+
+def _other_planes(first: Frame, found: Mapping[str, Frame]) -> dict[str, Frame]:
+    more = {}
+    for name in (name for name in PLANES if name not in found):
+        with contextlib.suppress(PulsarError):
+            frame = scan_frame(first.path, PLANES[name].extname)
+            if frame.plane == name:  # else it is the only one there is
+                more[name] = frame
+    return more
 
 
 def compare_again(
@@ -99,7 +119,35 @@ def compare_again(
         for name, frame in there.items()
     }
     make(recipe, list(sinks.values()), started, memory=options.memory, summed=())
-    return {name: tuple(sink.total.tolist()) for name, sink in sinks.items()}
+    compared = {name: tuple(sink.total.tolist()) for name, sink in sinks.items()}
+    finish, image = recipe.products[-1].finish, there.get("image") or _image_of(master)
+    if finish is not None and image is not None:
+        size = math.prod(image.shape)
+        differing = compared["quality"][0] + _differing_quality(finish, image, there["quality"])
+        compared["quality"] = min(differing, size), size
+    return compared
+
+
+def _image_of(planes: Frame) -> Frame | None:
+    """The master whose planes lie in a file, if it is beside that."""
+    path = planes.path.replace(".planes.", ".")
+    if path == planes.path or not os.path.isfile(path):
+        return None
+    image = scan_frame(path)
+    return image if image.shape == planes.shape else None
+
+
+def _differing_quality(finish: Quality, image: Frame, quality: Frame) -> int:
+    """How many pixels have another quality than follows from the image and what the frames told."""
+
+    def rows(of: Frame, tile: Tile) -> Any:
+        return reading.read_values([of], tile, np.dtype("f8"), counted=None)[0]
+
+    def there(tile: Tile) -> Any:
+        return rows(quality, tile).astype(np.int32)
+
+    again = Finished(finish, image.shape, functools.partial(rows, image), there)
+    return sum(int(np.count_nonzero(again.bits(t) != there(t))) for t in again.bands())
 
 
 def _light_again(

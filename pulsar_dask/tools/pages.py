@@ -82,7 +82,7 @@ class Page:
                     product.layer,
                     shape,
                     name=product.name,
-                    planes=[name for name in product.dtypes if name != "image"],
+                    planes=[n for n in product.dtypes if n not in ("image", "quality")],
                     product=product,
                     old=old,
                     old_list=old_list,

@@ -97,7 +97,7 @@ def _look_at(master: Frame, folders: Sequence[str], executor: Executor, options:
     options.warnings.extend(f"{name}: {note}" for note in trace.notes)
     there = _planes(master)
     shown = images("there", there)
-    planes = [plane for plane in there if plane != "image"]
+    planes = [plane for plane in there if plane not in ("image", "quality")]
     named = next(iter(trace.written), None)
     old, old_list = options.page.old(master.place, master.shape, named)
     if old is not None and old.path == master.path:

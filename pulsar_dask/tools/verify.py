@@ -160,7 +160,7 @@ def _check_master(
     if tiles == 0 or any(source not in found for source in trace.sources):
         return
     compared = compare_again(master, trace, found, tiles, executor, options)
-    own = {*compared} - {"image"} if not master.is_master else master.stored.beside(master)
+    own = {*compared} - {"image"} if len(compared) > 1 else set()
     for plane, (differing, of) in compared.items():
         what = f"pixels of its {plane}" if plane in own else "pixels"
         if differing:
