@@ -30,7 +30,7 @@ class Threads:
     def resources(
         self, recipe: Recipe, load: Sequence[str], gigabytes: float | None
     ) -> list[Resources]:
-        memory.keep_freed(2 * self.slots)  # those that read ahead, too
+        memory.keep_freed(self.slots)
         for module in load:
             importlib.import_module(module)
         if recipe.kernels:
