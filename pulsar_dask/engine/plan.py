@@ -112,7 +112,9 @@ def make_plan(
     """
     costs = costs_of(recipe, sinks)
     block = (grid.height, grid.width) if grid else stack.stack_block(recipe.frames)
-    plans = [_plan_for(recipe, costs, process, block) for process in processes]
+    # the one with the least room first: where it is too little, that says what all of them need
+    tightest = sorted(processes, key=lambda process: process.budget - process.process)
+    plans = [_plan_for(recipe, costs, process, block) for process in tightest]
     smallest = min(plans, key=lambda plan: plan.grid.height * plan.grid.width)
     workers = 0 if processes[0].slots is None else len(processes)
     return replace(smallest, workers=workers, grid=grid or smallest.grid)
