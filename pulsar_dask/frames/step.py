@@ -114,6 +114,17 @@ def _read_numbers(text: str) -> tuple[float, ...]:
     return tuple(map(float, text.split(" ")))
 
 
+def _section_text(section: tuple[int, int, int, int]) -> str:
+    """First row, that after the last, and columns likewise, as FITS counts and names them."""
+    top, bottom, left, right = section
+    return f"[{left + 1}:{right},{top + 1}:{bottom}]"
+
+
+def _read_section(text: str) -> tuple[int, int, int, int]:
+    left, right, top, bottom = map(int, re.findall("[0-9]+", text))
+    return top - 1, bottom, left - 1, right
+
+
 #: All steps that there are, those of version 0.1 as it spelled them. A text is read by the first
 #: that fits it.
 FORMS: dict[str, Form] = {
@@ -153,6 +164,12 @@ FORMS: dict[str, Form] = {
         ("bias|dark|dark current|flat|image", _NUMBER, _NUMBER),
     ),
     "noise": Form("noise of a frame: variance {}", (_numbers_text,), (_read_numbers,), (_FIVE,)),
+    "noise of part": Form(
+        "noise of a frame in {}: variance {}",
+        (_section_text, _numbers_text),
+        (_read_section, _read_numbers),
+        (r"\[[0-9]+:[0-9]+,[0-9]+:[0-9]+\]", _FIVE),
+    ),
     # of a light
     "light": Form("each pixel {}", (str,), (str,), (r"\(*R.*",)),
     "dark scale": Form("k = {}, {}", (number_text, str), (float, str), (_NUMBER, ".+")),

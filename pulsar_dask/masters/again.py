@@ -23,6 +23,7 @@ from pulsar_dask.masters.darkgroup import Bias, Dark
 from pulsar_dask.masters.flat import flat_recipe
 from pulsar_dask.masters.flatgroup import FlatGroup, Minus
 from pulsar_dask.masters.flatlists import cells_of, old_cells, read_places
+from pulsar_dask.masters.noiseparts import Parts
 from pulsar_dask.masters.survey import Surveying
 
 
@@ -68,7 +69,7 @@ def recipe_again(
     errors = known_again(sources.get("error", ()), steps)
     (name, parameters), _ = by_verb["combine"].args if "combine" in by_verb else (("", ()), 0)
     method = _method(name, parameters)
-    noise = Noise(*by_verb["noise"].args[0]) if "noise" in by_verb else None
+    noise = noise_again(steps)
     quality = None
     if "quality" in by_verb:
         quality = Quality(*by_verb["quality"].args)
@@ -129,6 +130,16 @@ def recipe_again(
         errors=errors,
         quality=quality,
     )
+
+
+def noise_again(steps: Sequence[Step | str]) -> Noise | Parts | None:
+    """The noise of a frame, as a header has it."""
+    of_parts = [s.args for s in steps if isinstance(s, Step) and s.verb == "noise of part"]
+    if of_parts:
+        sections, noises = zip(*of_parts, strict=True)
+        return Parts(sections, tuple(Noise(*numbers) for numbers in noises))
+    known = [step.args[0] for step in steps if isinstance(step, Step) and step.verb == "noise"]
+    return Noise(*known[0]) if known else None
 
 
 def _method(name: str, parameters: Sequence[tuple[str, float]]) -> Combine:

@@ -23,6 +23,7 @@ from pulsar_dask.kernels.pixels import PixelType, Tile
 from pulsar_dask.kernels.telegraph import seen_of
 from pulsar_dask.masters.combined import planes_made
 from pulsar_dask.masters.flatgroup import FlatGroup, Minus
+from pulsar_dask.masters.noiseparts import Parts
 from pulsar_dask.masters.survey import SURVEY, Glimpse, Survey, extremes
 
 Array = np.ndarray[Any, Any]
@@ -141,7 +142,7 @@ def flat_tile(
     method: Combine,
     planes: Sequence[str] = ("image",),
     survey: Survey | None = None,
-    noise: Noise | None = None,
+    noise: Noise | Parts | None = None,
     quality: Quality | None = None,
 ) -> dict[str, Any]:
     """One tile of a master flat: the scaled calibrated frames, combined.
@@ -154,7 +155,7 @@ def flat_tile(
         Wanted, "image" first.
     survey : Survey, optional
         How the frames are looked at meanwhile.
-    noise : Noise, optional
+    noise : Noise or Parts, optional
         Of a scaled frame, from which errors follow.
     quality : Quality, optional
         By what the plane of that name is told.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from pulsar_dask.kernels.noise import Noise
 from pulsar_dask.kernels.pixels import PixelType, Tile
 from pulsar_dask.kernels.telegraph import PIXEL_BYTES, THREAD_BYTES, seen_of
 from pulsar_dask.masters.errors import asked, needs, of_kept
+from pulsar_dask.masters.noiseparts import Parts
 
 Array = np.ndarray[Any, Any]
 
@@ -29,12 +31,15 @@ def planes_made(
     *,
     method: Combine,
     planes: Sequence[str],
-    noise: Noise | None = None,
+    noise: Noise | Parts | None = None,
     quality: Quality | None = None,
 ) -> dict[str, Array]:
     """What a method makes of a tile of frames, in the shape of the tile; and what it need not
     make, as it can be told from that. `noise` is that of a frame, for the errors, where it is
     known; `quality` by what the plane of that name is told."""
+    if isinstance(noise, Parts):
+        how = {"method": method, "planes": planes, "noise": noise, "quality": quality}
+        return _by_parts(tile, frames, stack, pixels, **how)
     wanted, compiled = needs(tuple(planes)), loaded.worth_compiling(frames)
     stack = stack.reshape(len(frames), -1)
     bits = None
@@ -52,6 +57,33 @@ def planes_made(
     if bits is not None and quality is not None:
         made["quality"] = of_kept(made, method, noise, quality) | bits.astype(np.int32)
     return {name: made[name].reshape(tile.shape) for name in planes}
+
+
+def _by_parts(
+    tile: Tile, frames: Sequence[Frame], stack: Array, pixels: PixelType, **how: Any
+) -> dict[str, Array]:
+    """The same, each part of the sensor by its noise."""
+    stack = stack.reshape(len(frames), *tile.shape)
+    found: dict[str, Array] = {}
+    for rows, columns, noise in how["noise"].within(tile):
+        y, x = tile.y + rows.start, tile.x + columns.start
+        size = rows.stop - rows.start, columns.stop - columns.start
+        part = Tile(tile.plane, y, x, *size)
+        own, method = np.ascontiguousarray(stack[:, rows, columns]), how["method"]
+        if method.name == "ccdclip":
+            method = replace(method, **noise._asdict())
+        made = planes_made(part, frames, own, pixels, **{**how, "method": method, "noise": noise})
+        for name, values in made.items():
+            whole = found.setdefault(name, np.empty(tile.shape, values.dtype))
+            whole[rows, columns] = values
+    return found
+
+
+def parts_hold(frames: Sequence[Frame], itemsize: int, noise: Noise | Parts | None) -> Holds:
+    """What that holds: the frames of a part of a tile, and what is made of it."""
+    if not isinstance(noise, Parts):
+        return Holds()
+    return Holds(pixel={"frames of a part": len(frames) * itemsize + 16}).passing
 
 
 def errors_hold(planes: Sequence[str]) -> Holds:

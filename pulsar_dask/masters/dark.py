@@ -19,6 +19,7 @@ from pulsar_dask.kernels.noise import Noise
 from pulsar_dask.masters.darkgroup import Bias, Dark, key
 from pulsar_dask.masters.fitted import MEASURED, fitted, quality_of
 from pulsar_dask.masters.mastererrors import errors_of
+from pulsar_dask.masters.noiseparts import Parts
 from pulsar_dask.masters.stack import images, one_image, stacked
 from pulsar_dask.masters.survey import Surveying
 
@@ -30,7 +31,7 @@ def dark_recipe(
     surveyed: Surveying | None = None,
     *,
     of_bias: Combine | None = None,
-    noise: Noise | str | None = MEASURED,
+    noise: Noise | Parts | str | None = MEASURED,
     errors: Mapping[str, Error] | None = None,
     quality: Quality | None = None,
 ) -> Recipe:
@@ -100,7 +101,7 @@ def stack_product(
     steps: Sequence[Step] = (),
     sources: Sequence[Source] = (),
     surveyed: Surveying | None = None,
-    noise: Noise | str | None = MEASURED,
+    noise: Noise | Parts | str | None = MEASURED,
     quality: Quality | None = None,
 ) -> Product:
     """A master that is combined from frames, minus something, whose error may be one number.

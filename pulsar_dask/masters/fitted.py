@@ -20,6 +20,7 @@ from pulsar_dask.frames.step import Step
 from pulsar_dask.kernels.noise import Noise, NoModelError
 from pulsar_dask.kernels.pixels import Tile
 from pulsar_dask.masters.noise import Flats, noise_of, noise_of_flats, scale_of_flats
+from pulsar_dask.masters.noiseparts import Parts
 from pulsar_dask.masters.survey import Survey, stated_limit
 
 #: Frames, rows of each and values of a row that are looked at.
@@ -34,8 +35,9 @@ class Fitted(NamedTuple):
     """What frames are combined by."""
 
     method: Combine
-    noise: Noise | None = None
-    """Of a frame, where errors are to follow from it."""
+    noise: Noise | Parts | None = None
+    """Of a frame, where errors are to follow from it, or where parts of the sensor have their own
+    and values are rejected by it."""
     steps: tuple[Step, ...] = ()
     """That say so."""
 
@@ -46,7 +48,7 @@ def fitted(
     planes: Sequence[str] = (),
     *,
     flats: Flats | None = None,
-    noise: Noise | str | None = MEASURED,
+    noise: Noise | Parts | str | None = MEASURED,
 ) -> Fitted:
     """The method for these frames.
 
@@ -59,7 +61,7 @@ def fitted(
         Wanted.
     flats : Flats, optional
         Where these are flats that are scaled before they are combined.
-    noise : Noise, optional
+    noise : Noise or Parts, optional
         Where it is known already, or known to be none (None).
 
     Raises
@@ -74,7 +76,7 @@ def fitted(
         return Fitted(method)
     found = getattr(given, "noise", None)
     asked = noise == MEASURED and found is None
-    if isinstance(noise, Noise):
+    if isinstance(noise, (Noise, Parts)):
         found = noise
     measures = wanted or given.name in ("auto", "ccdclip")
     step = 0.0 if knows and not (wanted and asked) else grain(frames)
@@ -95,7 +97,10 @@ def fitted(
                 "⟦rdnoise⟧ and ⟦gain⟧, or take ⟦combine⟧ winsorized",
                 "noise",
             )
-        given = given.knowing(found or Noise(0, 0, 0, 0, 0), len(frames), flats=flats is not None)
+        one = found.noises[0] if isinstance(found, Parts) else found
+        given = given.knowing(one or Noise(0, 0, 0, 0, 0), len(frames), flats=flats is not None)
+        if isinstance(found, Parts):  # then it is of each
+            given = replace(given, **dict.fromkeys(Noise._fields))
     if hasattr(given, "check"):
         _check(given, len(frames))
     if getattr(given, "grain", 0.0) is None:
@@ -107,8 +112,13 @@ def fitted(
     if "quality" in planes and found is None and asked:
         why = refused or "fewer than 3 frames tell no noise"
         note(f"no pixel of {frames[0].name} and others is told to be unreliable: {why}")
-    steps = (Step("noise", (tuple(found),)),) if wanted and found else ()
-    return Fitted(given, found if wanted else None, steps)
+    if not wanted and not (isinstance(found, Parts) and given.name == "ccdclip"):
+        found = None
+    steps: tuple[Step, ...] = (Step("noise", (tuple(found),)),) if found else ()
+    if isinstance(found, Parts):
+        pairs = zip(found.sections, found.noises, strict=True)
+        steps = tuple(Step("noise of part", (part, tuple(noise))) for part, noise in pairs)
+    return Fitted(given, found, steps)
 
 
 def _check(method: Any, frames: int) -> None:
@@ -120,11 +130,13 @@ def _check(method: Any, frames: int) -> None:
         warn(said, "nothing-rejected")
 
 
-def _noise(method: Any, frames: Sequence[Frame], step: float, flats: Flats | None) -> Noise:
+def _noise(method: Any, frames: Sequence[Frame], step: float, flats: Flats | None) -> Noise | Parts:
     if getattr(method, "gain", None) is not None:
         if flats is not None:
             return method.given(0.0, scale_of_flats(frames, flats))  # type: ignore[no-any-return]
-        return method.given(noise_of(frames, step).level)  # type: ignore[no-any-return]
+        level = noise_of(frames, step)
+        level = level.noises[0] if isinstance(level, Parts) else level
+        return method.given(level.level)  # type: ignore[no-any-return]
     return noise_of(frames, step) if flats is None else noise_of_flats(frames, flats, step)
 
 

@@ -29,7 +29,7 @@ from pulsar_dask.kernels import loaded
 from pulsar_dask.kernels.noise import Noise
 from pulsar_dask.kernels.pixels import Grid, PixelType, Tile
 from pulsar_dask.masters import calibrated
-from pulsar_dask.masters.combined import errors_hold
+from pulsar_dask.masters.combined import errors_hold, parts_hold
 from pulsar_dask.masters.darkgroup import key
 from pulsar_dask.masters.fitted import MEASURED, fitted, quality_of
 from pulsar_dask.masters.flaterrors import with_dark
@@ -38,6 +38,7 @@ from pulsar_dask.masters.flatholds import flat_holds
 from pulsar_dask.masters.levels import FrameLevels, frame_levels, frame_scales, level_holds
 from pulsar_dask.masters.mastererrors import errors_of
 from pulsar_dask.masters.noise import Flats, scale_of_flats
+from pulsar_dask.masters.noiseparts import Parts
 from pulsar_dask.masters.stack import combining_holds
 from pulsar_dask.masters.survey import Survey, Surveying
 
@@ -57,7 +58,7 @@ def flat_recipe(
     calibration: Mapping[str, Trace] | None = None,
     surveyed: Surveying | None = None,
     each_lit: bool = False,
-    noise: Noise | str | None = MEASURED,
+    noise: Noise | Parts | str | None = MEASURED,
     errors: Mapping[str, Error] | None = None,
     quality: Quality | None = None,
 ) -> Recipe:
@@ -79,7 +80,7 @@ def flat_recipe(
         Gives from frames the `Survey` by which they are looked at meanwhile.
     each_lit : bool
         Whether a colour without light is refused: where nobody is there to be told of it.
-    noise : Noise, optional
+    noise : Noise or Parts, optional
         Of a scaled frame, where it is known.
     errors : mapping, optional
         Of what is subtracted, by the names of its files, where they are known.
@@ -97,6 +98,7 @@ def flat_recipe(
         method, found, more = fitted(combine, group.frames, planes, flats=values, noise=noise)
         together = level_frames(n, threads)
         combining = combining_holds(group.frames, method, _FLOAT64, planes)
+        combining += parts_hold(group.frames, 8, found)
         levels = [
             layer(
                 "levels",

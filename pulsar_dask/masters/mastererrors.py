@@ -17,7 +17,6 @@ from pulsar_dask.frames.planes import PLANES, planes_path
 from pulsar_dask.frames.provenance import read_trace
 from pulsar_dask.frames.step import Step
 from pulsar_dask.frames.written import as_number
-from pulsar_dask.kernels.noise import Noise
 from pulsar_dask.masters.errors import median_factor
 
 
@@ -44,12 +43,16 @@ def error_of(master: Frame) -> Error:
                 "errors",
             )
     steps = read_trace(map(str, header.get("HISTORY", [])), os.path.dirname(master.path)).steps
-    known = [step.args[0] for step in steps if isinstance(step, Step) and step.verb == "noise"]
+    known = [
+        step.args[-1][0]
+        for step in steps
+        if isinstance(step, Step) and step.verb.startswith("noise")
+    ]
     n = as_number(header.get("NCOMBINE"))
     if known and n:
         method = str(header.get("COMBMETH", "median")).lower()
         factor = float(median_factor(np.array(int(n)))) if method.startswith("median") else 1.0
-        variance = float(Noise(*known[0]).variance)
+        variance = sum(known) / len(known)
         return float(f"{factor * math.sqrt(variance / n):.6g}")
     warn(
         f"errors are without that of {printable(name)}, which is not known; make it with ⟦planes⟧ "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -9,8 +10,9 @@ import numpy as np
 
 from pulsar_dask.formats.reading import read_values
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.kernels.noise import Noise, fit
+from pulsar_dask.kernels.noise import Noise, NoModelError, fit
 from pulsar_dask.kernels.pixels import Tile
+from pulsar_dask.masters.noiseparts import Parts
 
 Array = np.ndarray[Any, Any]
 #: Values that are looked at, those of a read, and rows of a frame, in adjacent pairs.
@@ -18,10 +20,12 @@ _VALUES, _READ, _ROWS = 1_000_000, 2_000_000, 64
 #: Stretches of a row that are taken, and parts of a sensor whose noise is compared.
 _STRETCHES = 16
 Read = Callable[[Tile], Array]
+#: Into how many parts columns and rows are cut, one after the other.
+_CUTS = ((2, 1), (1, 2), (2, 2), (4, 1), (1, 4), (4, 2), (2, 4), (4, 4))
 _PHASES = ((0, 1), (2, 3))
 
 
-def noise_of(frames: Sequence[Frame], grain: float) -> Noise:
+def noise_of(frames: Sequence[Frame], grain: float) -> Noise | Parts:
     """The noise of a stack of frames.
 
     Raises
@@ -34,7 +38,7 @@ def noise_of(frames: Sequence[Frame], grain: float) -> Noise:
         len(frames),
         lambda tile: read_values(frames, tile, np.dtype("f8"), counted=None),
     )
-    return _short(fit(values, grain, parts))
+    return _fitted(frames[0].shape, values, grain, parts)
 
 
 class Flats(NamedTuple):
@@ -48,7 +52,7 @@ class Flats(NamedTuple):
     """To which level they are scaled."""
 
 
-def noise_of_flats(frames: Sequence[Frame], flats: Flats, grain: float) -> Noise:
+def noise_of_flats(frames: Sequence[Frame], flats: Flats, grain: float) -> Noise | Parts:
     """The noise of flats, each scaled to a level: that of these pixels here.
 
     Raises
@@ -67,13 +71,45 @@ def noise_of_flats(frames: Sequence[Frame], flats: Flats, grain: float) -> Noise
         scales[colour] = flats.target * np.mean(levels / every) / levels
     values *= scales.T[:, colours]
     values[~np.isfinite(values)] = np.nan
-    return _short(fit(values, grain * float(np.median(scales)), parts))
+    return _fitted(frames[0].shape, values, grain * float(np.median(scales)), parts)
 
 
 def scale_of_flats(frames: Sequence[Frame], flats: Flats) -> float:
     """By about what flats are multiplied, the median of all."""
     values, _ = _sample(frames[0].shape, len(frames), flats.read)
     return float(f"{np.nanmedian(flats.target / np.nanmedian(values, axis=1)):.6g}")
+
+
+def _fitted(shape: tuple[int, ...], values: Array, grain: float, parts: Array) -> Noise | Parts:
+    """The noise of all pixels; where that of some parts of the sensor is another, of each half,
+    quarter, … apart: the fewest of which each has one."""
+    try:
+        return _short(fit(values, grain, parts))
+    except NoModelError as error:
+        refused = error
+    for across, down in _CUTS:
+        column, row = (parts[way] * n // _STRETCHES for way, n in ((0, across), (1, down)))
+        try:
+            noises = [
+                _short(fit(values[:, where], grain, parts[:, where]))
+                for y in range(down)
+                for x in range(across)
+                if (where := (row == y) & (column == x)).any()
+            ]
+        except NoModelError:
+            continue
+        ys, xs = (
+            [-(-length * i // n) for i in range(n + 1)]
+            for length, n in zip(shape[-2:], (down, across), strict=True)
+        )
+        sections = tuple(
+            (top, bottom, left, right)
+            for top, bottom in itertools.pairwise(ys)
+            for left, right in itertools.pairwise(xs)
+        )
+        if len(noises) == len(sections):
+            return Parts(sections, tuple(noises))
+    raise refused
 
 
 def _short(noise: Noise) -> Noise:

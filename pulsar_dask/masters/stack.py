@@ -25,8 +25,9 @@ from pulsar_dask.kernels import loaded
 from pulsar_dask.kernels.loaded import Kernel, worth_compiling
 from pulsar_dask.kernels.noise import Noise
 from pulsar_dask.kernels.pixels import PixelType, Tile
-from pulsar_dask.masters.combined import errors_hold, planes_made
+from pulsar_dask.masters.combined import errors_hold, parts_hold, planes_made
 from pulsar_dask.masters.errors import needs
+from pulsar_dask.masters.noiseparts import Parts
 from pulsar_dask.masters.survey import SURVEY, Glimpse, Survey, extremes
 
 Array = np.ndarray[Any, Any]
@@ -42,7 +43,7 @@ def stacked(
     error: float = 0.0,
     dtype: str | None = None,
     survey: Survey | None = None,
-    noise: Noise | None = None,
+    noise: Noise | Parts | None = None,
     quality: Quality | None = None,
 ) -> Layer:
     """The layer of a combination of frames.
@@ -65,7 +66,7 @@ def stacked(
         The type to which values are rounded, where others take them as a file has them.
     survey : Survey, optional
         How the frames are looked at meanwhile.
-    noise : Noise, optional
+    noise : Noise or Parts, optional
         Of a frame, from which errors follow.
     quality : Quality, optional
         By what the plane of that name is told.
@@ -77,6 +78,7 @@ def stacked(
     )
     if quality is not None:
         function = partial(function, quality=quality)
+    combining += parts_hold(frames, pixels.stored.itemsize, noise)
     holds = reading.stack_holds(frames) | combining | _changing(minus, dtype)
     if survey is not None:
         function = partial(function, survey=survey)
@@ -124,7 +126,7 @@ def combined(
     planes: Sequence[str],
     dtype: str | None,
     survey: Survey | None = None,
-    noise: Noise | None = None,
+    noise: Noise | Parts | None = None,
     error: float = 0.0,
     quality: Quality | None = None,
 ) -> dict[str, Any]:

@@ -136,11 +136,70 @@ def test_a_noise_that_is_given(here):
     assert "takes rdnoise and gain together" in out.stderr
 
 
-def test_noise_that_does_not_follow_the_level(here):
-    """Two amplifiers: auto takes what needs no model, and ccdclip says what else there is."""
+def amplifiers(sd, frames=5, shape=(80, 202)):
+    """Frames of a level whose noise is `sd` of rows and columns from 0 to 1, and that noise."""
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    noise = sd(y / shape[0], x / shape[1])
     rng = np.random.default_rng(0)
-    sd = np.where(np.arange(200) < 100, 3.0, 9.0)
-    frames = rng.normal(500, sd, (12, 64, 200)).round().astype("u2")
+    return rng.normal(500, noise, (frames, *shape)).round().astype("u2"), noise
+
+
+@pytest.mark.parametrize(
+    "sd",
+    [
+        lambda y, x: np.where(x < 0.5, 6.0, 15.0),
+        lambda y, x: np.where(y < 0.5, 6.0, 15.0),
+        lambda y, x: 6 + 4 * (x >= 0.5) + 8 * (y >= 0.5),
+        lambda y, x: np.choose((4 * x).astype(int), [6, 15, 9, 20]) + 0.0,
+    ],
+)
+@pytest.mark.parametrize("name", ["auto", "median"])
+def test_amplifiers_have_their_own_noise(here, sd, name):
+    frames, noise = amplifiers(sd)
+    frames[2, 7, 3], frames[1, 60, 190] = 500 + 60, 500 + 48  # 10 deviations, and about 3
+    write_stack(here / "d", "d", frames, "Dark", 1.0)
+    how = ("--combine", name, "--planes", "all")
+    tool("med", "d", "m.fit", *how, cwd=here)
+    header = fits.getheader(here / "m.fit")
+    history = "".join(map(str, header["HISTORY"]))
+    assert history.count("noise of a frame in [") in (2, 4)
+    error = fits.getdata(here / "m.planes.fit", "UNCERT").astype(float)
+    off = fits.getdata(here / "m.fit") - 500.0
+    for level in np.unique(noise):
+        where = noise == level
+        scatter = np.sqrt(np.mean(off[where] ** 2))
+        assert error[where].mean() / scatter == pytest.approx(1, abs=0.04)
+    assert np.std(off / error) == pytest.approx(1, abs=0.025)
+    if name == "auto":
+        assert header["COMBMETH"] == "ccdclip"
+        high = fits.getdata(here / "m.planes.fit", "NHIGH")
+        assert high[7, 3] == 1
+        assert high[60, 190] == 0
+    run("verify", "--all", "m.fit", "m.planes.fit", cwd=here)
+
+
+def test_amplifiers_of_bias_and_flats(here):
+    """Through all tools, in tiles of any size, on workers; and `verify`."""
+    sd = lambda y, x: np.where(x < 0.5, 6.0, 15.0)  # noqa: E731
+    for kind, label, level in (("b", "Bias", -100), ("d", "Dark", 0), ("f", "Flat", 9000)):
+        frames, _ = amplifiers(sd)
+        write_stack(here / kind, kind, frames + np.uint16(level % 65536), label, 1.0)
+    how = ("--combine", "ccdclip", "--planes", "all")
+    tool("makedark", "d", "b", *how, cwd=here)
+    tool("makeflat", "f", "--filter", "V", *how, cwd=here)
+    tool("med", "d", "m.zarr", *how, "--scheduler", "local:2", cwd=here)
+    masters = ("bias.fit", "dark1s.fit", "flat_v.fit", "m.zarr", "bias.planes.fit")
+    out = run("verify", "--all", *masters, "dark1s.planes.fit", "flat_v.planes.fit", cwd=here)
+    assert "differ" not in out.stdout.replace("0 differ", "")
+    own = pulsar_dask.master(str(here / "d"), "ccdclip", planes="all").compute()
+    bias = fits.getdata(here / "bias.planes.fit", "UNCERT")
+    both = np.hypot(own["uncertainty"].values, bias)
+    same(fits.getdata(here / "dark1s.planes.fit", "UNCERT"), both.astype("f4"))
+
+
+def test_noise_that_does_not_follow_the_level(here):
+    """No part of the sensor has one noise: auto takes what needs no model."""
+    frames, noise = amplifiers(lambda y, x: 3 + 9 * x, frames=12, shape=(64, 200))
     write_stack(here / "d", "d", frames, "Dark", 1.0)
     tool("med", "d", "m.fit", "--combine", "auto", "--planes", "uncertainty", cwd=here)
     header = fits.getheader(here / "m.fit")
@@ -148,8 +207,7 @@ def test_noise_that_does_not_follow_the_level(here):
     history = "".join(map(str, header["HISTORY"]))
     assert "times the noise of the rest at the same level" in history
     error = fits.getdata(here / "m.planes.fit", "UNCERT")
-    assert error[:, :100].mean() == pytest.approx(3 / np.sqrt(12), rel=0.1)
-    assert error[:, 100:].mean() == pytest.approx(9 / np.sqrt(12), rel=0.1)
+    assert (error / noise).mean() == pytest.approx(1 / np.sqrt(12), rel=0.1)
     run("verify", "--all", "m.fit", "m.planes.fit", cwd=here)
     out = run("med", "d", "n.fit", "--combine", "ccdclip", cwd=here, status=1)
     assert "give it with --rdnoise and --gain, or take --combine winsorized" in out.stderr
