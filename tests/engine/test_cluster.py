@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from astropy.io import fits
 from clusters import LIMIT, cluster_in, ended, tile_tasks, under_way, until
 from distributed import Client, Security
 from distributed.comm import connect
@@ -36,13 +37,18 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def workflow(folder: Path, *options: Any) -> None:
-    """All four tools."""
+    """All tools that make files of frames."""
     where = {"cwd": folder}
     run("med", "bias*.fit", "master_bias.fit", *options, **where)
     run("makedark", "darks/", "bias*.fit", *options, **where)
     run("makedark", "darks/", "0", "--output-dir", "flatdarks", *options, **where)
     run("makeflat", "flats/", "--dark", "300", "--cosme", "cosme120s.lst", *options, **where)
     run("make_cosme", "dark300s.fit", "hottest.lst", *options, **where)
+    light, masters = "darks/m31_0001.fit", ("-d", "dark120s.fit", "-f", "flat_r.fit")
+    more = ("-b", "master_bias.fit", "-c", "hottest.lst", *options)
+    noise = ("--uncertainty", "--egain", 1, "--read-noise", 3)
+    run("calibrate", light, "light.fit", *masters, *more, **where)
+    run("calibrate", light, "noisy.fit", *masters, *noise, *more, **where)
 
 
 def copy_of(night: Path, folder: Path) -> Path:
@@ -63,6 +69,9 @@ def same_outputs(made: Path, truth: Path) -> None:
         ours = pixels(made / path.relative_to(truth))
         assert ours.tobytes() == pixels(path).tobytes()
         assert ours.dtype == pixels(path).dtype
+    for plane in (1, 2):
+        ours = fits.getdata(made / "noisy.fit", plane)
+        assert ours.tobytes() == fits.getdata(truth / "noisy.fit", plane).tobytes()
 
 
 # --- the same bits ---------------------------------------------------------------------------
