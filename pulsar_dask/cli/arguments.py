@@ -227,3 +227,30 @@ how_many = click.option(
     metavar="N",
     help="How many of the hottest pixels a list holds. [default: 10000]",
 )
+
+listed = options(
+    how_many,
+    click.option(
+        "--hot",
+        type=Number(0.1, 1e6, "how many deviations, such as 20"),
+        metavar="SIGMA",
+        help="List the pixels that lie so many deviations above the median, instead of the "
+        "hottest by number; bad columns and rows, too, as C X 0 and L Y 0.",
+    ),
+    click.option(
+        "--cold",
+        type=Number(0.1, 1e6, "how many deviations, such as 20"),
+        metavar="SIGMA",
+        help="List those so many deviations below it, likewise.",
+    ),
+)
+
+listed_of_any = options(
+    listed,
+    click.option(
+        "--dead",
+        is_flag=True,
+        help="Of a flat: list the pixels that get less than half of the light of their neighbours.",
+    ),
+    from_row,
+)

@@ -20,7 +20,7 @@ from pulsar_dask.frames.provenance import written_by
 from pulsar_dask.inputs.same import Same
 from pulsar_dask.kernels.checksum import adds_up
 
-_LINE = re.compile(rb"P \d+ \d+\r\n")
+_LINE = re.compile(rb"(?:P \d+ \d+|[CL] \d+ 0)\r\n")
 _NAME = re.compile(r"cosme(.*)\.lst", re.DOTALL)
 _MOST_KEPT = 1000
 _AT_ONCE = 1 << 20
@@ -30,7 +30,7 @@ _HEAD, _MOST_KNOWN = 1 << 23, 64
 
 def is_list(path: str, head: bytes) -> bool:
     """Whether a file, which begins with some bytes, is a list."""
-    return path.lower().endswith(".lst") or head.startswith(b"P ")
+    return path.lower().endswith(".lst") or head[:2] in (b"P ", b"C ", b"L ")
 
 
 def has_form(path: str, lines: int | None) -> bool:

@@ -15,7 +15,8 @@ from pulsar_dask.cli.arguments import (
     execution_options,
     from_row,
     heard,
-    how_many,
+    listed,
+    listed_of_any,
     no_verify,
     own_outputs,
     saying,
@@ -105,7 +106,7 @@ def med(names: tuple[str, ...], dtype: str | None, **options: Any) -> None:
 @click.option(
     "--bias", metavar="SPEC", help="The bias: a file, a mask, a folder, a list or a number."
 )
-@how_many
+@listed
 @combine_option
 @planes_option()
 @belonging
@@ -116,9 +117,7 @@ def med(names: tuple[str, ...], dtype: str | None, **options: Any) -> None:
 @execution_options
 @no_verify
 @common_options
-def makedark(
-    input_spec: tuple[str, ...], bias: str | None, hot_pixels: int | None, **options: Any
-) -> None:
+def makedark(input_spec: tuple[str, ...], bias: str | None, **options: Any) -> None:
     """Make master darks, one for each exposure time, and their lists of hot pixels.
 
     INPUT_SPEC is a folder, a mask, files, a numbered file or a list. BIAS_SPEC is what is
@@ -126,7 +125,9 @@ def makedark(
     Writes dark<exp>.fit and cosme<exp>.lst.
     """
     prefetch([*input_spec, *([bias] if bias else [])], options)
-    tool("makedark")(input_spec, bias=bias, hot_pixels=hot_pixels, options=settings(options))
+    number, *beyond = (options.pop(name) for name in ("hot_pixels", "hot", "cold"))
+    how = {"hot_pixels": number, "beyond": beyond, "options": settings(options)}
+    tool("makedark")(input_spec, bias=bias, **how)
 
 
 @tools.command("makeflat", cls=Command, context_settings=CONTEXT)
@@ -188,8 +189,7 @@ def makeflat(
 @tools.command("make_cosme", cls=Command, context_settings=CONTEXT)
 @click.argument("image", metavar="INPUT")
 @click.argument("output", metavar="OUTPUT")
-@how_many
-@from_row
+@listed_of_any
 @hdu_option
 @execution_options
 @no_verify
@@ -204,6 +204,7 @@ def make_cosme(
         output,
         hot_pixels=hot_pixels,
         origin_top=origin == "top",
+        beyond=(options.pop("hot"), options.pop("cold"), options.pop("dead")),
         options=settings(options),
     )
 

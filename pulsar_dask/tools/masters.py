@@ -10,7 +10,7 @@ from pulsar_dask import combine
 from pulsar_dask.cli.report import Report
 from pulsar_dask.engine.recipe import Product, Recipe
 from pulsar_dask.engine.sink import Executor, Run
-from pulsar_dask.errors import OneGroup, count, printable
+from pulsar_dask.errors import OneGroup, PulsarError, count, printable
 from pulsar_dask.formats.reading import read_header
 from pulsar_dask.formats.scan import scan_frame
 from pulsar_dask.formats.tocome import to_come
@@ -19,11 +19,13 @@ from pulsar_dask.frames.gates import replaced
 from pulsar_dask.frames.group import Group
 from pulsar_dask.frames.naming import dark_stem, list_name
 from pulsar_dask.frames.provenance import read_trace
+from pulsar_dask.frames.quality import Quality
 from pulsar_dask.kernels.highest import HOT_PIXELS
 from pulsar_dask.masters.dark import dark_recipe, stack_product
 from pulsar_dask.masters.darkgroup import Dark
 from pulsar_dask.masters.darks import Darks
 from pulsar_dask.masters.groups import Failures, by_size, check_group
+from pulsar_dask.output.badlist import BadList, Beyond
 from pulsar_dask.output.fits_sink import FitsSink
 from pulsar_dask.output.lists import ListSink
 from pulsar_dask.output.ours import is_ours
@@ -40,6 +42,7 @@ def make_darks(
     *,
     inputs: Sequence[str] = (),
     hot_pixels: int | None = None,
+    beyond: Beyond = Beyond(),  # noqa: B008
 ) -> None:
     """Make darks that were found, and their lists; `inputs` are further files that are read."""
     wanted = HOT_PIXELS if hot_pixels is None else hot_pixels
@@ -60,7 +63,8 @@ def make_darks(
         inputs=[*(f.path for f in darks.frames), *inputs],
         lists={dark.name: wanted for dark in darks.darks},
         what=lambda names: _darks_and_bias([d for d in darks.darks if d.name in names]),
-        hint=hint_at_number(hot_pixels, darks.frames[0]),
+        hint=None if beyond else hint_at_number(hot_pixels, darks.frames[0]),
+        beyond=beyond,
     )
 
 
@@ -205,8 +209,10 @@ def make_masters(
     what: str | None = None,
     hint: str | None = None,
     again: bool = False,
+    beyond: Beyond = Beyond(),  # noqa: B008
 ) -> Run:
-    """Make a FITS file of each product, and lists of the hottest pixels: how many, by product."""
+    """Make a FITS file of each product, and lists of the hottest pixels: how many, by product; or
+    of those that stand out."""
     options.make_folder(options.output_dir)
     masters = {
         product.name: FitsSink(
@@ -218,17 +224,14 @@ def make_masters(
         )
         for product in recipe.products
     }
-    hot = {
-        product.name: ListSink(
-            product.layer,
-            product.frames[0].shape,
-            _list_of(product, options),
-            lists[product.name],
-            verify=options.verify,
-        )
-        for product in recipe.products
-        if product.name in lists
-    }
+    hot: dict[str, ListSink] = {}
+    for product in (p for p in recipe.products if p.name in lists):
+        at = product.layer, product.frames[0].shape, _list_of(product, options)
+        if beyond:
+            read = masters[product.name].rows
+            hot[product.name] = BadList(*at, read, beyond, verify=options.verify)
+        else:
+            hot[product.name] = ListSink(*at, lists[product.name], verify=options.verify)
     sinks = [*hot.values(), *masters.values()]  # a master says what its list holds
 
     def found(run: Run) -> None:
@@ -265,6 +268,21 @@ def _list_of(product: Product, options: Options) -> str:
     return options.place(list_name(dark_stem(product.name) or ""))
 
 
+def listing(hot: float | None, cold: float | None, dead: bool, hot_pixels: int | None) -> Beyond:
+    """What a list is to hold where that is not the hottest pixels by number."""
+    what = Beyond(hot, cold, dead, Quality("flat" if dead else "image"))
+    if what and hot_pixels is not None:
+        raise PulsarError(
+            "⟦hot_pixels⟧ lists by number, ⟦hot⟧, ⟦cold⟧ and ⟦dead⟧ by how far pixels stand out; "
+            "give one of both",
+            "argument",
+        )
+    return what
+
+
 def hottest(sink: ListSink) -> str:
     """What a list holds, in words."""
+    if isinstance(sink, BadList):
+        lines = count(sink.columns, "column"), count(sink.rows, "row")
+        return f"{count(sink.lines, 'pixel')} that stand out, {' and '.join(lines)}"
     return count(sink.lines, "hottest pixel")
