@@ -234,7 +234,7 @@ listed = options(
         "--hot",
         type=Number(0.1, 1e6, "how many deviations, such as 20"),
         metavar="SIGMA",
-        help="List the pixels that lie so many deviations above the median, instead of the "
+        help="List the pixels that lie so many deviations above the level, instead of the "
         "hottest by number; bad columns and rows, too, as C X 0 and L Y 0.",
     ),
     click.option(

@@ -20,7 +20,7 @@ from pulsar_dask.frames.provenance import written_by
 from pulsar_dask.inputs.same import Same
 from pulsar_dask.kernels.checksum import adds_up
 
-_LINE = re.compile(rb"(?:P \d+ \d+|[CL] \d+ 0)\r\n")
+_PIXEL, _LINE = re.compile(rb"P \d+ \d+\r\n"), re.compile(rb"(?:P \d+ \d+|[CL] \d+ 0)\r\n")
 _NAME = re.compile(r"cosme(.*)\.lst", re.DOTALL)
 _MOST_KEPT = 1000
 _AT_ONCE = 1 << 20
@@ -34,8 +34,8 @@ def is_list(path: str, head: bytes) -> bool:
 
 
 def has_form(path: str, lines: int | None) -> bool:
-    """Whether a file is a list exactly as this program writes them, of so many lines if that is
-    given."""
+    """Whether a file is a list exactly as this program writes them; of so many pixels, and nothing
+    else, if that is given."""
     try:
         if not os.path.isfile(path):
             return False
@@ -45,7 +45,7 @@ def has_form(path: str, lines: int | None) -> bool:
             file.seek(0)
             found = 0
             for line in iter(_line_of(file), b""):
-                if not _LINE.fullmatch(line):
+                if not (_LINE if lines is None else _PIXEL).fullmatch(line):
                     return False
                 found += 1
     except OSError:

@@ -125,9 +125,8 @@ def makedark(input_spec: tuple[str, ...], bias: str | None, **options: Any) -> N
     Writes dark<exp>.fit and cosme<exp>.lst.
     """
     prefetch([*input_spec, *([bias] if bias else [])], options)
-    number, *beyond = (options.pop(name) for name in ("hot_pixels", "hot", "cold"))
-    how = {"hot_pixels": number, "beyond": beyond, "options": settings(options)}
-    tool("makedark")(input_spec, bias=bias, **how)
+    n, *far = (options.pop(name) for name in ("hot_pixels", "hot", "cold"))
+    tool("makedark")(input_spec, bias=bias, hot_pixels=n, beyond=far, options=settings(options))
 
 
 @tools.command("makeflat", cls=Command, context_settings=CONTEXT)

@@ -63,7 +63,9 @@ def test_columns_and_rows(here):
     listed = read_list(str(here / "m.lst"), SHAPE)
     assert {60, 60 + SHAPE[1]} <= set(listed.tolist())
     tool("make_cosme", "m.fit", "m.lst", "--hot", 12, cwd=here)
-    assert (here / "m.lst.bak").exists()
+    (here / "m.lst").write_bytes(b"P 1 1\r\nC 5 0\r\n")  # perhaps the user's
+    tool("make_cosme", "m.fit", "m.lst", "--hot", 12, cwd=here)
+    assert (here / "m.lst.bak").read_bytes() == b"P 1 1\r\nC 5 0\r\n"
 
 
 def test_dead_pixels_of_a_flat(here):
