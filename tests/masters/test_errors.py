@@ -111,7 +111,7 @@ def test_through_all_tools(here, name):
     assert "noise of a frame: variance " in "".join(map(str, header["HISTORY"]))
     with fits.open(here / "dark1s.planes.fit") as dark, fits.open(here / "bias.planes.fit") as bias:
         planes = {hdu.name: hdu.data for hdu in dark[1:]}
-        assert list(planes) == ["COUNT", "NLOW", "NHIGH", "STD", "UNCERT"]
+        assert list(planes) == ["COUNT", "NLOW", "NHIGH", "STD", "UNCERT", "DQ"]
         same(planes["COUNT"] + planes["NLOW"] + planes["NHIGH"], np.full(night["d"][0].shape, 12))
         assert dark["UNCERT"].header["UTYPE"] == "StdDevUncertainty"
         own = pulsar_dask.master(str(here / "d"), name, planes="all").compute()
