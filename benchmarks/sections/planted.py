@@ -11,9 +11,12 @@ from harness import Bench
 from report import Table
 
 from pulsar_dask import combine
-from pulsar_dask.kernels.noise import fit
+from pulsar_dask.kernels.defects import bad_lines, medians
+from pulsar_dask.kernels.errors import errors
+from pulsar_dask.kernels.noise import Noise, fit
 from pulsar_dask.kernels.pixels import PixelType
-from pulsar_dask.masters.errors import errors, needs
+from pulsar_dask.kernels.telegraph import seen_of
+from pulsar_dask.masters.errors import asked, needs
 
 #: What a run is to be compared with.
 AGAINST = "1.000: the mean of the values that were not hit."
@@ -73,6 +76,32 @@ def coarse(frames: int, step: float, noise: float, pixels: int) -> tuple[Array, 
     return values, truth, np.ones(values.shape, bool)
 
 
+def quality(bench: Bench) -> Table:
+    """Pixels of two levels, and bad columns: what is found of them, and what else is."""
+    pixels, rows = FULL if bench.args.full else SMALL, []
+    for frames in (20, 50):
+        for share in (0.0, 0.01, 0.05):
+            rng = np.random.default_rng([frames, int(1000 * share)])
+            values = np.rint(rng.normal(500, 5, (frames, 2 * pixels)))
+            on = rng.random((frames, pixels)) < rng.uniform(0.3, 0.7, pixels)
+            values[:, :pixels] += 25 * on  # five noises
+            hit = rng.random(values.shape) < share
+            values[hit] += np.rint(5 * 10 ** rng.uniform(1, 3, hit.sum()))
+            noise = Noise(25.0, 0.0, 0.0, 500.0, 25.0)
+            _, two = seen_of(values.astype(">i2"), PixelType(16), noise, np.inf, compiled=True)
+            found, wrong = two[:pixels].mean(), two[pixels:].mean()
+            rows.append([f"{frames} frames, {share:.0%} hit", f"{found:.4f}", f"{wrong:.1e}"])
+    found, wrong, tries = 0, 0, 100 if bench.args.full else 10
+    for seed in range(tries):
+        image = np.random.default_rng(seed).normal(0, 1, (1000, 400))
+        wrong += len(bad_lines(medians(image), 1.0))
+        image[:, 200] += 100 / np.sqrt(1000)
+        image[:500, 300] += 100 / np.sqrt(1000)
+        found += len({line.at for line in bad_lines(medians(image), 1.0)} & {200, 300})
+    rows.append(["a column and a half one", f"{found / tries / 2:.4f}", f"{wrong} in {tries}"])
+    return Table("Planted pixels of two levels", ["planted", "found", "others told"], rows)
+
+
 def rms(off: Array) -> float:
     return float(np.sqrt(np.mean(off**2)))
 
@@ -87,7 +116,7 @@ def made_by(name: str, values: Array, grain: float, planes: tuple[str, ...]) -> 
         method = combine.method(name, {**dict(method.parameters), "grain": grain})
     wanted = ("image", *needs(planes))
     made = dict(method.block(values.copy(), PixelType(-64), wanted, compiled=True))
-    return made | (errors(made, method, noise, planes) if noise and planes else {})
+    return made | (errors(made, **asked(made, method, noise, planes)) if noise and planes else {})
 
 
 def row(name: str, cases: list[tuple[Array, Array, Array]], grains: list[float]) -> list[str]:
@@ -125,5 +154,6 @@ def tables(bench: Bench) -> list[Table]:
     cases = [coarse(20, step, noise, pixels) for step, noise in steps]
     columns = ["20 frames in steps", *(f"step {s:g}, noise {n:g}" for s, n in steps)]
     rows = [row(name, cases, [step for step, _ in steps]) for name in (*OURS, *PEERS)]
+    made.append(quality(bench))
     made.append(Table(f"Planted frames in steps, {pixels} pixels", columns, rows))
     return made

@@ -23,6 +23,8 @@ THREAD_BYTES, PIXEL_BYTES = 20 * 8 * BLOCK + 10 * 8 * VALUES, 2
 #: Least share, and number, of the values on each of two levels; noises between these; fewest
 #: values.
 SHARE, LEAST, APART, FEWEST = 0.15, 3, 3.5, 10
+#: Rank that belongs to the higher level, in the number of values; noises above it of hits.
+HITS, ABOVE = 0.9, 6.0
 #: Of the normal distribution: 1 % and 2 %.
 ONE, TWO = 2.3263, 2.0
 
@@ -125,12 +127,18 @@ def two_levels(values: Array, noise: Noise) -> tuple[Array, Array]:
     Parameters
     ----------
     values : ndarray of float64, shape (frames, n)
-        NaN where missing. It is sorted on return.
+        NaN where missing. It is sorted on return, and without hits.
     noise : Noise
         Of one value: at the lower level, as a current that drifts would explain much at the higher
         one.
     """
     values.sort(axis=0)  # NaN last
+    n = np.count_nonzero(values == values, axis=0)
+    # hits lie above the higher level, which has a tenth of the values at least
+    last = (HITS * np.maximum(n - 1, 0)).astype(int)
+    top = np.take_along_axis(values, last[None], 0)[0]
+    with np.errstate(invalid="ignore"):
+        values[values > top + ABOVE * np.sqrt(noise.at(top))] = np.nan
     there = values == values
     n = there.sum(axis=0)
     off = np.where(there, values - values[0], 0.0)
