@@ -63,11 +63,11 @@ def verdict(
         text = f"Not all was done. {made} {'is' if one else 'are'} there." if made else ""
         return _bad(text or "Nothing was made.", warnings, error)
     if again:
-        good, look = f"{made}: {again}, and nothing is odd.", f"{made}: {again}, with {{}}."
+        good, look = f"{made}: {again}, and nothing is odd.", (f"{made}: {again}, with ", ".")
     else:
         was = "was" if one else "were"
         good = f"It worked: {made} {was} made of {of}, and nothing about them is odd."
-        look = f"It worked, with {{}}: {made}, of {of}."
+        look = "It worked, with ", f": {made}, of {of}."
     return _of_warnings(good, look, warnings, again=again)
 
 
@@ -86,7 +86,7 @@ def verdict_on_lights(
     text = " and ".join(parts)
     if error is not None:
         return _bad(f"Not all was done: {text}, and {failed} could not be.", warnings, error)
-    good, look = f"It worked: {text}, and nothing is odd.", f"It worked, with {{}}: {text}."
+    good, look = f"It worked: {text}, and nothing is odd.", ("It worked, with ", f": {text}.")
     return _of_warnings(good, look, warnings)
 
 
@@ -119,9 +119,9 @@ def _bad(text: str, warnings: Sequence[str], error: PulsarError) -> dict[str, An
 
 
 def _of_warnings(
-    good: str, look: str, warnings: Sequence[str], again: str | None = None
+    good: str, look: tuple[str, str], warnings: Sequence[str], again: str | None = None
 ) -> dict[str, Any]:
-    """All was done; `look` has a place for what is to be looked at."""
+    """All was done; `look` stands around what is to be looked at."""
     remarks = _remarks(warnings)
     shown = _shown(remarks)
     odd = list(dict.fromkeys(name for r in remarks for name in r["frames"]))
@@ -135,7 +135,7 @@ def _of_warnings(
         what = what if again is None else what.replace("look at ", "")
         return {"state": "look", "text": f"{word} {what}: {some(odd)}.", "remarks": shown}
     if warnings:
-        text = look.format(count(len(warnings), "warning"))
+        text = count(len(warnings), "warning").join(look)
         return {"state": "look", "text": text, "remarks": shown}
     return {"state": "good", "text": good, "remarks": shown}
 

@@ -74,6 +74,7 @@ def test_ctrl_c_ends_the_loop_of_a_shell(folder, number, begun):
     else:  # the tool alone
         while not (tool := child(process.pid)):
             time.sleep(0.002)
+        os.kill(process.pid, signal.SIGSTOP)  # else it begins another round
         os.kill(tool, number)
         process.kill()
         process.communicate()

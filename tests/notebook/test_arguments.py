@@ -84,11 +84,11 @@ def test_the_bits_of_the_tools(night, method):
 @pytest.mark.parametrize(
     ("planes", "names"),
     [
-        ("all", ["count", "low", "high", "std", "uncertainty"]),
+        ("all", ["count", "low", "high", "std", "uncertainty", "quality"]),
         ("count", ["count"]),
         ("count, count", ["count"]),
         (("count", "count"), ["count"]),
-        (["all"], ["count", "low", "high", "std", "uncertainty"]),
+        (["all"], ["count", "low", "high", "std", "uncertainty", "quality"]),
         (iter(["count"]), ["count"]),
         (None, []),
         ("", []),
@@ -280,7 +280,7 @@ def test_the_command_line_takes_planes_as_before(night):
     tool("med", "d", "m.fit", "--planes", "count, count", cwd=night)
     for wrong in ("colour", "count,", "image"):
         err = run("med", "d", "m.fit", "--planes", wrong, cwd=night, status=2).stderr
-        assert "is none of count, low, high, std, uncertainty; all takes each of them." in err
+        assert "is none of count, low, high, std, uncertainty, quality; all takes" in err
 
 
 # --- hot pixels ----------------------------------------------------------------------------

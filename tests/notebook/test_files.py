@@ -215,7 +215,7 @@ def test_ccddata(night, here):
         (IMAGE, {}, "the unit is none"),
         (IMAGE, {"unit": "furlongs"}, "the unit is furlongs; give `unit`"),
         (IMAGE, {"unit": ""}, "the unit is none"),
-        (IMAGE, {"unit": 5}, "the unit is 5; give `unit`"),
+        (IMAGE, {"unit": 5}, "`unit` 5: give a unit"),
         (image, {"units": "adu"}, "did you mean `unit`?"),
         (None, {}, "`master` is of type NoneType; give an xarray.DataArray"),
         ("dark.fit", {}, "`master` is of type str"),
