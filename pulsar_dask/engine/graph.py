@@ -140,7 +140,7 @@ class Graph:
         (leading,) = (len(p.leading) for p in layer.planes if p.name == plane)
         axis = leading if len(self.grid.shape) == 3 else None
         array = f"{layer.name}-{plane}-{dtype}-{suffix}"
-        tasks |= remembered(array, made)
+        tasks |= made_by(array, made)
         for index, tile in self.grid:
             for one in wanted:
                 if not one.once:
@@ -159,7 +159,7 @@ class Graph:
 _MADE = "-made"
 
 
-def remembered(name: str, made: Any) -> dict[Hashable, Any]:
+def made_by(name: str, made: Any) -> dict[Hashable, Any]:
     """What an array of that name was made by, as a task that nobody needs."""
     return {f"{name}{_MADE}": DataNode(f"{name}{_MADE}", made)}
 

@@ -88,7 +88,7 @@ async def idle(dask_worker: Any) -> None:
 
 #: Bytes of results that do not count.
 SMALL = MB
-Place = tuple[int, int, int, int, int]
+Numbers = tuple[int, int, int, int, int]
 """Of a tile: plane, y, x, height, width."""
 _FIRST = threading.Lock()
 
@@ -116,7 +116,7 @@ class Job:
     version: str = __version__
     _begun: bool = field(default=False, init=False)
 
-    def tiles(self, places: Sequence[Place]) -> tuple[list[list[Any]], Any]:
+    def tiles(self, places: Sequence[Numbers]) -> tuple[list[list[Any]], Any]:
         """What the sinks take of tiles, made one after the other, and the sums of what was read
         for them. Fewer tiles than were asked for, where more than a tile may send would wait."""
         ledger, made, waiting, most = Ledger(), [], 0, 0

@@ -206,6 +206,13 @@ def read_values(
     return out
 
 
+def read_image(frame: Frame, tile: Tile, *, counted: Tile | None = None) -> Array:
+    """Values of a tile of one frame, float64, missing ones NaN; `counted` is as for `read_tile`,
+    and nothing of itself."""
+    values: Array = read_values([frame], tile, np.dtype("f8"), counted=counted)[0]
+    return values
+
+
 def conversion_bytes(pixels: PixelType) -> int:
     """For each pixel, what `read_values` holds beside the values that it gives back: pixels as
     stored, in native order, what `to_values` makes of these, and which are missing."""

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 
 from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.planes import master_path
 from pulsar_dask.frames.provenance import Source
 from pulsar_dask.frames.step import Step
 
@@ -19,8 +20,8 @@ def known_again(errors: Sequence[Frame], steps: Sequence[Step | str]) -> dict[st
     said = [step.args for step in steps if isinstance(step, Step) and step.verb == "error of"]
     found: dict[str, Error] = dict(said)
     for plane in errors:
-        root, ending = os.path.splitext(os.path.basename(plane.path))
-        found[root.removesuffix(".planes") + ending] = plane
+        name = os.path.basename(plane.path)
+        found[master_path(name) or name] = plane
     return found
 
 

@@ -83,6 +83,16 @@ def planes_path(path: str) -> str:
     return f"{root}.planes{ending}"
 
 
+def master_path(path: str) -> str | None:
+    """Where the master lies whose planes lie there; None where that is no name of such.
+
+    >>> master_path("dark120s.planes.fit"), master_path("dark120s.fit")
+    ('dark120s.fit', None)
+    """
+    root, ending = os.path.splitext(path)
+    return root.removesuffix(".planes") + ending if root.endswith(".planes") else None
+
+
 def plane_named(extname: str) -> str:
     """The name of the plane that an HDU of some EXTNAME holds."""
     return next((p.name for p in PLANES.values() if p.extname == extname.upper()), extname.lower())

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from pulsar_dask._version import __version__
 from pulsar_dask.frames.frame import Frame
@@ -65,6 +65,14 @@ class Source:
             folder, part = os.path.split(folder)
             name = f"{part}/{name}"
         return folder, name
+
+
+def roles_of(found: Iterable[tuple[Source, Any]]) -> dict[str, list[Any]]:
+    """What was found of sources, by their roles: of each one there is."""
+    by_role: dict[str, list[Any]] = {role: [] for role in ROLES}
+    for source, one in found:
+        by_role[source.role].append(one)
+    return by_role
 
 
 @dataclass(frozen=True)

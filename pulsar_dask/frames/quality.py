@@ -18,22 +18,6 @@ TELEGRAPH = 1 << 15
 NO_FLAT_FIELD = 1 << 18
 UNRELIABLE_BIAS, UNRELIABLE_DARK, UNRELIABLE_FLAT = 1 << 22, 1 << 23, 1 << 25
 OTHER_BAD_PIXEL = 1 << 30
-#: What each means, for headers and pages.
-NAMES = {
-    DO_NOT_USE: ("DO_NOT_USE", "saturated, hot, dead, no flat field or no value"),
-    SATURATED: ("SATURATED", "half of the values reach the saturation"),
-    OUTLIER: ("OUTLIER", "over a quarter of the values was rejected"),
-    DEAD: ("DEAD", "less than 0.05 of the light of its neighbours"),
-    HOT: ("HOT", "20 deviations above the level, 10 times the current"),
-    WARM: ("WARM", "5 deviations above the level, 3 times the current"),
-    LOW_QE: ("LOW_QE", "less than half of the light of its neighbours"),
-    TELEGRAPH: ("TELEGRAPH", "has two levels"),
-    NO_FLAT_FIELD: ("NO_FLAT_FIELD", "no flat above 0"),
-    UNRELIABLE_BIAS: ("UNRELIABLE_BIAS", "noisier than its level explains"),
-    UNRELIABLE_DARK: ("UNRELIABLE_DARK", "noisier than its level explains"),
-    UNRELIABLE_FLAT: ("UNRELIABLE_FLAT", "noisier than its level explains"),
-    OTHER_BAD_PIXEL: ("OTHER_BAD_PIXEL", "of a bad column or row"),
-}
 #: What the values of the frames tell, pixel by pixel; the others follow from the finished image.
 OF_FRAMES = SATURATED | OUTLIER | TELEGRAPH | UNRELIABLE_BIAS | UNRELIABLE_DARK | UNRELIABLE_FLAT
 #: What is not to be used.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pulsar_dask.errors import count
+from pulsar_dask.frames.quality import KINDS
 
 Method = tuple[str, tuple[tuple[str, float], ...]]
 """Name and parameters of a way to combine frames."""
@@ -161,7 +162,7 @@ FORMS: dict[str, Form] = {
         "quality of a {} saturated from {}, in steps of {}",
         (str, number_text, number_text),
         (str, float, float),
-        ("bias|dark|dark current|flat|image", _NUMBER, _NUMBER),
+        ("|".join(KINDS), _NUMBER, _NUMBER),
     ),
     "noise": Form("noise of a frame: variance {}", (_numbers_text,), (_read_numbers,), (_FIVE,)),
     "noise of part": Form(

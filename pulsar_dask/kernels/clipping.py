@@ -15,7 +15,7 @@ import numpy as np
 from pulsar_dask.kernels.blocks import ROW, aligned
 from pulsar_dask.kernels.native import Compiled
 from pulsar_dask.kernels.network import GROUP, comparators
-from pulsar_dask.kernels.pixels import SWAP, PixelType
+from pulsar_dask.kernels.pixels import SWAP, PixelType, bits_type
 
 Array = np.ndarray[Any, Any]
 _clip = Compiled("clipping_compiled.clip")
@@ -88,7 +88,7 @@ def clip(
     """
     frames, n = stack.shape
     stored = stack.dtype.newbyteorder("=")
-    bits = stack.view(f"i{stored.itemsize}" if stored.itemsize > 1 else "u1")
+    bits = stack.view(bits_type(stored))
     key = np.dtype(f"i{max(2, stored.itemsize)}")
     width = ROW // key.itemsize
     size = max(n, width)

@@ -17,6 +17,7 @@ import numpy as np
 from pulsar_dask.kernels.codecache import inside as part
 from pulsar_dask.kernels.codecache import part as entry
 from pulsar_dask.kernels.compiled import _fold, _load_blocks, _run_network
+from pulsar_dask.kernels.noise import MAD_SIGMA
 from pulsar_dask.kernels.vectors import (
     alike,
     any_lane,
@@ -51,11 +52,10 @@ _WHICH, _LOW, _HIGH, _MAXITERS, _BY_MEAN, _NKEEP, _GRAIN, _GUARD = range(8)
 _VARIANCE, _SLOPE, _SQUARE, _LEVEL, _FLOOR, _FRAMES = range(8, 14)
 LANES = 8
 _STEP = 1 / math.sqrt(12)
-_MAD_SIGMA = 1.482602218505602  # deviations in a median absolute deviation of normal noise
 #: A pixel's own noise counts where it is above that of the model by the inverse of 0.7.
-_OWN = 0.7 * _MAD_SIGMA
+_OWN = 0.7 * MAD_SIGMA
 #: Beyond so many median absolute deviations a value is not of the spread of a median.
-_FAR = 5 * _MAD_SIGMA
+_FAR = 5 * MAD_SIGMA
 
 
 @entry

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pulsar_dask.kernels.median import median
+from pulsar_dask.kernels.noise import MAD_SIGMA
 from pulsar_dask.kernels.pixels import PixelType
 
 Array = np.ndarray[Any, Any]
-_MAD_SIGMA = 1.482602218505602
 #: Pixels of a line that are taken together, and lines about one that are its neighbourhood.
 SEGMENT, AROUND = 16, 31
 #: A line is bad beyond so many deviations of lines, part of one beyond so many of segments; and
@@ -43,7 +43,7 @@ def level_of(values: Array) -> tuple[float, float]:
         return np.nan, np.nan
     level = float(np.median(values))
     off = np.abs(values - level)
-    sigma = _MAD_SIGMA * float(np.median(off))
+    sigma = MAD_SIGMA * float(np.median(off))
     if not sigma and (some := off[off > 0]).size:
         sigma = float(np.quantile(some, 0.5))
         for _ in range(5):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask.kernels.native import Compiled, if_loaded
-from pulsar_dask.kernels.pixels import SWAP, PixelType
+from pulsar_dask.kernels.pixels import SWAP, PixelType, bits_type
 
 Array = np.ndarray[Any, Any]
 _calibrate = Compiled("light_compiled.calibrate")
@@ -129,7 +129,7 @@ def _narrow(
 def _bits(raw: Array, pixels: PixelType) -> Array:
     if pixels == FLOAT64:
         return raw
-    return raw.view("u4" if pixels.floating else f"i{raw.itemsize}" if raw.itemsize > 1 else "u1")
+    return raw.view("u4" if pixels.floating else bits_type(raw.dtype))
 
 
 @functools.lru_cache(maxsize=64)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask.kernels.native import Compiled
-from pulsar_dask.kernels.pixels import SWAP, PixelType
+from pulsar_dask.kernels.pixels import SWAP, PixelType, bits_type
 
 Array = np.ndarray[Any, Any]
 #: Pixels that are summed together: sums and counts of so many stay in the L1 cache.
@@ -50,8 +50,7 @@ def mean(stack: Array, pixels: PixelType, *, compiled: bool = True) -> tuple[Arr
     sums = np.zeros(n, np.int64 if exact else np.float64)
     counts = np.full(n, 0 if can_miss else frames, np.int32)
     if exact and compiled:
-        itemsize = stack.dtype.itemsize
-        bits = stack.view(f"i{itemsize}" if itemsize > 1 else "u1")
+        bits = stack.view(bits_type(stack.dtype))
         blank = bits.dtype.type(pixels.blank or 0)
         swap = SWAP and stack.dtype.str[0] == ">"
         small = np.empty(_BLOCK, np.int32)

@@ -29,7 +29,7 @@ import numpy as np
 from pulsar_dask.kernels.blocks import ROW, aligned
 from pulsar_dask.kernels.native import Compiled
 from pulsar_dask.kernels.network import BOTH, GROUP, MIN, NO_NETWORK, comparators, padded
-from pulsar_dask.kernels.pixels import SWAP, PixelType
+from pulsar_dask.kernels.pixels import SWAP, PixelType, bits_type
 
 Array = np.ndarray[Any, Any]
 #: Frames above which bisection is faster than the network, by type of a stored pixel: measured on
@@ -72,7 +72,7 @@ def median(stack: Array, pixels: PixelType, *, compiled: bool = True) -> tuple[A
     """
     frames, n = stack.shape
     stored = stack.dtype.newbyteorder("=")
-    bits = stack.view(f"i{stored.itemsize}" if stored.itemsize > 1 else "u1")
+    bits = stack.view(bits_type(stored))
     swap = SWAP and stack.dtype.str[0] == ">"
     can_miss = pixels.floating or pixels.blank is not None
     key = np.dtype(f"i{_key_size(stored.itemsize, frames)}")

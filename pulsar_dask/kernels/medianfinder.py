@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask.kernels.native import Compiled
-from pulsar_dask.kernels.pixels import SWAP, PixelType
+from pulsar_dask.kernels.pixels import SWAP, PixelType, bits_type
 
 #: Most values near a median that are kept while it is looked for; more, and the bracket is narrowed
 #: first.
@@ -29,8 +29,8 @@ def subtract(stack: Array, pixels: PixelType, dark: Array, *, out: Array) -> Arr
     dark : ndarray of float64, shape (height, width)
     out : ndarray of float64, shape (frames, height, width)
     """
-    frames, itemsize = len(stack), stack.dtype.itemsize
-    bits = stack.view(f"i{itemsize}" if itemsize > 1 else "u1").reshape(frames, -1)
+    frames = len(stack)
+    bits = stack.view(bits_type(stack.dtype)).reshape(frames, -1)
     _subtract(
         bits,
         SWAP and stack.dtype.str[0] == ">",

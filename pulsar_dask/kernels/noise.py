@@ -16,7 +16,7 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 #: Robust deviations within which a value counts: the limit of the clip itself.
 _WITHIN = 5.0
-_MAD_SIGMA = 1.482602218505602
+MAD_SIGMA = 1.482602218505602
 #: Groups of pixels of like level; the brightest is divided once more.
 _BINS, _BRIGHT = 32, 8
 _ROUNDS, _CHANGE = 8, 1e-4
@@ -88,14 +88,12 @@ def fit(values: Array, grain: float = 0.0, parts: Array | None = None) -> Noise:
     off = np.abs(values - centre)
     starts = _starts(len(centre))
     least = grain / 2
-    sigma = max(least, _MAD_SIGMA * float(np.nanmedian(off)))
+    sigma = max(least, MAD_SIGMA * float(np.nanmedian(off)))
     if not sigma > 0:
         raise NoModelError("the values of most pixels are the same in all frames")
     level = float(np.median(centre))
     ends = [*starts[1:], len(centre)]
-    each = [
-        max(least, _MAD_SIGMA * _median(off[:, a:b])) for a, b in zip(starts, ends, strict=True)
-    ]
+    each = [max(least, MAD_SIGMA * _median(off[:, a:b])) for a, b in zip(starts, ends, strict=True)]
     limits = np.repeat(np.maximum(each, 1e-300), np.diff([*starts, len(centre)]))
     above = centre - level
     at = np.add.reduceat(above, starts) / np.diff([*starts, len(centre)])

@@ -20,6 +20,11 @@ _OTHER_DTYPE = {8: "i1", 16: "u2", 32: "u4", 64: "u8"}
 _STORED = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
 
+def bits_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The integers as which stored numbers are looked at, in native order: unsigned of one byte."""
+    return np.dtype(f"i{dtype.itemsize}" if dtype.itemsize > 1 else "u1")
+
+
 @dataclass(frozen=True, slots=True)
 class PixelType:
     """How pixel values are stored: ``value = stored * bscale + bzero``."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask.kernels.native import Compiled, if_loaded
-from pulsar_dask.kernels.pixels import SWAP, PixelType
+from pulsar_dask.kernels.pixels import SWAP, PixelType, bits_type
 
 Array = np.ndarray[Any, Any]
 #: Columns of `look`: how many are not missing, their sum (of integers; of floats nothing), the
@@ -24,8 +24,9 @@ Array = np.ndarray[Any, Any]
 NUMBER, TOTAL, TOP, TOP_COUNT, NEXT, NEXT_COUNT, OVER, BITS = range(8)
 #: No limit.
 NO_LIMIT = -(1 << 63)
-#: Room for the highest values of runs, see `survey_compiled`.
-_RUNS = 64
+#: Runs of pixels whose highest values are known before any is counted: only few hold the two
+#: highest of all.
+RUNS = 64
 #: Pixels that are looked at together without compiled code.
 _BLOCK = 65_536
 _look = Compiled("survey_compiled.look")
@@ -108,7 +109,7 @@ def _arguments(
     """See `survey_compiled.look`."""
     bits, swap, mode, special, top, bound = _constants(stack.dtype, pixels, limit)
     start, stop, _ = part.indices(stack.shape[1])
-    spare = np.empty((1, _RUNS), special.dtype)
+    spare = np.empty((1, RUNS), special.dtype)
     return stack.view(bits), start, stop, swap, mode, special, top, bound, spare, seen, 0, len(seen)
 
 
@@ -123,7 +124,7 @@ def _constants(
     mode = 2 if pixels.floating else int(pixels.blank is not None)
     exponent = 0x7F800000 if size == 4 else 0x7FF0000000000000
     special = key.type(exponent if mode == 2 else (pixels.blank or 0))
-    bits = np.dtype(f"i{size}" if size > 1 else "u1")
+    bits = bits_type(dtype)
     swap = SWAP and dtype.str[0] == ">"
     top = key.type(np.iinfo(key).max)
     return bits, swap, mode, special, top, _limit_key(limit, pixels, key)

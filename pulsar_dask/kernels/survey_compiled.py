@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pulsar_dask.kernels.codecache import part
+from pulsar_dask.kernels.survey import RUNS
 from pulsar_dask.kernels.vectors import (
     at_most,
     bits_of_lanes,
@@ -22,8 +23,6 @@ from pulsar_dask.kernels.vectors import (
 
 #: Vectors that are looked at together: halves of so many numbers add up in as many bits.
 _RUN = 128
-#: Runs whose highest values are known before any is counted: only few hold the two highest.
-RUNS = 64
 
 
 @part

@@ -8,7 +8,7 @@ import numpy as np
 
 from pulsar_dask.kernels.native import Compiled
 from pulsar_dask.kernels.noise import RARE, Noise, quantile
-from pulsar_dask.kernels.pixels import SWAP, PixelType
+from pulsar_dask.kernels.pixels import SWAP, PixelType, bits_type
 from pulsar_dask.kernels.values import to_values
 
 Array = np.ndarray[Any, Any]
@@ -58,7 +58,7 @@ def moments(
     compiled : bool
     """
     stored = stack.dtype.newbyteorder("=")
-    bits = stack.view(f"i{stored.itemsize}" if stored.itemsize > 1 else "u1")
+    bits = stack.view(bits_type(stored))
     mode = 2 if pixels.floating else int(pixels.blank is not None)
     swap = SWAP and stack.dtype.str[0] == ">"
     zero = 0.0 if pixels.floating else pixels.bzero

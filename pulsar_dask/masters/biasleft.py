@@ -77,13 +77,14 @@ def _frames(dark: Frame) -> float:
     return next((float(n) for n in counts if isinstance(n, (int, float))), 1.0)
 
 
-def sample(image: Frame, count: int = _ROWS) -> Array:
-    """Values of so many rows of an image, the same of each of that shape."""
+def sample(image: Frame, count: int = _ROWS, planes: Sequence[int] = (0,)) -> Array:
+    """Values of so many rows of planes of an image, the same of each of that shape."""
     rows, columns = image.shape[-2:]
     chosen: Sequence[int] = np.unique(
         np.linspace(0, rows - 1, min(rows, count)).astype(int)
     ).tolist()
-    stored = np.empty((len(chosen), 1, columns), image.pixels.stored)
-    for row, y in zip(stored, chosen, strict=True):
-        read_tile([image], Tile(0, y, 0, 1, columns), row[None], counted=None)
+    places = [(plane, y) for plane in planes for y in chosen]
+    stored = np.empty((len(places), 1, columns), image.pixels.stored)
+    for row, (plane, y) in zip(stored, places, strict=True):
+        read_tile([image], Tile(plane, y, 0, 1, columns), row[None], counted=None)
     return to_values(stored, image.pixels).astype(np.float64).ravel()

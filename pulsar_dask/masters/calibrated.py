@@ -11,7 +11,7 @@ import numpy as np
 
 from pulsar_dask.combine import Combine
 from pulsar_dask.formats.buffers import thread_buffer
-from pulsar_dask.formats.reading import read_tile, read_values
+from pulsar_dask.formats.reading import read_image, read_tile, read_values
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.quality import SATURATED, Quality
 from pulsar_dask.frames.stack import stored_alike
@@ -293,5 +293,5 @@ def values_of(window: Tile, minus: Minus) -> Array | float:
     """What is subtracted from a window of a flat."""
     total: Array | float = minus.constant
     for image in minus.images:
-        total = read_values([image], window, np.dtype("f8"), counted=None)[0] + total
+        total = read_image(image, window) + total
     return total

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask.errors import PulsarError, warn
-from pulsar_dask.formats.reading import read_header, read_values
+from pulsar_dask.formats.reading import read_header, read_image
 from pulsar_dask.frames.colour import Colours, colours_of
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.kernels.biweight import Scale, biweight, least_squares
@@ -164,7 +164,7 @@ def _full_scale(frame: Frame) -> float:
 def _dark(c: Calibration, window: Tile) -> Array:
     """D' of a window."""
     assert c.dark is not None
-    values: Array = read_values([c.dark], window, np.dtype("f8"), counted=None)[0] * c.dark_times
+    values: Array = read_image(c.dark, window) * c.dark_times
     if c.dark_holds_bias and c.bias is not None:
         values = values - _bias(c, window)
     return values
@@ -172,8 +172,7 @@ def _dark(c: Calibration, window: Tile) -> Array:
 
 def _bias(c: Calibration, window: Tile) -> Array | float:
     if isinstance(c.bias, Frame):
-        bias: Array = read_values([c.bias], window, np.dtype("f8"), counted=None)[0]
-        return bias * c.bias_times
+        return read_image(c.bias, window) * c.bias_times
     return c.bias or 0.0
 
 
@@ -223,7 +222,7 @@ def _in_light(
         )
         if begin == end:
             continue
-        raw = read_values([light], window, np.dtype("f8"), counted=None)[0]
+        raw = read_image(light, window)
         net = raw - _bias(c, window)
         y, x = np.divmod(hot.places[begin:end], columns)
         y = y - window.y

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from pulsar_dask.formats.reading import read_values
+from pulsar_dask.formats.reading import read_image
 from pulsar_dask.kernels.pixels import Tile
-from pulsar_dask.masters.flatgroup import FlatGroup
+from pulsar_dask.masters.flatgroup import FlatGroup, Minus
 
 Array = np.ndarray[Any, Any]
 
@@ -27,21 +26,18 @@ def with_dark(
 
 
 def _with_dark(own: Array, tile: Tile, group: FlatGroup, scales: Array) -> Array:
-    every = zip(group.frames, itertools.cycle(group.minus), strict=False)
-    minus = [one for _, one in every]
+    of_each: dict[Minus, list[Array]] = {}
+    for part, one in group.parts(group.frames):
+        of_each.setdefault(one, []).append(scales[part])
     total: Array | float = 0.0
-    for one in dict.fromkeys(minus):
-        factor = scales[[other == one for other in minus]].sum(axis=0) / len(minus)
+    for one, some in of_each.items():
+        factor = np.concatenate(some).sum(axis=0) / len(group.frames)
         if group.colours is not None:
             y, x = np.ogrid[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width]
             cells = np.array(group.colours.cells)
             factor = factor[cells[y % len(cells), x % len(cells)]]
         for which, error in enumerate(one.errors):
-            value: Array | float = 0.0
-            if isinstance(error, float):
-                value = error
-            else:
-                value = read_values([error], tile, np.dtype("f8"), counted=None)[0]
+            value = error if isinstance(error, float) else read_image(error, tile)
             sign = -1 if which and one.cancels else 1
             total = total + sign * (factor * value) ** 2
     found: Array = np.sqrt(own.astype("f8") ** 2 + np.maximum(total, 0)).astype("f4")

@@ -10,7 +10,7 @@ import numpy as np
 from pulsar_dask.engine.layer import layer
 from pulsar_dask.engine.recipe import Product, Recipe
 from pulsar_dask.formats.holding import reading_holds
-from pulsar_dask.formats.reading import conversion_bytes
+from pulsar_dask.formats.reading import conversion_bytes, read_image
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.planes import IMAGE
 from pulsar_dask.frames.provenance import Source
@@ -35,7 +35,6 @@ from pulsar_dask.masters.lightband import (
     bands,
     calibrated_window,
     low_of,
-    read_light,
 )
 
 Array = np.ndarray[Any, Any]
@@ -142,7 +141,7 @@ def mask_tile(tile: Tile, light: Light, dtype: str = "float64") -> dict[str, Any
     """One tile of a mask of the listed pixels: 0 elsewhere."""
     defects = light.fit.defects[tile.plane]
     image = np.zeros(tile.shape)
-    read_light(tile, light.frame, tile)  # for its sum, and so that what is damaged is told
+    read_image(light.frame, tile, counted=tile)  # for its sum, and so that what is damaged is told
     if defects is not None:
         y, x = defects.within(tile)
         image[y - tile.y, x - tile.x] = light.calibration.drawn

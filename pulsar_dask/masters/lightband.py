@@ -15,7 +15,7 @@ import numpy as np
 
 from pulsar_dask.engine.layer import token
 from pulsar_dask.formats.buffers import thread_buffer
-from pulsar_dask.formats.reading import read_tile, read_values
+from pulsar_dask.formats.reading import read_image, read_tile
 from pulsar_dask.frames.colour import patterns
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.kernels.light import FLOAT64, Formula, as_stored, calibrate
@@ -145,8 +145,8 @@ def _calibrate(band: Tile, light: Light, counted: Tile | None, found: Window, at
         pixels, raw = light.frame.pixels, _stored("raw", band, light.frame, counted)
         masters = [_stored(role, band, images[role]) if role in images else None for role in _ROLES]
     else:
-        pixels, raw = FLOAT64, read_light(band, light.frame, counted)
-        masters = [read_light(band, images[role]) if role in images else None for role in _ROLES]
+        pixels, raw = FLOAT64, read_image(light.frame, band, counted=counted)
+        masters = [read_image(images[role], band) if role in images else None for role in _ROLES]
     dark, bias, flat = masters
     inside = slice(0, 0), slice(0, 0)
     if counted is not None:
@@ -193,9 +193,3 @@ def _stored(role: str, tile: Tile, frame: Frame, counted: Tile | None = None) ->
     read_tile([frame], tile, out, counted=counted)
     image: Array = out[0]
     return image
-
-
-def read_light(tile: Tile, frame: Frame, counted: Tile | None = None) -> Array:
-    """Values of a tile of one frame."""
-    values: Array = read_values([frame], tile, np.dtype("f8"), counted=counted)[0]
-    return values

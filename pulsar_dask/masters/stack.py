@@ -15,7 +15,7 @@ import numpy as np
 from pulsar_dask.combine import Combine
 from pulsar_dask.engine.layer import Layer, layer
 from pulsar_dask.formats import reading
-from pulsar_dask.formats.reading import read_values
+from pulsar_dask.formats.reading import read_image, read_values
 from pulsar_dask.frames import stack
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
@@ -170,7 +170,7 @@ def one_image(kind: str, frame: Frame) -> Layer:
 
 def image(tile: Tile, frame: Frame) -> dict[str, Array]:
     """The values of a tile, missing ones NaN."""
-    return {"image": read_values([frame], tile, np.dtype("f8"), counted=None)[0]}
+    return {"image": read_image(frame, tile)}
 
 
 def images(kind: str, planes: Mapping[str, Frame]) -> Layer:

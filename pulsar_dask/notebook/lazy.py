@@ -17,7 +17,7 @@ from dask.system import CPU_COUNT
 
 from pulsar_dask.combine import Combine
 from pulsar_dask.engine.cut import Resources
-from pulsar_dask.engine.graph import Graph, remembered
+from pulsar_dask.engine.graph import Graph, made_by
 from pulsar_dask.engine.layer import Layer
 from pulsar_dask.engine.memory import budget, process_bytes
 from pulsar_dask.engine.plan import make_plan
@@ -87,7 +87,7 @@ def _lazy_quality(product: Product, image: da.Array, bits: da.Array, made: Any) 
     array = da.from_delayed(whole, image.shape, "int32").rechunk(image.chunks)
     name = f"{array.name}-quality"
     tasks = {(name, *index): (array.name, *index) for index in np.ndindex(array.numblocks)}
-    graph = HighLevelGraph.from_collections(name, tasks | remembered(name, made), [array])
+    graph = HighLevelGraph.from_collections(name, tasks | made_by(name, made), [array])
     return da.Array(graph, name, array.chunks, array.dtype)
 
 

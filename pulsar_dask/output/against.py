@@ -10,7 +10,7 @@ import numpy as np
 
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.formats import reading
-from pulsar_dask.formats.reading import read_values
+from pulsar_dask.formats.reading import read_image
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.inputs.pixellists import TooMany, read_list
 from pulsar_dask.kernels.pixels import Tile
@@ -55,10 +55,7 @@ def before(old: Frame, list_: str | None, sample: Array, step: int) -> Before | 
         return None
     try:
         there = np.concatenate(
-            [
-                read_values([old], Tile(plane, y, 0, 1, columns), np.dtype("f8"), counted=None)[0]
-                for plane, y in places
-            ]
+            [read_image(old, Tile(plane, y, 0, 1, columns)) for plane, y in places]
         )
     except PulsarError:  # damaged: nothing can be said of it
         return None

@@ -89,20 +89,13 @@ class BadList(ListSink):
         values, places = (np.concatenate(p) for p in zip(*parts, strict=True))
         # hot ones first, of equal ones those that come first; each once
         places = places[np.lexsort((places, values))]
-        columns: set[int] = set()
-        rows: set[int] = set()
-        more = []
-        for plane in range(self._shape[0] if len(self._shape) == 3 else 1):
-            seen = looked.outline(plane)
-            for one in (*seen.columns, *seen.rows):
-                if self._whole(one):
-                    (columns if one in seen.columns else rows).add(
-                        one.columns.start if one in seen.columns else one.rows.start
-                    )
-                else:
-                    y, x = np.mgrid[one.rows, one.columns]
-                    more.append((y * wide + x).ravel())
-        places = np.concatenate([places, *more])
+        planes = range(self._shape[0] if len(self._shape) == 3 else 1)
+        seen = [looked.outline(plane) for plane in planes]
+        lines = [one for outline in seen for one in (*outline.columns, *outline.rows)]
+        columns = {c.columns.start for o in seen for c in o.columns if self._whole(c)}
+        rows = {r.rows.start for o in seen for r in o.rows if self._whole(r)}
+        parts_of_lines = [np.mgrid[p.rows, p.columns] for p in lines if not self._whole(p)]
+        places = np.concatenate([places, *((y * wide + x).ravel() for y, x in parts_of_lines)])
         _, first = np.unique(places, return_index=True)
         places = places[np.sort(first)]
         y, x = np.divmod(places, wide)

@@ -12,7 +12,7 @@ import numpy as np
 from pulsar_dask.engine.cut import Plan
 from pulsar_dask.engine.layer import Index, Layer
 from pulsar_dask.engine.sink import Run
-from pulsar_dask.formats.reading import read_values
+from pulsar_dask.formats.reading import read_image
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.quality import OF_FRAMES
@@ -33,7 +33,7 @@ class DifferingPixels:
     def __call__(self, tile: Tile, planes: Mapping[str, Array]) -> Array:
         dtype = str(self.master.pixels.native)
         again = to_dtype(np.asarray(planes[self.plane], np.float64), dtype)[0].astype(np.float64)
-        there = read_values([self.master], tile, np.dtype("f8"), counted=None)[0]
+        there = read_image(self.master, tile)
         if self.plane == "quality":  # the rest of it follows from the whole image
             there = (there.astype(np.int64) & OF_FRAMES).astype(np.float64)
         # an infinite value is one that did not fit; read back, it counts as missing

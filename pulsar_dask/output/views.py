@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.formats.reading import read_values
+from pulsar_dask.formats.reading import read_image
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.kernels.median import median
 from pulsar_dask.kernels.pixels import PixelType, Tile
@@ -239,8 +239,7 @@ def _window(shape: tuple[int, int], y: int, x: int, side: int) -> Tile:
 
 def _read(master: Frame, plane: int, window: Tile) -> Array:
     tile = Tile(plane, window.y, window.x, window.height, window.width)
-    values: Array = read_values([master], tile, np.dtype("f8"), counted=None)[0]
-    return values
+    return read_image(master, tile)
 
 
 def _crop(place: _Place, shown: Picture, master: Frame, unit: str) -> dict[str, Any]:

@@ -26,8 +26,8 @@ from pulsar_dask.frames import stack
 from pulsar_dask.frames.colour import colours_of
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
-from pulsar_dask.frames.planes import PLANES, plane_named
-from pulsar_dask.frames.provenance import ROLES, Source, Trace, as_hdu, in_store
+from pulsar_dask.frames.planes import PLANES, master_path, plane_named
+from pulsar_dask.frames.provenance import Source, Trace, as_hdu, in_store, roles_of
 from pulsar_dask.frames.quality import Quality
 from pulsar_dask.kernels.pixels import Tile
 from pulsar_dask.masters.again import recipe_again
@@ -100,9 +100,7 @@ def compare_again(
     PulsarError
         A step of the master is not known to this version; see `recipe_again`.
     """
-    by_role: dict[str, list[Any]] = {role: [] for role in ROLES}
-    for source in trace.sources:
-        by_role[source.role].append(found[source])
+    by_role = roles_of((source, found[source]) for source in trace.sources)
     there = planes_of(master)
     stack.check_shapes([*there.values(), *by_role["input"], *by_role["bias"], *by_role["dark"]])
     started = executor()
@@ -130,8 +128,8 @@ def compare_again(
 
 def _image_of(planes: Frame) -> Frame | None:
     """The master whose planes lie in a file, if it is beside that."""
-    path = planes.path.replace(".planes.", ".")
-    if path == planes.path or not os.path.isfile(path):
+    path = master_path(planes.path)
+    if path is None or not os.path.isfile(path):
         return None
     image = scan_frame(path)
     return image if image.shape == planes.shape else None
@@ -140,13 +138,10 @@ def _image_of(planes: Frame) -> Frame | None:
 def _differing_quality(finish: Quality, image: Frame, quality: Frame) -> int:
     """How many pixels have another quality than follows from the image and what the frames told."""
 
-    def rows(of: Frame, tile: Tile) -> Any:
-        return reading.read_values([of], tile, np.dtype("f8"), counted=None)[0]
-
     def there(tile: Tile) -> Any:
-        return rows(quality, tile).astype(np.int32)
+        return reading.read_image(quality, tile).astype(np.int32)
 
-    again = Finished(finish, image.shape, functools.partial(rows, image), there)
+    again = Finished(finish, image.shape, functools.partial(reading.read_image, image), there)
     return sum(int(np.count_nonzero(again.bits(t) != there(t))) for t in again.bands())
 
 

@@ -12,11 +12,11 @@ import numpy as np
 
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.formats import reading
-from pulsar_dask.formats.reading import read_header, read_values
+from pulsar_dask.formats.reading import read_header
 from pulsar_dask.formats.scan import scan_frame
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.provenance import Trace, read_trace
-from pulsar_dask.kernels.pixels import Tile
+from pulsar_dask.masters.biasleft import sample
 from pulsar_dask.masters.figures import times
 from pulsar_dask.output.charts import Series, against_time, number
 from pulsar_dask.tools.keeps import FAILED, MADE, Lit
@@ -78,17 +78,8 @@ def _told(one: Lit) -> _Told:
 
 def level(frame: Frame) -> float:
     """The median of some rows; NaN where they cannot be read."""
-    height, width = frame.shape[-2:]
-    rows = np.unique(np.linspace(0, height - 1, min(height, ROWS)).astype(int)).tolist()
-    depth = frame.shape[0] if len(frame.shape) == 3 else 1
     try:
-        values = np.concatenate(
-            [
-                read_values([frame], Tile(plane, y, 0, 1, width), np.dtype("f8"), counted=None)[0]
-                for plane in range(depth)
-                for y in rows
-            ]
-        )
+        values = sample(frame, ROWS, range(math.prod(frame.shape[:-2])))
     except PulsarError:
         return math.nan
     finally:

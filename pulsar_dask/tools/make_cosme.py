@@ -6,12 +6,10 @@ import os
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from pulsar_dask import combine
 from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.errors import PulsarError, printable
-from pulsar_dask.formats.reading import read_values
+from pulsar_dask.formats.reading import read_image
 from pulsar_dask.formats.scan import refuse_planes, scan_frames
 from pulsar_dask.frames.colour import colours_of
 from pulsar_dask.inputs.words import FITS_NAME, is_store
@@ -63,7 +61,7 @@ def make_cosme(
             what = replace(what, quality=quality)
 
         def rows(tile: Tile) -> Any:
-            return read_values(frames[:1], tile, np.dtype("f8"), counted=None)[0]
+            return read_image(frames[0], tile)
 
         sink = BadList(layer, frames[0].shape, output, rows, what, **how)
     else:

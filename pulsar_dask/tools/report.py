@@ -17,7 +17,7 @@ from pulsar_dask.formats.scan import scan_frame, scan_frames
 from pulsar_dask.formats.zarr import in_cube
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.planes import PLANES, planes_path
-from pulsar_dask.frames.provenance import ROLES, Trace, read_trace
+from pulsar_dask.frames.provenance import Trace, read_trace, roles_of
 from pulsar_dask.inputs.pixellists import TooMany, read_list
 from pulsar_dask.masters.again import recipe_again
 from pulsar_dask.masters.judged import judged
@@ -156,9 +156,7 @@ def _recipe(
     origins = find_origins(trace.sources, folders, lambda frames: threads_for(frames, options))
     if bad := [o for o in origins if o.status is not Status.GOOD or o.file is None]:
         return None, _away(bad, len(origins))
-    by_role: dict[str, list[Any]] = {role: [] for role in ROLES}
-    for origin in origins:
-        by_role[origin.source.role].append(origin.file)
+    by_role = roles_of((origin.source, origin.file) for origin in origins)
     try:
         recipe = recipe_again(
             by_role,
