@@ -185,7 +185,7 @@ def _correct(found: Window, window: Tile, tile: Tile, light: Light, defects: Def
 def light_holds(light: Light) -> Holds:
     """What `light_tile` holds beside its planes."""
     rows, columns = light.frame.shape[-2:]
-    reach = max((d.reach for d in light.fit.defects if d is not None), default=0)
+    reach = max((d.reach for d in light.fit.defects if d is not None), default=0) + light.rim
     blocks = [f.stored.block for f in light.reads if not f.stored.expanded]
     low = min(rows, max((b[0] for b in blocks), default=1))
     rim = min(2 * reach, rows - low) * columns
@@ -194,11 +194,11 @@ def light_holds(light: Light) -> Holds:
     reading = reading_holds(light.reads)
     conversion = max(conversion_bytes(f.pixels) for f in light.reads)
     noisy = light.noise is not None
-    kept = 8 + (1 if not light.as_stored else 0) + (8 + 8 + 8 if noisy else 0)
+    kept = 8 + (1 if not light.as_stored else 0) + (40 if noisy else 0)
     read = (
         sum(f.pixels.stored.itemsize for f in light.reads)
         if light.as_stored
-        else 8 * (len(light.reads) + (6 if noisy else 0)) + conversion
+        else 8 * (len(light.reads) + (10 if noisy else 0)) + conversion
     )
     passing = max((sum(p.pixel.values()) for p in reading.phases), default=0)
     decoded = sum(reading.pixel.values()) + passing

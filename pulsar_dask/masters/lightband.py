@@ -18,9 +18,11 @@ from pulsar_dask.formats.buffers import thread_buffer
 from pulsar_dask.formats.reading import read_image, read_tile
 from pulsar_dask.frames.colour import patterns
 from pulsar_dask.frames.frame import Frame
+from pulsar_dask.kernels.correct import around
 from pulsar_dask.kernels.light import FLOAT64, Formula, as_stored, calibrate
 from pulsar_dask.kernels.pixels import Tile
 from pulsar_dask.masters.calibration import Calibration, Fit
+from pulsar_dask.masters.expected import expected
 from pulsar_dask.masters.lightnoise import Noise, variance
 
 Array = np.ndarray[Any, Any]
@@ -63,6 +65,11 @@ class Light:
         whole = self.noise is None and self.calibration.bad is None
         return whole and as_stored(self.frame.pixels, masters)
 
+    @property
+    def rim(self) -> int:
+        """Pixels around a window that are looked at besides."""
+        return 0 if self.noise is None else len(self.fit.cells)
+
     def formula(self, plane: int) -> Formula:
         """All but the pixels."""
         c, fit = self.calibration, self.fit
@@ -93,6 +100,15 @@ class Window:
     """Where it is saturated, likewise."""
     variance: Array | None = None
 
+    def part(self, *inside: slice) -> Window:
+        """Some rows and columns."""
+        images = self.values, self.missing, self.full, self.variance
+        values, missing, full, variance = (
+            None if image is None else np.ascontiguousarray(image[inside]) for image in images
+        )
+        assert values is not None
+        return Window(values, self.saturated, missing, full, variance)
+
 
 def low_of(light: Light) -> int:
     """Rows that are only read together."""
@@ -110,6 +126,13 @@ def bands(tile: Tile, low: int) -> Iterator[Tile]:
 def calibrated_window(window: Tile, light: Light, counted: Tile | None) -> Window:
     """The formula, over a window; `counted` is the tile in it, whose bytes and saturated pixels are
     counted."""
+    wide = around(window, light.rim, light.frame.shape)
+    found = _calibrated(wide, light, counted)
+    y, x = window.y - wide.y, window.x - wide.x
+    return found.part(slice(y, y + window.height), slice(x, x + window.width))
+
+
+def _calibrated(window: Tile, light: Light, counted: Tile | None) -> Window:
     shape = window.shape
     # what lies further out is looked at while the values of a tile are needed
     own = counted is not None
@@ -121,7 +144,7 @@ def calibrated_window(window: Tile, light: Light, counted: Tile | None) -> Windo
         found.full = np.zeros(shape, bool) if light.saturation is not None else None
     # a band and what lies around it is one
     whole = counted is not None and window.height < 2 * max(1, BAND // window.width)
-    for band in [window] if whole else bands(window, low_of(light)):
+    for band in [window] if whole or light.noise is not None else bands(window, low_of(light)):
         at = slice(band.y - window.y, band.y - window.y + band.height)
         _calibrate(band, light, _common(band, counted), found, at)
     return found
@@ -184,7 +207,10 @@ def _variance(
                 some = flat[rows, columns]
                 some[~(some > fit.floors[band.plane][colour])] = np.nan
                 level[rows, columns] = fit.levels[band.plane][colour]
-        return variance(light.noise, net, own, c.scale, out, level, flat)
+        noise, step = light.noise, light.rim
+        of_dark: Any = 0.0 if own is None else c.scale * own
+        counts = expected(net, of_dark, step, noise.gain, noise.read_variance)
+        return variance(noise, counts, own, c.scale, out, level, flat)
 
 
 def _stored(role: str, tile: Tile, frame: Frame, counted: Tile | None = None) -> Array:

@@ -64,7 +64,7 @@ class Noise:
 
 def variance(
     noise: Noise,
-    net: Array,
+    counts: Array,
     dark: Array | None,
     scale: float,
     values: Array,
@@ -73,15 +73,15 @@ def variance(
 ) -> Array:
     """Variance of calibrated pixels, ADU².
 
-    (max(R-B,0)/g + (RN/g)² + 1/12 + k²σ_D² + (1-k)²σ_B²)·(M/F)² + (C·σ_F/F)²; where another bias
+    (max(N,0)/g + (RN/g)² + 1/12 + k²σ_D² + (1-k)²σ_B²)·(M/F)² + (C·σ_F/F)²; where another bias
     than the dark's own is subtracted, (1+k²)σ_B². Noise of a master is that of a frame, by the
     number of its frames and the way in which they were combined.
 
     Parameters
     ----------
     noise : Noise
-    net : ndarray
-        R - B.
+    counts : ndarray
+        N, what is expected of R - B (`expected.expected`).
     dark : ndarray, optional
         D', the dark without its bias.
     scale : float
@@ -92,7 +92,7 @@ def variance(
         M and F.
     """
     read = noise.read_variance
-    found: Array = np.maximum(net, 0) / noise.gain + read
+    found: Array = np.maximum(counts, 0) / noise.gain + read
     k = scale if dark is not None else 0.0
     if dark is not None:
         of_dark = (np.maximum(dark, 0) / noise.gain + read) * noise.dark.factor

@@ -239,6 +239,16 @@ def test_verify_makes_a_light_again(night, more, pattern):
     tool("verify", "c.fit", "--all", cwd=night, status=1)
 
 
+def counted(net, dark, gain, read):
+    """What is expected of R - B: with the mean sky of a pixel and those around it."""
+    sky, found = net - dark, np.array(net, float)
+    for y, x in np.ndindex(*net.shape):
+        near = sky[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2].mean() + dark[y, x]
+        if abs(net[y, x] - near) <= 3 * np.sqrt(max(near, 0) / gain + read):
+            found[y, x] = near
+    return found
+
+
 def test_uncertainty_and_mask(night):
     frame = stack(3, 1, 900, shape=SHAPE)[0]
     write(night / "one.fit", frame, "Light Frame", 60.0, "R", SATURATE=1300, EGAIN=0.8, RDNOISE=3.0)
@@ -260,7 +270,7 @@ def test_uncertainty_and_mask(night):
         f[f <= 0] = np.nan
         m = np.nanmedian(flat)
         c = (frame - bias - k * dark) * m / f
-        var = np.maximum(frame - bias, 0) / g + read
+        var = np.maximum(counted(frame - bias, k * dark, g, read), 0) / g + read
         var += k**2 * (np.maximum(dark, 0) / g + read) / 2 + (1 - k) ** 2 * read / 2
         level = f * 20000 / m
         var = var * (m / f) ** 2 + c**2 * (level / g + read) / 2 / level**2
