@@ -201,7 +201,7 @@ def histogram(values: Array, unit: str) -> tuple[str, str]:
     Parameters
     ----------
     values : ndarray
-        Finite, at least one.
+        Finite, at least one, ascending.
     unit : str
     """
     low, high = (float(v) for v in np.quantile(values, [OUTSIDE, 1 - OUTSIDE]))
@@ -214,7 +214,9 @@ def histogram(values: Array, unit: str) -> tuple[str, str]:
         edges = np.linspace(low, high, BINS + 1) if low < high else np.array([low - 0.5, low + 0.5])
     if len(edges) < 4:
         edges = low + (grain or 1.0) * np.array([-1.5, -0.5, 0.5, 1.5])
-    counts, _ = np.histogram(values, edges)
+    first, *others = np.searchsorted(values, edges)
+    last = np.searchsorted(values, edges[-1], "right")
+    counts = np.diff([first, *others[:-1], last])
     x = _Axis(float(edges[0]), float(edges[-1]), _LEFT, WIDTH - _RIGHT)
     top = max(1.0, math.log10(max(1, int(counts.max()))))
     y = _Axis(-0.3, top, HEIGHT - _BOTTOM, _TOP + 12)
@@ -239,11 +241,11 @@ def histogram(values: Array, unit: str) -> tuple[str, str]:
         f'<text class="note" x="{at + shift:.1f}" y="{_TOP + 3}" text-anchor="{anchor}">'
         f"median {number(middle)}</text>"
     )
-    below, above = int((values < edges[0]).sum()), int((values > edges[-1]).sum())
+    below, above = int(first), len(values) - int(last)
     out = f"outside: {below} values below, {above} above" if below or above else ""
     text = (
-        f"Histogram of {len(values)} values: from {number(float(values.min()))} to "
-        f"{number(float(values.max()))} {unit}, median {number(middle)}"
+        f"Histogram of {len(values)} values: from {number(float(values[0]))} to "
+        f"{number(float(values[-1]))} {unit}, median {number(middle)}"
     )
     return _svg(parts, text), out
 

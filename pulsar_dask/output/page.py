@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import hashlib
 import os
 import re
-import sys
-import threading
 from collections.abc import Mapping
 from typing import Any
 
 from pulsar_dask._version import CREATOR, __version__
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.files.atomic import AtomicFile
-from pulsar_dask.kernels import native
+from pulsar_dask.output.template import filled
 
 #: Begins each report, so that it is known as one.
 _GENERATOR = f'<meta name="generator" content="{CREATOR} '
@@ -80,61 +75,7 @@ def write_page(path: str, content: Mapping[str, Any], *, overwrite: bool) -> Non
 
 def page(content: Mapping[str, Any]) -> str:
     """The text of a page; what is no markup in it is escaped."""
-    text: str = _template().render(
-        generator=f"{CREATOR} {__version__}", version=__version__, **content
-    )
-    return text
-
-
-def get_ready() -> None:
-    """Load what a page takes beside what is done meanwhile: half of the time of writing it."""
-    threading.Thread(target=_ready, name="page", daemon=True).start()
-
-
-def _ready() -> None:
-    with contextlib.suppress(PulsarError):  # it is said when the page is written
-        _template()
-
-
-_LOCK = threading.Lock()
-
-
-def _template() -> Any:
-    with _LOCK:
-        return _compiled()
-
-
-@functools.cache
-def _compiled() -> Any:
-    """The template, ready to be filled; what jinja2 makes of it is kept beside the kernels' code,
-    where nobody else can write: making it takes longer than all of a page."""
-    try:
-        from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
-    except ImportError as error:  # it comes with distributed
-        raise PulsarError("a report needs Jinja2: pip install jinja2", "system") from error
-    import jinja2
-
-    place = os.path.dirname(__file__)
-    made = os.stat(jinja2.__file__).st_mtime_ns
-    made_by = f"{place} {jinja2.__file__} {made} {sys.version}".encode()
-    name = f"page-{hashlib.sha256(made_by).hexdigest()[:32]}.code"
-
-    class Kept(BytecodeCache):
-        """It sees for itself whether it is of this page.html."""
-
-        def load_bytecode(self, bucket: Any) -> None:
-            if (content := native.find_kept(name)) is not None:
-                bucket.bytecode_from_string(content)
-
-        def dump_bytecode(self, bucket: Any) -> None:
-            native.keep(name, bucket.bytecode_to_string())
-
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        loader=FileSystemLoader(place),
-        bytecode_cache=Kept(),
-    )
-    return environment.get_template("page.html")
+    with open(os.path.join(os.path.dirname(__file__), "page.html"), encoding="utf-8") as file:
+        template = file.read()
+    generator = f"{CREATOR} {__version__}"
+    return filled(template, {"generator": generator, "version": __version__, **content})

@@ -20,13 +20,12 @@ from pulsar_dask.frames.holds import Holds
 from pulsar_dask.kernels.pixels import Tile
 from pulsar_dask.kernels.squares import Binned, Squares, binned, extremes
 from pulsar_dask.output.against import Before, before
-from pulsar_dask.output.page import get_ready
 
 Array = np.ndarray[Any, Any]
 #: Most squares of a picture, of those of another plane, and most values of the sample.
 SQUARES, PLANE_SQUARES, VALUES = 1 << 19, 1 << 17, 1 << 18
-#: Bytes that a page takes, and for each square of a picture, while it is written; its template.
-_PAGE, _SHOWING, _TEMPLATE = 12_000_000, 48, 4_000_000
+#: Bytes that a page takes, and for each square of a picture, while it is written.
+_PAGE, _SHOWING = 12_000_000, 48
 #: Pixels on a side of a part of which the highest and the lowest value are known.
 PART = 64
 
@@ -200,7 +199,7 @@ class PictureSink:
         self.holds = Holds(
             {"results": self.sends},
             {"rows of a picture": rows},
-            {f"picture of {name}": how.bytes, "template": _TEMPLATE},
+            {f"picture of {name}": how.bytes},
         )
         page = _PAGE + _SHOWING * math.prod(how.squares.counts)
         self.after = Holds(process={"the report": page})
@@ -209,7 +208,6 @@ class PictureSink:
 
     def begin(self, plan: Plan) -> frozenset[Index]:
         self.picture = Picture.begin(self.how)
-        get_ready()
         return frozenset()
 
     def taker(self) -> Look:

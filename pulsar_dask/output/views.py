@@ -45,9 +45,14 @@ def limits(values: Array) -> tuple[float, float]:
 
 def shades(values: Array, low: float, high: float) -> Array:
     """Greys from 1 to 255, top row first; 0 where nothing is. FITS has the lowest row first."""
-    with np.errstate(invalid="ignore"):
-        grey = np.rint((np.clip(values, low, high) - low) / (high - low) * 254) + 1
-    found: Array = np.where(np.isfinite(values), grey, 0).astype(np.uint8)[::-1]
+    grey = np.clip(values, low, high)  # in place: new memory takes longer than all of it
+    grey -= low
+    grey /= high - low
+    grey *= 254
+    np.rint(grey, out=grey)
+    grey += 1
+    grey[~np.isfinite(values)] = 0
+    found: Array = grey.astype(np.uint8)[::-1]
     return found
 
 
@@ -218,15 +223,15 @@ def _unlike(shown: Picture, seen: Sequence[tuple[int, int]]) -> _Place | None:
     around = [means[y : y + rows, x : x + columns].ravel() for y in _AROUND for x in _AROUND]
     usual, _ = median(np.stack(around), PixelType(-64), compiled=False)
     away = means[3:-3, 3:-3] - usual.reshape(rows, columns)
-    for index in np.argsort(-np.abs(away), axis=None, kind="stable").tolist():
-        y, x = divmod(index, away.shape[1])
-        row, column = ((n + 3) * squares.side + squares.side // 2 for n in (y, x))
-        if not any(abs(row // PART - a) < 2 and abs(column // PART - b) < 2 for a, b in seen):
-            value = float(away[y, x])
-            if not value:  # nothing differs
-                return None
-            return _Place("least like what is around", row, column, value, pixel=False)
-    return None
+    row, column = ((np.arange(n) + 3) * squares.side + squares.side // 2 for n in away.shape)
+    for a, b in seen:
+        near = np.abs(row // PART - a) < 2, np.abs(column // PART - b) < 2
+        away[np.ix_(*near)] = 0
+    y, x = divmod(int(np.argmax(np.abs(away))), columns)
+    value = float(away[y, x])
+    if not value:  # nothing differs
+        return None
+    return _Place("least like what is around", int(row[y]), int(column[x]), value, pixel=False)
 
 
 def _window(shape: tuple[int, int], y: int, x: int, side: int) -> Tile:

@@ -45,7 +45,7 @@ def sheet(shot: Shot, master: Frame, most: int) -> dict[str, Any]:
     """All that is shown of a master; `master` is its file, `most` the squares of its picture."""
     shown, told, product = shot.sink.picture, shot.told, shot.product
     unit = unit_of(shot.frames or [master])
-    values = shown.values
+    values = np.sort(shown.values)
     places = None
     if shot.hot is not None:
         places = shot.hot[1] * shown.how.shape[-1] + shot.hot[0]

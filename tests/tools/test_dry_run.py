@@ -48,8 +48,6 @@ def content(folder: Path) -> dict[str, tuple[int, int]]:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_what_it_says_is_what_is_made(tmp_path, night, name):
-    if "report" in name or "page" in name:
-        pytest.importorskip("jinja2")
     here = tmp_path / "here"
     shutil.copytree(night, here)
     before = content(here)
