@@ -10,6 +10,8 @@ from typing import Any
 from pulsar_dask.errors import count
 from pulsar_dask.frames.quality import KINDS
 
+#: Steps that are figures by which a master is made again: programs need them, no line on a screen.
+FIGURES = ("quality", "noise", "noise of part")
 Method = tuple[str, tuple[tuple[str, float], ...]]
 """Name and parameters of a way to combine frames."""
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from pulsar_dask.errors import NotMade, count, note, warn
+from pulsar_dask.errors import note, warn
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.inputs.others import what_else
 from pulsar_dask.inputs.words import FITS_NAME, has_mask, is_list, is_store
@@ -51,14 +51,6 @@ def autocalibrate(
     every = list(choices.values())
     options.page.chose({c.light.path: why_chosen(c) for c in every})
     without = unread + say_choices(every, library.rules, report, all_reasons=options.dry_run)
-    if options.dry_run:
-        report.end()
-        if without:
-            total = count(len(lights) + len(unread), "light")
-            lost = NotMade(f"{len(without)} of {total} lack masters")
-            lost.reasons = tuple(without)
-            raise lost
-        return
     plain = plain_of(asked)
     same = {n: asked[n] for n in ("no_bias", "bias_in_dark", "master_scale")}
     masters: dict[object, Masters] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -103,7 +103,7 @@ def _scanned(spec: Sequence[str], search: Search) -> tuple[Found, list[tuple[str
         return search.scan(replace(inputs, paths=good), "light"), list(unread.values())
 
 
-def grouped(choices: Sequence[Choice]) -> list[list[Choice]]:
+def grouped(choices: Iterable[Choice]) -> list[list[Choice]]:
     """Choices that are the same, together."""
     found: dict[object, list[Choice]] = {}
     for choice in choices:
@@ -126,9 +126,6 @@ def say_choices(
                 report.say(f"    not {reason}")
             for reason in map(_plain, first.reasons[len(shown) :]):
                 report.detail(f"    not {reason}")
-            if all_reasons:
-                for note in dict.fromkeys(note for c in some for note in c.notes):
-                    warn(f"{first.light.name}: {note}", "calibrator", frames=(first.light.path,))
         else:
             text = f"{first.light.name}{more}: {first.error.text}"
             report.error(PulsarError(text, "calibration"))

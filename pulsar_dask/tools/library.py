@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pulsar_dask.errors import NotMade, count, printable
+from pulsar_dask.errors import NotMade, count, printable, warn
 from pulsar_dask.formats.reading import read_header
 from pulsar_dask.frames import exposures
 from pulsar_dask.frames.frame import Frame
@@ -17,7 +17,7 @@ from pulsar_dask.masters.choice import Choice
 from pulsar_dask.masters.darkchoice import Bias
 from pulsar_dask.masters.library import Library
 from pulsar_dask.masters.shelf import exposure_of
-from pulsar_dask.tools.choices import find_lights, library_of, say_choices, say_library
+from pulsar_dask.tools.choices import find_lights, grouped, library_of, say_choices, say_library
 from pulsar_dask.tools.frames import settings_of
 from pulsar_dask.tools.options import Options, telling
 
@@ -57,6 +57,9 @@ def library(
         return
     choices = [found.match(f) for f in wanted]
     without = unread + say_choices(choices, found.rules, report, all_reasons=True)
+    for some in grouped(c for c in choices if c.error is None):
+        for note in dict.fromkeys(note for c in some for note in c.notes):
+            warn(f"{some[0].light.name}: {note}", "calibrator", frames=(some[0].light.path,))
     for need in needs(choices):
         report.say(f"{need.pop('text')}")
         report.know("missing", need)

@@ -167,7 +167,7 @@ def autocalibrate(names: tuple[str, ...], **options: Any) -> None:
     RAW is a mask, files, a numbered file, a folder or a list. OUT is a folder or the beginning of
     names: OUT_exp<E>_<FILTER>_<N>.fit. DARKDIR and FLATDIR hold masters, also in folders in them.
     PULSAR's --bestflat and --selection are taken, and not built. --dry-run shows which masters
-    would be taken, and reads only headers.
+    would be taken, and what would be written.
     """
     if len(names) < 4:
         raise click.UsageError(

@@ -20,6 +20,7 @@ from pulsar_dask.frames.group import Group
 from pulsar_dask.frames.naming import dark_stem, list_name
 from pulsar_dask.frames.provenance import read_trace
 from pulsar_dask.frames.quality import Quality
+from pulsar_dask.frames.step import FIGURES
 from pulsar_dask.kernels.highest import HOT_PIXELS
 from pulsar_dask.masters.dark import dark_recipe, stack_product
 from pulsar_dask.masters.darkgroup import Dark
@@ -255,7 +256,8 @@ def make_masters(
     )
     for product in recipe.products:
         master = masters[product.name]
-        report.made(master.path, f"{product.dtype}, " + ", ".join(map(str, product.steps)))
+        done = [str(s) for s in product.steps if getattr(s, "verb", "") not in FIGURES]
+        report.made(master.path, ", ".join([product.dtype, *done]))
         if planes := [name for name in product.dtypes if name != "image"]:
             report.made(master.paths[1], ", ".join(planes))
         if product.name in hot:

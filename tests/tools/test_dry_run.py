@@ -21,6 +21,7 @@ COMMANDS = {
     "report": ("report", "dark.fit", "-o", "new.html"),
     "cube": ("cube", "darks/d120_0001.fit", "new.zarr"),
     "calibrate": ("calibrate", "lights", "out/", "-d", "dark.fit", "--no-bias"),
+    "autocalibrate": ("autocalibrate", "lights", "out/", "masters", "masters", "--bias", 100),
     "cosme": ("cosme", "lights", "c.fit", "bad.lst"),
     "newflat": ("newflat", "--camera", "QHY", "--log", "out/f.csv", "--date", "2024-01-01T00:00"),
 }
@@ -32,6 +33,9 @@ def night(tmp_path_factory):
     Night(folder)
     dark = stack(7, 1, 200)[0]
     write(folder / "dark.fit", dark.astype("f4"), "Master Dark", 120.0, BIASSUB=True)
+    write(folder / "masters/dark.fit", dark.astype("f4"), "Master Dark", 120.0, BIASSUB=True)
+    flat = stack(11, 1, 5000)[0].astype("f4")
+    write(folder / "masters/flat.fit", flat, "Master Flat", 2.0, BIASSUB=True)
     write_stack(folder / "lights", "l", stack(8, 2, 1200), "Light", 120.0)
     write_stack(folder / "both", "f", stack(9, 3, 20000), "Flat", 2.0, "L")
     write_stack(folder / "both", "d", stack(10, 3, 300), "Dark", 2.0)

@@ -82,9 +82,19 @@ def sensor(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sensor")
     made = Sensor(1).write(folder)
     made.folder = folder
-    tool("makedark", "d", "b", "--combine", "auto", "--planes", "all", cwd=folder)
+    made.said, _ = tool("makedark", "d", "b", "--combine", "auto", "--planes", "all", cwd=folder)
     tool("makeflat", "f", "--dark", "bias.fit", "--planes", "quality", cwd=folder)
     return made
+
+
+def test_figures_are_for_programs(sensor):
+    (line,) = (x for x in sensor.said.splitlines() if x.startswith("dark60s.fit: "))
+    assert "noise of a frame" not in line
+    assert "quality of a" not in line
+    with fits.open(sensor.folder / "dark60s.fit") as hdus:
+        history = "\n".join(hdus[0].header["HISTORY"]).replace("&\n", "")
+    assert "noise of a frame: variance" in history
+    assert "quality of a dark current saturated" in history
 
 
 def test_darks(sensor):
