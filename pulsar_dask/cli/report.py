@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pulsar_dask.cli.voices import Event, error_event, tell
@@ -37,11 +37,20 @@ class Report:
         tell(Event(text, "detail", shown=here or self.verbose))
 
     def say(self, text: str, *, always: bool = False) -> None:
-        tell(Event(text, shown=always or not self.quiet))
+        """`always`: also to those who want to hear nothing but what is wrong."""
+        tell(Event(text, shown=always or not self.quiet, data={"odd": always}))
 
     def row(self, text: str) -> None:
-        """A line in columns."""
+        """A line that stays whole."""
         tell(Event(text, kind="rows"))
+
+    def rows(self, lines: Sequence[Sequence[str]]) -> Iterator[None]:
+        """Lines in columns, the first of them their names; more can be said after each."""
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        for line in lines:
+            cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+            tell(Event("  ".join(cells).rstrip(), kind="rows", data={"cells": line}))
+            yield
 
     def detail(self, text: str) -> None:
         """Said with --verbose."""

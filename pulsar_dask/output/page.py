@@ -17,8 +17,9 @@ _GENERATOR = f'<meta name="generator" content="{CREATOR} '
 _ENDINGS = re.compile(r"[^/\\]\.html?$", re.IGNORECASE)
 
 
-def check_page(path: str, *, overwrite: bool) -> None:
-    """Refuse a report that would harm something, or cannot be written.
+def check_page(path: str, *, overwrite: bool | None) -> None:
+    """Refuse a report that would harm something, or cannot be written; `overwrite` as `write_page`
+    has it.
 
     Raises
     ------
@@ -35,9 +36,9 @@ def check_page(path: str, *, overwrite: bool) -> None:
     if os.path.isdir(path):
         raise PulsarError(f"{name} is a folder; name a file", "output")
     if os.path.lexists(path) and not overwrite and not is_page(path):
+        way_out = "" if overwrite is None else ", or replace it with ⟦overwrite⟧"
         raise PulsarError(
-            f"{name} was not written by {CREATOR}, so it is kept; name another report, or replace "
-            "it with ⟦overwrite⟧",
+            f"{name} was not written by {CREATOR}, so it is kept; name another report{way_out}",
             "output",
         )
 
@@ -51,7 +52,7 @@ def is_page(path: str) -> bool:
         return False
 
 
-def write_page(path: str, content: Mapping[str, Any], *, overwrite: bool) -> None:
+def write_page(path: str, content: Mapping[str, Any], *, overwrite: bool | None) -> None:
     """Write a report, whole or not at all.
 
     Parameters
@@ -59,8 +60,8 @@ def write_page(path: str, content: Mapping[str, Any], *, overwrite: bool) -> Non
     path : str
     content : mapping
         What `page.html` shows.
-    overwrite : bool
-        Whether a file of others may be replaced.
+    overwrite : bool or None
+        Whether a file of others may be replaced; None: that cannot be asked for.
 
     Raises
     ------

@@ -32,10 +32,7 @@ def frames(spec: Sequence[str], *, options: Options) -> None:
         for item in items:
             report.know(kind, item)
     lines = [_COLUMNS, *(_row(f, becomes.get(f.path, "")) for f in found.frames)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for frame, line in zip([None, *found.frames], lines, strict=True):
-        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        report.row("  ".join(cells).rstrip())
+    for frame, _ in zip([None, *found.frames], report.rows(lines), strict=True):
         for what, card in frame.about.origins if frame is not None else ():
             report.detail(f"    {what} from {PulsarError(card).on_command_line}")
     for some in grouped.values():

@@ -41,10 +41,7 @@ def library(
     masters = sorted(found.masters, key=lambda f: (_KINDS.index(f.kind or "bias"), f.path))
     stale = {f.path: list(_stale(f, found, at)) for f in masters}
     lines = [_COLUMNS, *(_row(f, found) for f in masters)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for master, line in zip([None, *masters], lines, strict=True):
-        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        report.row("  ".join(cells).rstrip())
+    for master, _ in zip([None, *masters], report.rows(lines), strict=True):
         for why in stale[master.path] if master is not None else ():
             report.row(f"    stale: {why}")
     for master in masters:

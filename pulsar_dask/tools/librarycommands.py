@@ -24,6 +24,7 @@ from pulsar_dask.cli.choosing import (
     report_option,
     split_case,
 )
+from pulsar_dask.cli.heardpage import heard_report
 from pulsar_dask.cli.number import Number, options
 from pulsar_dask.tools.calling import prefetch, settings, tool
 from pulsar_dask.tools.lightcommands import COMPUTING, SCALING, computing, scaling
@@ -125,6 +126,7 @@ def each_for(args: list[str]) -> list[str]:
 @exposures
 @split_case
 @input_options
+@heard_report
 @saying
 def library(places: tuple[str, ...], lights: tuple[str, ...], **options: Any) -> None:
     """Show the masters in folders and in the folders in them: which are stale, which serve some

@@ -257,6 +257,7 @@ class Page:
             "verdict": said,
             "lights": lit,
             "sheets": sheets,
+            "heard": None,
             "commands": list(commands(self._made(), makes=again is None)),
             "facts": self._facts(),
         }

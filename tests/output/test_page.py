@@ -128,7 +128,7 @@ def test_round_numbers(low, high, found):
 
 def content(**more):
     verdict = {"state": "good", "text": "It worked.", "remarks": []}
-    parts = {"lights": None, "sheets": [], "commands": [], "facts": []}
+    parts = {"lights": None, "sheets": [], "heard": None, "commands": [], "facts": []}
     return {"title": "t", "verdict": verdict} | parts | more
 
 

@@ -32,7 +32,7 @@ frame.onload = () => {
       back: frame.contentWindow.getComputedStyle(page.body).backgroundColor,
       loaded: frame.contentWindow.performance.getEntriesByType("resource").map(e => e.name),
       beyond: [...page.querySelectorAll("body *")].filter(
-        e => e.getBoundingClientRect().right > frame.clientWidth + 1
+        e => !e.closest(".wide *") && e.getBoundingClientRect().right > frame.clientWidth + 1
       ).map(e => `${e.tagName} ${e.textContent.slice(0, 60)}`),
       cut: [...page.querySelectorAll("svg text")].filter(t => {
         const a = t.getBoundingClientRect(), s = t.closest("svg").getBoundingClientRect();
