@@ -9,6 +9,7 @@ import click
 
 from pulsar_dask import combine
 from pulsar_dask.cli.number import Number, options
+from pulsar_dask.frames.layouts import BESIDE, LAYOUTS
 from pulsar_dask.frames.planes import PLANES, wanted_planes
 
 
@@ -58,10 +59,20 @@ def planes_option(also: str = "") -> Callable[[Callable[..., Any]], Any]:
     """``--planes``; `also` says where they go beside the usual file."""
     where = "NAME.planes.fit" + (f", {also}" if also else "")
     known = ", ".join(f"{plane.name} ({plane.words})" for plane in PLANES.values())
-    return click.option(
-        "--planes",
-        metavar="NAME,…",
-        callback=_planes,
-        help=f"What else is written of each pixel, beside the master as {where}: {known}; "
-        "all takes each of them.",
+    return options(
+        click.option(
+            "--planes",
+            metavar="NAME,…",
+            callback=_planes,
+            help=f"What else is written of each pixel, beside the master as {where}: {known}; "
+            "all takes each of them.",
+        ),
+        click.option(
+            "--layout",
+            type=click.Choice(LAYOUTS),
+            default=BESIDE,
+            help="Where planes go: beside, as above; or ccddata, into the master's own file as "
+            "extensions, with uncertainty, mask and quality, as astropy's CCDData.read takes them. "
+            "[default: beside]",
+        ),
     )

@@ -19,9 +19,9 @@ from pulsar_dask.errors import printable, reason
 
 #: What can be set. What may replace files, and what says which frames are meant, cannot.
 NAMES = (
-    "memory", "threads", "scheduler", "output-dir", "combine", "planes", "hot-pixels", "names",
-    "mix", "exposure-tolerance", "keywords", "saturation", "reject-frames", "strict", "quiet",
-    "verbose",
+    "memory", "threads", "scheduler", "output-dir", "combine", "planes", "layout", "hot-pixels",
+    "names", "mix", "exposure-tolerance", "keywords", "saturation", "reject-frames", "strict",
+    "quiet", "verbose",
 )  # fmt: skip
 #: Seconds after which a cluster that does not answer is given up: a setting that is no option, and
 #: read by `engine.cluster`.

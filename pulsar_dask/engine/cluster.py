@@ -161,11 +161,11 @@ class Cluster:
                 del todo[layer.name]
         sends = sum(sink.sends for sink in sinks)
         job = Job(graph.each, graph.takers, values, graph.grid, frames, plan.expanders, sends)
-        paths = [frame.path for frame in frames]
+        keys = [frame.key for frame in frames]
         left = Groups((tile for _, tile in graph.tiles()), lambda: self.threads)
         try:
             for tiles, (made, sums) in self._stream(job, left):
-                ledger.unpack(paths, sums)
+                ledger.unpack(keys, sums)
                 left.put_back(tiles[len(made) :])
                 for tile, results in zip(tiles, made, strict=False):
                     for sink, result in zip(sinks, results, strict=True):

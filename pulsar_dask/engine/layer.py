@@ -73,7 +73,7 @@ def in_order(wanted: Iterable[Layer]) -> list[Layer]:
 
 def frames_read(layers: Iterable[Layer]) -> list[Frame]:
     """All frames that layers read, each once."""
-    return list({f.path: f for one in layers for f in (*one.reads, *one.also)}.values())
+    return list({f.key: f for one in layers for f in (*one.reads, *one.also)}.values())
 
 
 def token(value: Any) -> Any:

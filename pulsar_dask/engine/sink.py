@@ -111,7 +111,7 @@ class Run:
     values: Mapping[str, Any] = field(default_factory=dict)
     """Values of the layers that are made once, by name."""
     sums: Mapping[str, Sums] = field(default_factory=dict)
-    """Sums of the frames that were read, by path."""
+    """Sums of the frames that were read, by their keys."""
     written: dict[str, int] = field(default_factory=dict)
     """CRC-32 of lists that are written, by path."""
     warnings: list[str] = field(default_factory=list)

@@ -127,7 +127,7 @@ class Job:
                 made.append(evaluate(self.layers, self.takers, self.values, tile))
                 size = _bytes_of(made[-1])
                 waiting, most = waiting + size, max(most, size)
-        return made, ledger.pack([frame.path for frame in self.frames])
+        return made, ledger.pack([frame.key for frame in self.frames])
 
     def once(self, name: str) -> Any:
         """The value of a layer that is made once."""

@@ -15,7 +15,7 @@ from pulsar_dask.errors import PulsarError, count, printable, refusal
 from pulsar_dask.formats.hdus import BLOCK, Hdu, hdus_of, integer
 from pulsar_dask.formats.values import Keywords, Lines
 from pulsar_dask.frames.keywords import about
-from pulsar_dask.frames.planes import PLANES, plane_named
+from pulsar_dask.frames.planes import IN_FILES, plane_named
 
 #: What an image says of another one of its shape: how good its pixels are.
 _DESCRIBES = re.compile(
@@ -60,7 +60,7 @@ class Image:
     def plane(self) -> str | None:
         """Of what is no image but a plane of a master of this program: its name."""
         name = plane_named(self.name)
-        return name if name in PLANES and self.mine else None
+        return name if name in IN_FILES and self.mine else None
 
 
 def image_of(
@@ -76,7 +76,14 @@ def image_of(
     images = list(_images(file, path, size, zipped, wanted))
     if wanted is not None:
         return _wanted(images, wanted, path)
-    named = [i for i in images if i.name.upper() in _NEVER or _DESCRIBES.fullmatch(i.name)]
+    mine = any(image.mine for image in images)  # an archive moves the first one behind another
+    named = [
+        i
+        for i in images
+        if i.name.upper() in _NEVER
+        or _DESCRIBES.fullmatch(i.name)
+        or (mine and plane_named(i.name) in IN_FILES)
+    ]
     own = [i for i in images if i not in named] or named[:1]
     shapes = [i.shape for i in own]
     own += [

@@ -75,7 +75,7 @@ def read_tile(
         if reader is not None:
             reader.alone(len(run))
         if ledger is not None and found is not None:
-            ledger.add_all([frame.path for frame in run], found.tolist(), images[0].nbytes)
+            ledger.add_all([frame.key for frame in run], found.tolist(), images[0].nbytes)
         else:
             _count(run, tile, part, images, ledger)
         done += len(run)
@@ -121,7 +121,7 @@ def _count(
     if ledger is not None:
         for frame, image in zip(frames, images, strict=True):
             sums, count = sum_part(frame, tile, part, image)
-            ledger.add(frame.path, sums.words, count, sums.order)
+            ledger.add(frame.key, sums.words, count, sums.order)
 
 
 def _run(frames: Sequence[Frame], start: int, *, whole: bool) -> Sequence[Frame]:
@@ -161,7 +161,7 @@ _COUNTING = threading.local()
 
 
 def count_into(ledger: Ledger | None) -> None:
-    """From here on a ledger takes the sums of what this thread reads, by path."""
+    """From here on a ledger takes the sums of what this thread reads, by the keys of frames."""
     _COUNTING.ledger = ledger
 
 

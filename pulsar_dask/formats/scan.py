@@ -13,7 +13,7 @@ from astropy.utils.exceptions import AstropyWarning
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.formats.hdus import status_of
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.frames.planes import PLANES
+from pulsar_dask.frames.planes import IN_FILES
 from pulsar_dask.inputs.checks import check_hdu
 from pulsar_dask.inputs.find import Inputs
 from pulsar_dask.inputs.words import as_text
@@ -102,7 +102,7 @@ def refuse_planes(frames: Sequence[Frame]) -> None:
         if frame.plane:
             raise PulsarError(
                 f"{printable(frame.path)}: no image, it holds what is beside one in a master "
-                f"({frame.plane}: {PLANES[frame.plane].words}); name the master",
+                f"({frame.plane}: {IN_FILES[frame.plane].words}); name the master",
                 "unreadable",
             )
 

@@ -90,13 +90,13 @@ def check_sums(
     Returns
     -------
     sums : dict
-        `pixel_sums` of each frame by its path.
+        `pixel_sums` of each frame by its key.
     remarks : list of str
         In words, with the way out.
     """
     with ThreadPoolExecutor(max(1, threads)) as pool:
         found = list(pool.map(functools.partial(_check_sum, ledger=ledger), frames))
-    sums = {frame.path: total for frame, (total, _) in zip(frames, found, strict=True)}
+    sums = {frame.key: total for frame, (total, _) in zip(frames, found, strict=True)}
     remarks: list[str] = []
     for problem, means in _MISMATCHES.items():
         odd = [f.path for f, (_, text) in zip(frames, found, strict=True) if text == problem]
@@ -119,7 +119,7 @@ _MISMATCHES = {
 
 
 def _check_sum(frame: Frame, ledger: Ledger) -> tuple[Sums, str | None]:
-    sums = ledger.sums(frame.path, frame.nbytes)
+    sums = ledger.sums(frame.key, frame.nbytes)
     if sums is None:
         sums = pixel_sums(frame)
     return sums, _mismatch(frame, sums)

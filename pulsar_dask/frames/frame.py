@@ -230,6 +230,11 @@ class Frame:
         return self.stored.place(self.path)
 
     @property
+    def key(self) -> str:
+        """Which image of which file it is: what its sums are known by."""
+        return image_key(self.path, self.stored.chosen)
+
+    @property
     def name(self) -> str:
         """Its file's, fit for a terminal."""
         return printable(os.path.basename(self.path))
@@ -272,6 +277,11 @@ class Frame:
     def nbytes(self) -> int:
         """Bytes of the stored pixels, not compressed."""
         return math.prod(self.shape) * self.pixels.stored.itemsize
+
+
+def image_key(path: str, chosen: int | str | None) -> str:
+    """What an image is known by: its file, and which of several it is there."""
+    return path if chosen is None else f"{path}[{chosen}]"
 
 
 def named(frames: Sequence[Frame], most: int = 3) -> str:

@@ -50,6 +50,10 @@ PLANES: Mapping[str, Plane] = {
         Plane("quality", "int32", words="what is wrong with it, as bits", extension="DQ"),
     )
 }
+#: What CCDData has beside its uncertainty: of the quality the bit DO_NOT_USE.
+MASK = Plane("mask", "uint8", words="1 where it is not to be used")
+#: What there can be in files beside an image.
+IN_FILES: Mapping[str, Plane] = {**PLANES, MASK.name: MASK}
 
 
 def wanted_planes(wanted: str | Iterable[str] | None) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from pulsar_dask._version import __version__
-from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.frame import Frame, image_key
 from pulsar_dask.frames.step import Step
 from pulsar_dask.kernels.ordersum import Sums
 
@@ -56,6 +56,11 @@ class Source:
     @staticmethod
     def of_list(path: str, sums: Sums) -> Source:
         return Source("list", os.path.abspath(path), sum=sums.words, order=sums.order)
+
+    @property
+    def key(self) -> str:
+        """As that of its frame."""
+        return image_key(self.path, self.hdu)
 
     @property
     def place(self) -> tuple[str, str]:
@@ -103,7 +108,7 @@ class Trace:
         home : str
             The master's folder.
         sums : mapping
-            By path; those that are missing are 0 and take the same room.
+            By the keys of frames; those that are missing are 0 and take the same room.
         written : mapping
             CRC-32 of the lists that are written beside it, likewise.
         notes : sequence of str
@@ -116,7 +121,7 @@ class Trace:
             if folder != last:
                 records.append(_FOLDER + _escape(_from(folder, home)))
                 last = folder
-            known = sums.get(source.path, Sums())
+            known = sums.get(source.key, Sums())
             if source.sum is not None:
                 known = Sums(source.sum, source.order or 0)
             hdu = "" if source.hdu is None else f" HDU {_escape(str(source.hdu))}"

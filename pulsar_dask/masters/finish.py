@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -195,6 +196,12 @@ def _bound(quality: Quality, seen: Outline, sigmas: float, times: float) -> floa
     return max(bound, times * seen.level) if quality.kind == CURRENT else bound
 
 
+def _floating(read: Read, tile: Tile) -> Array:
+    """Values as the kernels want them, of images of whole numbers, too."""
+    values = read(tile)
+    return values if values.dtype.kind == "f" else values.astype("f8")
+
+
 class Finished:
     """The quality of the pixels of an image that is there, tile by tile.
 
@@ -216,7 +223,8 @@ class Finished:
         read: Read,
         frame_bits: Read | None = None,
     ) -> None:
-        self.quality, self.shape, self.read, self.frame_bits = quality, shape, read, frame_bits
+        self.quality, self.shape, self.frame_bits = quality, shape, frame_bits
+        self.read = partial(_floating, read)
         self._seen: dict[int, Outline] = {}
 
     def outline(self, plane: int) -> Outline:

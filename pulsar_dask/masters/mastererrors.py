@@ -8,12 +8,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pulsar_dask.errors import PulsarError, printable, warn
+from pulsar_dask.errors import printable, warn
+from pulsar_dask.formats.ownplanes import planes_near
 from pulsar_dask.formats.reading import read_header
-from pulsar_dask.formats.scan import scan_frame
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.mastererror import Error
-from pulsar_dask.frames.planes import PLANES, planes_path
 from pulsar_dask.frames.provenance import read_trace
 from pulsar_dask.frames.step import Step
 from pulsar_dask.frames.written import as_number
@@ -21,27 +20,23 @@ from pulsar_dask.masters.errors import median_factor
 
 
 def error_of(master: Frame) -> Error:
-    """The plane in the file beside a master; where there is none, what its HISTORY says of the
-    noise of a frame, at its median level, by how many were combined; else 0, which is told."""
+    """The plane in the file of a master, or beside it; where there is none, what its HISTORY says
+    of the noise of a frame, at its median level, by how many were combined; else 0, which is told.
+    """
     name = os.path.basename(master.path)
     header = read_header(master) if os.path.exists(master.path) else None
     if header is None:  # it is yet to be made
         return 0.0
-    beside = planes_path(master.path)
-    if master.is_master and os.path.isfile(beside):
-        try:
-            plane = scan_frame(beside, PLANES["uncertainty"].extname)
-            theirs = read_header(plane).get("HISTORY", [])
-        except PulsarError:  # there are others
-            plane, theirs = None, []
-        if plane is not None and plane.shape == master.shape:
-            if list(map(str, theirs)) == list(map(str, header.get("HISTORY", []))):
-                return plane
-            warn(
-                f"{printable(os.path.basename(beside))} is of another {printable(name)} than the "
-                "one that lies beside it, so errors are not taken from it",
-                "errors",
-            )
+    plane = planes_near(master).get("uncertainty") if master.is_master else None
+    if plane is not None and plane.shape == master.shape:
+        theirs = read_header(plane).get("HISTORY", [])
+        if list(map(str, theirs)) == list(map(str, header.get("HISTORY", []))):
+            return plane
+        warn(
+            f"{plane.name} is of another {printable(name)} than the "
+            "one that lies beside it, so errors are not taken from it",
+            "errors",
+        )
     steps = read_trace(map(str, header.get("HISTORY", [])), os.path.dirname(master.path)).steps
     known = [
         step.args[-1][0]

@@ -16,6 +16,7 @@ import xarray as xr
 from pulsar_dask.engine.graph import made_of
 from pulsar_dask.engine.recipe import Product, Recipe
 from pulsar_dask.errors import PulsarError, PulsarWarning, note, told, wrong_argument
+from pulsar_dask.frames.layouts import BESIDE, LAYOUTS, planes_for
 from pulsar_dask.frames.table import using
 from pulsar_dask.inputs.checks import check_switch
 from pulsar_dask.inputs.words import as_text
@@ -38,6 +39,7 @@ def to_fits(
     *,
     overwrite: bool = False,
     hot_pixels: int | None = HOT_PIXELS,
+    layout: str = BESIDE,
     memory: float | None = None,
     threads: int | None = None,
 ) -> list[str]:
@@ -61,6 +63,9 @@ def to_fits(
         Whether files of others are replaced.
     hot_pixels : int, optional
         Of a Dataset: how many pixels the list beside a dark holds; None: no lists.
+    layout : str
+        Where planes go: "beside" the master; "ccddata": into its own file, with uncertainty, mask
+        and quality, as ``CCDData.read`` takes them.
     memory : float, optional
         GB that this process may take, or each worker process.
     threads : int, optional
@@ -83,9 +88,11 @@ def to_fits(
     if hot_pixels is not None:
         check_number("hot_pixels", hot_pixels, "how many pixels as a whole number", low=0)
     check_switch("overwrite", overwrite)
+    if layout not in LAYOUTS:
+        raise wrong_argument("layout", layout, "'beside' or 'ccddata'")
     path = as_text(path, "path")
     options = _tools("options").Options(
-        overwrite=overwrite, memory=memory, threads=threads, quiet=True
+        overwrite=overwrite, layout=layout, memory=memory, threads=threads, quiet=True
     )
     if not isinstance(master, xr.Dataset):
         master = checked(master, "master", IMAGE)
@@ -111,6 +118,8 @@ def _write_all(masters: xr.Dataset, options: Any, hot_pixels: int | None) -> lis
     if not images:
         raise PulsarError("⟦master⟧ has no images; give a Dataset of masters", "argument")
     arrays = {name: checked(masters[name], "master", IMAGE) for name in images if not known[name]}
+    if arrays:
+        _check_plain(options.layout)
     options.make_folder(options.output_dir)
     groups: dict[int, dict[str, Made]] = {}
     for name in images:
@@ -118,7 +127,7 @@ def _write_all(masters: xr.Dataset, options: Any, hot_pixels: int | None) -> lis
             groups.setdefault(id(made.recipe), {})[name] = made
     for some in groups.values():
         wanted = {made.plane for n in planes if (made := known[n]) and made.name in _names(some)}
-        recipe = _recipe(some, ("image", *sorted(wanted)))
+        recipe = _recipe(some, planes_for(options.layout, ("image", *sorted(wanted))))
         lists = {
             p.name: hot_pixels
             for p in recipe.products
@@ -184,6 +193,7 @@ def _write(master: xr.DataArray, path: str, options: Any) -> None:
     """One master."""
     made = _made(master)
     if made is None:
+        _check_plain(options.layout)
         write_array(master, path, overwrite=options.overwrite)
         return
     if made.plane != "image":
@@ -194,11 +204,12 @@ def _write(master: xr.DataArray, path: str, options: Any) -> None:
         )
     file = os.path.basename(path)
     name = file if file.lower() != f"{made.name}.fit".lower() else made.name
-    recipe = _recipe({name: made}, ("image",))
+    recipe = _recipe({name: made}, planes_for(options.layout, ("image",)))
     (product,) = recipe.products
     renamed = replace(made, notes=tuple(_renamed(made, file)))
     with _telling(renamed, recipe, options) as ready:
-        sink = FitsSink(product, path, tolerance=made.search.ways.tolerance, verify=options.verify)
+        how: dict[str, Any] = {"verify": options.verify, "layout": options.layout}
+        sink = FitsSink(product, path, tolerance=made.search.ways.tolerance, **how)
 
         def found(run: Any) -> None:
             tools = _tools("told")
@@ -214,6 +225,15 @@ def _write(master: xr.DataArray, path: str, options: Any) -> None:
             ready.report(),
             inputs=[frame.path for frame in recipe.frames],
             found=found,
+        )
+
+
+def _check_plain(layout: str) -> None:
+    if layout != BESIDE:
+        raise PulsarError(
+            "⟦layout⟧: an array that is no master as it was made has no uncertainty; leave it out, "
+            "or write the master before it is changed",
+            "argument",
         )
 
 

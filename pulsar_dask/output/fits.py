@@ -240,7 +240,7 @@ class FitsFile:
         Parameters
         ----------
         sums : mapping
-            Those of the inputs by path, for the trace.
+            Those of the inputs by their keys, for the trace.
         written : mapping
             CRC-32 of lists that are written beside it, by path.
         notes : sequence of str

@@ -1,5 +1,5 @@
-"""A product as FITS files: the image, and its other planes in a file beside it; where it has none,
-planes of the master before do not stay."""
+"""A product as FITS files: its planes as their layout has them; where none are beside the image,
+those of the master before do not stay."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from pulsar_dask.engine.layer import Index
 from pulsar_dask.engine.recipe import Product
 from pulsar_dask.engine.sink import Run
 from pulsar_dask.frames.holds import Holds
-from pulsar_dask.frames.planes import planes_path
+from pulsar_dask.frames.layouts import BESIDE, laid_out
+from pulsar_dask.frames.planes import MASK
+from pulsar_dask.frames.quality import DO_NOT_USE
 from pulsar_dask.kernels.pixels import Tile
 from pulsar_dask.masters.finish import Finished, holds_for
 from pulsar_dask.output.encoding import ENCODED_COPIES, encode, encoding_bytes
-from pulsar_dask.output.fits import FitsFile, FitsMaster
+from pulsar_dask.output.fits import FitsFile
 from pulsar_dask.output.header import product_header
 from pulsar_dask.output.laid import Laid, Put
 
@@ -55,14 +57,22 @@ class FitsSink:
         tolerance: float | None,
         verify: bool,
         beside: Sequence[str] = (),
+        layout: str = BESIDE,
     ) -> None:
         """`beside` are lists that are written with it, for which it vouches."""
         self.product, self.path, self.layer = product, path, product.layer
         self.dtype = product.dtype
-        self.paths = [path, planes_path(path)]
+        self.laid = laid_out(path, product.dtypes, layout)
+        self.paths = list(self.laid)
+        self._of = {name: at for at, planes in self.laid.items() for name in planes}
         self._files: dict[str, FitsFile] = {}
         self._tolerance, self._verify, self._beside = tolerance, verify, tuple(beside)
-        self.sends = sum(np.dtype(dtype).itemsize for dtype in product.dtypes.values())
+        self.sends = sum(
+            np.dtype(types[name]).itemsize
+            for types in self.laid.values()
+            for name in product.dtypes
+            if name in types
+        )
         work = encoding_bytes(self.dtype, ENCODED_COPIES) - np.dtype(self.dtype).itemsize
         self.holds = Holds(pixel={"work": work, "encoded": self.sends})
         self.after = holds_for(product)
@@ -72,25 +82,23 @@ class FitsSink:
         header = product_header(product, self._tolerance)
         if product.levels:
             header["FLATLEV"] = (0.0, "median level of the frames, before scaling")
-        shape, others = product.frames[0].shape, dict(product.dtypes)
-        del others["image"]
+        shape = product.frames[0].shape
         trace = replace(product.trace, written=self._beside)
         how = {"verify": self._verify, "shared": plan.workers > 0}
-        self.file = FitsMaster(self.path, shape, self.dtype, header, trace, **how)
-        self._files[self.path] = self.file
-        if others:
-            path = self.paths[1]
-            self._files[path] = FitsFile(path, shape, others, header, trace, **how)
+        for path, planes in self.laid.items():
+            if planes:
+                self._files[path] = FitsFile(path, shape, planes, header, trace, **how)
+        self.file = self._files[self.path]
         return frozenset()
 
     def taker(self) -> Encode:
         there = {path: file.there for path, file in self._files.items()}
         names = [name for name in self.product.dtypes if name != "quality"]
-        return Encode({name: there[self.paths[name != "image"]] for name in names})
+        return Encode({name: there[self._of[name]] for name in names})
 
     def here(self, tile: Tile, result: Mapping[str, Put]) -> None:
         for name, put in result.items():
-            file = self._files[self.paths[name != "image"]]
+            file = self._files[self._of[name]]
             if name == "quality":  # what the frames tell of it: the rest is told when all is there
                 file.draft(name, tile, put[0])
             else:
@@ -103,11 +111,15 @@ class FitsSink:
     def seal(self, run: Run) -> None:
         if self.product.finish is not None:
             self.file.file.refresh()
-            planes, shape = self._files[self.paths[1]], self.product.frames[0].shape
-            frame_bits = functools.partial(planes.read, "quality")
+            file, shape = self._files[self._of["quality"]], self.product.frames[0].shape
+            frame_bits = functools.partial(file.read, "quality")
             quality = Finished(self.product.finish, shape, self.rows, frame_bits)
             for tile in quality.bands():
-                planes.put("quality", tile, *encode(quality.bits(tile), "int32"))
+                bits = quality.bits(tile)
+                file.put("quality", tile, *encode(bits, "int32"))
+                if MASK.name in self._of:
+                    mask = (bits & DO_NOT_USE).astype(MASK.dtype)
+                    file.put(MASK.name, tile, *encode(mask, MASK.dtype))
         notes = run.notes(os.path.basename(self.path))
         levels = [run.values[layer.name].medians for layer in self.product.levels]
         for file in self._files.values():

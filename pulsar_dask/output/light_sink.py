@@ -92,9 +92,9 @@ class LightSink:
         known: Mapping[str, Sums],
         verify: bool,
     ) -> None:
-        """`known` are the sums of its masters, by path."""
+        """`known` are the sums of its masters, by their keys."""
         self.product, self.path, self.layer = product, path, product.layer
-        self.paths = [path]
+        self.paths, self.laid = [path], {path: product.dtypes}
         self.dtype = product.dtype
         self.saturated = 0
         self._header, self._known, self._verify = header, known, verify

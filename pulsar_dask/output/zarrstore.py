@@ -209,7 +209,7 @@ class ZarrSink:
         self, product: Product, path: str, *, tolerance: float | None = None, verify: bool
     ) -> None:
         self.product, self.path, self.layer = product, path, product.layer
-        self.paths = [path]
+        self.paths, self.laid = [path], {path: product.dtypes}
         self.dtype = product.dtype
         self._tolerance, self._verify = tolerance, verify
         self.sends = 0

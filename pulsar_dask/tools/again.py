@@ -3,7 +3,6 @@ made of, and compared."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
 import os
@@ -19,6 +18,7 @@ from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.engine.sink import Executor
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.formats import holding, reading
+from pulsar_dask.formats.ownplanes import planes_in
 from pulsar_dask.formats.reading import read_header
 from pulsar_dask.formats.scan import scan_frame
 from pulsar_dask.formats.storeformat import read_description
@@ -26,10 +26,10 @@ from pulsar_dask.frames import stack
 from pulsar_dask.frames.colour import colours_of
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.holds import Holds
-from pulsar_dask.frames.planes import PLANES, master_path, plane_named
+from pulsar_dask.frames.planes import MASK, PLANES, master_path, plane_named
 from pulsar_dask.frames.provenance import Source, Trace, as_hdu, in_store, roles_of
-from pulsar_dask.frames.quality import Quality
-from pulsar_dask.kernels.pixels import Tile
+from pulsar_dask.frames.quality import DO_NOT_USE, Quality
+from pulsar_dask.kernels.pixels import Grid, Tile
 from pulsar_dask.masters.again import recipe_again
 from pulsar_dask.masters.calibration import PLANES as LIGHT_PLANES
 from pulsar_dask.masters.finish import Finished
@@ -57,26 +57,16 @@ def planes_of(master: Frame) -> dict[str, Frame]:
     plane = plane.replace("compressed_image", "image")  # as astropy and fpack name it
     beside = master.stored.beside(master)
     found = {plane: master, **{plane_named(name): frame for name, frame in beside.items()}}
-    if plane in PLANES:  # those of the master are in one file
-        found |= _other_planes(master, found)
     if not master.is_master:  # a light, whose uncertainty lies in its file
         more = LIGHT_PLANES if read_header(master).get("NEXTEND") else ()
         return found | {p.name: scan_frame(master.path, p.extname) for p in more}
+    found |= {name: frame for name, frame in planes_in(master.path).items() if name not in found}
+    found.pop(MASK.name, None)  # follows from the quality
     if unknown := set(found) - {"image", *PLANES}:
         raise PulsarError(
             f"this version does not know the plane {printable(min(unknown))!r}", "unknown-step"
         )
     return found
-
-
-def _other_planes(first: Frame, found: Mapping[str, Frame]) -> dict[str, Frame]:
-    more = {}
-    for name in (name for name in PLANES if name not in found):
-        with contextlib.suppress(PulsarError):
-            frame = scan_frame(first.path, PLANES[name].extname)
-            if frame.plane == name:  # else it is the only one there is
-                more[name] = frame
-    return more
 
 
 def compare_again(
@@ -123,6 +113,8 @@ def compare_again(
         size = math.prod(image.shape)
         differing = compared["quality"][0] + _differing_quality(finish, image, there["quality"])
         compared["quality"] = min(differing, size), size
+        if (mask := planes_in(master.path).get(MASK.name)) is not None:
+            compared[MASK.name] = _differing_mask(there["quality"], mask), size
     return compared
 
 
@@ -143,6 +135,15 @@ def _differing_quality(finish: Quality, image: Frame, quality: Frame) -> int:
 
     again = Finished(finish, image.shape, functools.partial(reading.read_image, image), there)
     return sum(int(np.count_nonzero(again.bits(t) != there(t))) for t in again.bands())
+
+
+def _differing_mask(quality: Frame, mask: Frame) -> int:
+    """Where a mask is not what the quality beside it says."""
+    differ = 0
+    for _, tile in Grid(mask.shape, 64, mask.shape[-1]):
+        bad = reading.read_image(quality, tile).astype(np.int64) & DO_NOT_USE
+        differ += int(np.count_nonzero(bad != reading.read_image(mask, tile)))
+    return differ
 
 
 def _light_again(

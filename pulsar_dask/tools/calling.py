@@ -65,6 +65,7 @@ def _numbers(options: dict[str, Any]) -> dict[str, float]:
 
 def settings(options: dict[str, Any]) -> Any:
     """What is left of the arguments when a tool has taken its own."""
+    from pulsar_dask.frames.layouts import planes_for
     from pulsar_dask.masters.search import Search
 
     options["tolerance"] = options.pop("exposure_tolerance", None)
@@ -75,6 +76,8 @@ def settings(options: dict[str, Any]) -> Any:
     if path is not None or for_programs():
         replaces = options.get("overwrite", False)
         options["page"] = _module("pages").Page(path, overwrite=replaces, against=against)
+    if "layout" in options:
+        options["planes"] = planes_for(options["layout"], options["planes"])
     if "center" in options:
         options["numbers"] = _numbers(options)
     return _module("options").Options(search=search, **options)

@@ -177,7 +177,7 @@ class Calibrating:
 
     def _masters_summed(self, calibration: Calibration) -> None:
         """Take the sums of masters once; say what does not match."""
-        new = [f for _, f in calibration.images if f.path not in self._sums]
+        new = [f for _, f in calibration.images if f.key not in self._sums]
         if new:
             sums, remarks = check_sums(new, self._looked, 1)
             self._sums |= sums
@@ -204,7 +204,7 @@ class Calibrating:
                 "Name another output, or add ⟦overwrite⟧",
                 "output",
             )
-        if there.same(trace, dtypes, self._sums | {frame.path: sums}):
+        if there.same(trace, dtypes, self._sums | {frame.key: sums}):
             return True
         self.report.say(f"{printable(path)} was made of other files or in another way: again")
         return False

@@ -56,6 +56,6 @@ def what_is_there(path: str) -> There | None:
 
 
 def _known(source: Source, sums: Mapping[str, Sums]) -> tuple[object, ...]:
-    known = sums.get(source.path)
+    known = sums.get(source.key)
     both = (source.sum, source.order) if known is None else (known.words, known.order)
     return source.role, os.path.realpath(source.path), *both

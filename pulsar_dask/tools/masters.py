@@ -32,7 +32,13 @@ from pulsar_dask.output.lists import ListSink
 from pulsar_dask.output.ours import is_ours
 from pulsar_dask.tools.levels import surveying, without_odd
 from pulsar_dask.tools.options import Options, make_files
-from pulsar_dask.tools.told import hint_at_number, warn_of_pixels, warn_of_stuck, warn_of_unlit
+from pulsar_dask.tools.told import (
+    hint_at_number,
+    tell_made,
+    warn_of_pixels,
+    warn_of_stuck,
+    warn_of_unlit,
+)
 
 
 def make_darks(
@@ -221,6 +227,7 @@ def make_masters(
             options.place(f"{product.name}.fit"),
             tolerance=options.search.ways.tolerance,
             verify=options.verify,
+            layout=options.layout,
             beside=[_list_of(product, options)] if product.name in lists else (),
         )
         for product in recipe.products
@@ -257,9 +264,7 @@ def make_masters(
     for product in recipe.products:
         master = masters[product.name]
         done = [str(s) for s in product.steps if getattr(s, "verb", "") not in FIGURES]
-        report.made(master.path, ", ".join([product.dtype, *done]))
-        if planes := [name for name in product.dtypes if name != "image"]:
-            report.made(master.paths[1], ", ".join(planes))
+        tell_made(master, ", ".join([product.dtype, *done]), report)
         if product.name in hot:
             report.made(hot[product.name].path, hottest(hot[product.name]))
     report.end()

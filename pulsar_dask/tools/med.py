@@ -15,6 +15,7 @@ from pulsar_dask.errors import PulsarError, code_of, count, printable, warn
 from pulsar_dask.frames import stack
 from pulsar_dask.frames.alike import differences
 from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.layouts import BESIDE
 from pulsar_dask.frames.passed import why_passed, without_masters
 from pulsar_dask.frames.stack import default_dtype
 from pulsar_dask.inputs.find import Inputs
@@ -25,8 +26,8 @@ from pulsar_dask.output.header import common
 from pulsar_dask.output.ours import OUTPUT_LAST, check_output, is_ours
 from pulsar_dask.tools.levels import surveying, without_odd
 from pulsar_dask.tools.options import Options, lists_in, make_files, telling
-from pulsar_dask.tools.outputs import check_name, check_order
-from pulsar_dask.tools.told import warn_of_pixels
+from pulsar_dask.tools.outputs import check_name, check_order, is_store_name
+from pulsar_dask.tools.told import tell_made, warn_of_pixels
 
 
 @telling
@@ -47,6 +48,12 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
         )
     read = [*paths, *lists_in(spec)]
     options.clear(output)
+    if is_store_name(output) and options.layout != BESIDE:
+        raise PulsarError(
+            f"{printable(output)}: a Zarr store has its planes as variables, whatever ⟦layout⟧ is; "
+            "leave that out, or name a .fit",
+            "argument",
+        )
     check_output(output, read, overwrite=options.overwrite)
     found = options.search.scan(replace(inputs, paths=tuple(paths)))
     frames = _without_masters(found.frames, found.planes, inputs, report)
@@ -80,7 +87,8 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
 
             sink = ZarrSink(product, output, tolerance=tolerance, verify=options.verify)
         else:
-            sink = FitsSink(product, output, tolerance=tolerance, verify=options.verify)
+            how: dict[str, Any] = {"verify": options.verify, "layout": options.layout}
+            sink = FitsSink(product, output, tolerance=tolerance, **how)
         sinks[:] = [sink]
         make_files(
             Recipe([product]),
@@ -96,11 +104,8 @@ def med(spec: Sequence[str], output: str, *, dtype: str | None, options: Options
     with options.executor() as executor:
         without_odd(make)
     (sink,) = sinks
-    for path in sink.paths[1:] if options.planes else ():
-        report.made(path, ", ".join(options.planes))
-    report.made(
-        output, f"{sink.dtype}, {method.name} of {count(len(sink.product.frames), 'frame')}"
-    )
+    frames_of = count(len(sink.product.frames), "frame")
+    tell_made(sink, f"{sink.dtype}, {method.name} of {frames_of}", report)
     report.end()
 
 

@@ -26,6 +26,7 @@ from pulsar_dask.files.disk import failure
 from pulsar_dask.files.interrupts import uninterrupted
 from pulsar_dask.files.leftovers import remove_stale
 from pulsar_dask.files.transaction import DONE, commit_all
+from pulsar_dask.frames.layouts import BESIDE
 from pulsar_dask.frames.table import READ_BY, using
 from pulsar_dask.inputs.words import as_texts, is_list, list_path
 from pulsar_dask.kernels.pixels import Tile
@@ -44,6 +45,7 @@ class Options:
     combine: str = "median"
     numbers: Mapping[str, float] = field(default_factory=dict)
     planes: tuple[str, ...] = ()
+    layout: str = BESIDE
     memory: float | None = None
     threads: int | None = None
     scheduler: str | None = None

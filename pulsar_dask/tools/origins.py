@@ -167,7 +167,7 @@ def _compare_stored(origins: Sequence[Origin]) -> list[Origin]:
                 text = f"{origin.source.role} {problem}"
                 compared.append(replace(origin, file=None, status=Status.WRONG, problem=text))
             elif isinstance(origin.file, Frame):
-                sums = ledger.sums(origin.file.path, origin.file.nbytes) or Sums()
+                sums = ledger.sums(origin.file.key, origin.file.nbytes) or Sums()
                 compared.append(_compare(origin, sums))
             else:
                 compared.append(origin)

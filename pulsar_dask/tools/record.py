@@ -31,11 +31,12 @@ def record(
 
 def _record_planned(run: Run, sinks: Sequence[Any], report: Report) -> None:
     for sink in sinks:
-        more = len(sink.paths) > 1 and len(sink.product.dtypes) > 1
-        for path in sink.paths[: 1 + more]:
+        laid = getattr(sink, "laid", {})
+        gone = [path for path in laid if not laid[path]]
+        for path in (path for path in sink.paths if path not in gone):
             there = {"replaces": os.path.lexists(path)}
             report.know("planned", _file(os.path.abspath(path), sink, run, report, {}) | there)
-        for path in filter(os.path.lexists, sink.paths[1 + more :]):
+        for path in filter(os.path.lexists, gone):
             report.say(f"{printable(path)} would be removed, as a master of before has it")
 
 
@@ -49,8 +50,8 @@ def _file(
         product = next((p for p in run.recipe.products if p.layer is layer), None)
         found |= {"pixels": sink.lines, "of": product.name if product is not None else None}
         return found
-    planes = path != os.path.abspath(sink.path)
-    dtypes = {n: t for n, t in product.dtypes.items() if (n != "image") == planes}
+    (laid,) = (types for at, types in sink.laid.items() if os.path.abspath(at) == path)
+    planes = "image" not in laid
     return found | {
         "what": "planes" if planes else getattr(sink, "what", "master"),
         "kind": product.kind,
@@ -58,7 +59,7 @@ def _file(
         "group": group_of(product.frames),
         "shape": list(product.frames[0].shape),
         "dtype": None if planes else product.dtype,
-        "planes": dtypes if planes else {},
+        "planes": {name: dtype for name, dtype in laid.items() if name != "image"},
         "frames": [frame.path for frame in product.frames],
         "sources": [{"role": s.role, "path": s.path} for s in product.sources],
         "steps": [str(step) for step in product.steps],

@@ -12,11 +12,12 @@ from pulsar_dask.engine.recipe import Product, Recipe
 from pulsar_dask.engine.sink import Executor, Run
 from pulsar_dask.errors import PulsarError, Remark, count, printable
 from pulsar_dask.formats import reading
+from pulsar_dask.formats.ownplanes import planes_in
 from pulsar_dask.formats.reading import read_header
-from pulsar_dask.formats.scan import scan_frame, scan_frames
+from pulsar_dask.formats.scan import scan_frames
 from pulsar_dask.formats.zarr import in_cube
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.frames.planes import PLANES, planes_path
+from pulsar_dask.frames.planes import planes_path
 from pulsar_dask.frames.provenance import Trace, read_trace, roles_of
 from pulsar_dask.inputs.pixellists import TooMany, read_list
 from pulsar_dask.masters.again import recipe_again
@@ -132,11 +133,7 @@ def _planes(master: Frame) -> dict[str, Frame]:
     found = planes_of(master) if master.is_master else {"image": master}
     beside = planes_path(master.path)
     if "image" in found and master.is_master and os.path.isfile(beside):
-        for name, plane in PLANES.items():
-            try:
-                found.setdefault(name, scan_frame(beside, plane.extname))
-            except PulsarError:  # it has no such plane
-                continue
+        found |= {name: f for name, f in planes_in(beside).items() if name not in found}
     return {name: frame for name, frame in found.items() if frame.shape == master.shape}
 
 

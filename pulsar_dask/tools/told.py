@@ -14,6 +14,7 @@ from pulsar_dask.frames.frame import Frame
 from pulsar_dask.kernels.highest import HOT_PIXELS
 
 if TYPE_CHECKING:
+    from pulsar_dask.cli.report import Report
     from pulsar_dask.masters.levels import FrameLevels
 
 
@@ -79,3 +80,13 @@ def hint_at_number(hot_pixels: int | None, frame: Frame) -> str | None:
         f"{HOT_PIXELS} hot pixels are {min(share, 1):.0%} of this small sensor; "
         "--hot-pixels N lists fewer"
     )
+
+
+def tell_made(sink: Any, text: str, report: Report) -> None:
+    """Say what a product has become: the master, and a file of planes beside it."""
+    for path, planes in sink.laid.items():
+        others = ", ".join(name for name in planes if name != "image")
+        if "image" in planes:
+            report.made(path, text + (f"; with {others}" if others else ""))
+        elif others:
+            report.made(path, others)

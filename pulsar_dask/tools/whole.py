@@ -24,7 +24,7 @@ def check_whole(master: Frame, threads: int, findings: Findings) -> None:
     if master.stored.checks(master) and findings.status == Status.GOOD:
         findings.say("whole, the checksums of its chunks match")
     elif master.stated is not None and not remarks:
-        order, pixels = master.stated.order, found[master.path].words
+        order, pixels = master.stated.order, found[master.key].words
         anew = order and order[0] != pixels
         plain = master.stored.unit is not None and not master.stored.coded
         if plain and not anew and not is_as_written(master.path):
