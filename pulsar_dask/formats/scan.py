@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import warnings
@@ -13,7 +14,7 @@ from astropy.utils.exceptions import AstropyWarning
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.formats.hdus import status_of
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.frames.planes import IN_FILES
+from pulsar_dask.frames.planes import IN_FILES, planes_path
 from pulsar_dask.inputs.checks import check_hdu
 from pulsar_dask.inputs.find import Inputs
 from pulsar_dask.inputs.words import as_text
@@ -105,6 +106,22 @@ def refuse_planes(frames: Sequence[Frame]) -> None:
                 f"({frame.plane}: {IN_FILES[frame.plane].words}); name the master",
                 "unreadable",
             )
+
+
+def planes_in(path: str) -> dict[str, Frame]:
+    """The planes in a file that this program wrote, by name."""
+    found = {}
+    for plane in IN_FILES.values() if os.path.isfile(path) else ():
+        with contextlib.suppress(PulsarError):
+            frame = scan_frame(path, plane.extname)
+            if frame.plane == plane.name:  # else it is the only image there is
+                found[plane.name] = frame
+    return found
+
+
+def planes_near(master: Frame) -> dict[str, Frame]:
+    """Those in the file of a master, else those in the file beside it."""
+    return planes_in(master.path) or planes_in(planes_path(master.path))
 
 
 def _frames_of(path: str, hdu: int | str | None) -> list[Frame]:

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pulsar_dask.errors import printable, warn
-from pulsar_dask.formats.ownplanes import planes_near
 from pulsar_dask.formats.reading import read_header
+from pulsar_dask.formats.scan import planes_near
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.mastererror import Error
 from pulsar_dask.frames.provenance import read_trace

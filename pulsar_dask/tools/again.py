@@ -18,9 +18,8 @@ from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.engine.sink import Executor
 from pulsar_dask.errors import PulsarError, printable
 from pulsar_dask.formats import holding, reading
-from pulsar_dask.formats.ownplanes import planes_in
 from pulsar_dask.formats.reading import read_header
-from pulsar_dask.formats.scan import scan_frame
+from pulsar_dask.formats.scan import planes_in, scan_frame
 from pulsar_dask.formats.storeformat import read_description
 from pulsar_dask.frames import stack
 from pulsar_dask.frames.colour import colours_of

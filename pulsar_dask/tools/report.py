@@ -12,9 +12,8 @@ from pulsar_dask.engine.recipe import Product, Recipe
 from pulsar_dask.engine.sink import Executor, Run
 from pulsar_dask.errors import PulsarError, Remark, count, printable
 from pulsar_dask.formats import reading
-from pulsar_dask.formats.ownplanes import planes_in
 from pulsar_dask.formats.reading import read_header
-from pulsar_dask.formats.scan import scan_frames
+from pulsar_dask.formats.scan import planes_in, scan_frames
 from pulsar_dask.formats.zarr import in_cube
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.planes import planes_path
