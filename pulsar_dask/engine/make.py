@@ -28,6 +28,7 @@ def make(
     warnings: list[str] | None = None,
     commit: Callable[[Mapping[str, Any]], None] = lambda files: None,
     watch: Watch = Watch(),  # noqa: B008
+    finish: Callable[[Callable[[], None]], None] = lambda rest: rest(),
 ) -> Run:
     """Make the products of a recipe.
 
@@ -48,6 +49,8 @@ def make(
     commit : callable
         Gives the sealed files of all sinks their names.
     watch : Watch
+    finish : callable
+        Is given what is left when all is computed: outputs come to the disk and take their names.
 
     Raises
     ------
@@ -85,8 +88,12 @@ def make(
     for remark in remarks:
         warn(remark)
     watch.computed(run)
-    for sink in sinks:
-        sink.seal(run)
-    commit({path: file for sink in sinks for path, file in sink.files().items()})
-    run.seconds = time.perf_counter() - began
+
+    def rest() -> None:
+        for sink in sinks:
+            sink.seal(run)
+        commit({path: file for sink in sinks for path, file in sink.files().items()})
+        run.seconds = time.perf_counter() - began
+
+    finish(rest)
     return run

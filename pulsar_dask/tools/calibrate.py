@@ -13,7 +13,8 @@ from pulsar_dask.masters.calibration import Calibration
 from pulsar_dask.masters.lightmasters import Wanted
 from pulsar_dask.masters.search import Search
 from pulsar_dask.tools.eachlight import calibrate_all, output_names
-from pulsar_dask.tools.lights import STEPS, Calibrating, plain_of
+from pulsar_dask.tools.lightcards import STEPS
+from pulsar_dask.tools.lights import Calibrating, plain_of
 from pulsar_dask.tools.options import Options, lists_in, telling
 
 

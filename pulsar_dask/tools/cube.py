@@ -11,8 +11,9 @@ from pulsar_dask.errors import PulsarError, count, printable, warn
 from pulsar_dask.frames.passed import why_passed
 from pulsar_dask.output.cuberesume import OtherPixels
 from pulsar_dask.output.cubestore import CubeStore, write
-from pulsar_dask.tools.options import Options, Planned, telling, watching
+from pulsar_dask.tools.options import Options, telling
 from pulsar_dask.tools.outputs import check_order
+from pulsar_dask.tools.watch import Planned, watching
 
 
 @telling
@@ -34,7 +35,7 @@ def cube(spec: Sequence[str], output: str, *, options: Options) -> None:
         done, of = store.progress()
         report.say(f"{done} of {of} chunks are there already")
     try:
-        with options.executor() as executor, watching(report, options) as watch:
+        with options.executor() as executor, watching(report, options.quiet) as watch:
             write(store, executor, memory=options.memory, threads=options.used, watch=watch)
     except Planned:
         report.made(output, f"{store.dtype}, {count(len(frames), 'frame')}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from pulsar_dask.cli.report import Report
 from pulsar_dask.errors import NotMade, PulsarError, count, printable
@@ -14,19 +15,23 @@ from pulsar_dask.masters.calibration import Calibration
 from pulsar_dask.tools.keeps import FAILED, MADE, THERE
 from pulsar_dask.tools.options import Options
 
+Goes = Iterator[str | None]
+"""Of a light: see `lights.Calibrating.calibrate_light`."""
+
 
 def calibrate_all(
     lights: Sequence[Frame],
     outputs: Sequence[str],
     chosen: Callable[[Frame], Calibration],
-    calibrate_light: Callable[[Frame, str, Callable[[Frame], Calibration]], str | None],
+    calibrate_light: Callable[[Frame, str, Callable[[Frame], Calibration]], Goes],
     options: Options,
     report: Report,
     what: str,
     without: Sequence[tuple[str, str]] = (),
 ) -> None:
-    """Calibrate lights one after the other; one that fails costs only itself. `without` are others
-    that have failed already, and why.
+    """Calibrate lights one after the other, each being brought to the disk while the next one is
+    computed; one that fails costs only itself. `without` are others that have failed already, and
+    why.
 
     Raises
     ------
@@ -38,10 +43,13 @@ def calibrate_all(
     for name, why in failed:
         options.page.light(name, FAILED, None, "", why)
     total = len(lights) + len(failed)
-    for number, (light, path) in enumerate(zip(lights, outputs, strict=True), 1):
-        again = os.path.lexists(path)
+    jobs = [
+        (light, path, os.path.lexists(path)) for light, path in zip(lights, outputs, strict=True)
+    ]
+    goes = (calibrate_light(light, path, chosen) for light, path, _ in jobs)
+    for number, ((light, path, again), last) in enumerate(zip(jobs, _behind(goes), strict=True), 1):
         try:
-            done = calibrate_light(light, path, chosen)
+            done = last()
         except PulsarError as error:
             if total == 1 or options.debug or options.strict:
                 raise
@@ -65,6 +73,36 @@ def calibrate_all(
         not_made = NotMade(f"{len(failed)} of {count(total, what)} could not be calibrated")
         not_made.reasons = tuple(failed)
         raise not_made
+
+
+def _behind(lights: Iterable[Goes]) -> Iterator[Callable[[], str | None]]:
+    """Of each light what tells how it ended, once it has: its first go is made here, the second in
+    another thread, beside the first one of the next light."""
+    before: list[Callable[[], str | None]] = []
+    with ThreadPoolExecutor(1) as pool:
+        for goes in lights:
+            try:
+                next(goes)
+            except PulsarError as error:
+                yield from (*before, _end(goes, error))
+                before = []
+                continue
+            this = _end(goes, pool.submit(next, goes))
+            yield from before
+            before = [this]
+        yield from before
+
+
+def _end(goes: Goes, second: Future[str | None] | PulsarError) -> Callable[[], str | None]:
+    def end() -> str | None:
+        if isinstance(second, PulsarError):
+            raise second
+        words = second.result()
+        for _ in goes:
+            pass
+        return words
+
+    return end
 
 
 def _is_folder(output: str) -> bool:

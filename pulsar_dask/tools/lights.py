@@ -4,7 +4,7 @@ out by what."""
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,7 +13,6 @@ from pulsar_dask.engine.recipe import Recipe
 from pulsar_dask.engine.sink import Executor, Run
 from pulsar_dask.errors import PulsarError, count, printable, told, warn
 from pulsar_dask.formats.ledger import Ledger
-from pulsar_dask.formats.reading import read_header
 from pulsar_dask.formats.sums import check_sums, pixel_sums
 from pulsar_dask.frames.colour import colours_of
 from pulsar_dask.frames.frame import Frame
@@ -29,11 +28,9 @@ from pulsar_dask.masters.lightfit import fit, told_of
 from pulsar_dask.masters.lightlevel import ROWS, too_low
 from pulsar_dask.masters.lightnoise import noise_of
 from pulsar_dask.output.light_sink import LightSink, light_header
+from pulsar_dask.tools.lightcards import cards_of
 from pulsar_dask.tools.lightthere import what_is_there
-from pulsar_dask.tools.options import Options, make_files
-
-#: Cards of a light that holds a step, by the letter that CALSTAT has for it.
-STEPS = {"bias": "B", "dark": "D", "flat": "F", "list": "C"}
+from pulsar_dask.tools.options import Options, files_in_goes
 
 
 @dataclass
@@ -70,8 +67,9 @@ class Calibrating:
         light: Frame,
         path: str,
         calibration: Calibration | Callable[[Frame], Calibration],
-    ) -> str | None:
-        """Write one light, whole or not at all; pass over one that is there already.
+    ) -> Iterator[str | None]:
+        """Write one light, whole or not at all, in goes: it is computed, it is brought to the disk,
+        where another may be computed meanwhile, it is told of. Pass over one that is there already.
 
         Parameters
         ----------
@@ -80,10 +78,10 @@ class Calibrating:
         calibration : Calibration or callable
             Or what gives it for the light, so that the light's HISTORY has what is warned of.
 
-        Returns
-        -------
+        Yields
+        ------
         str or None
-            What was done, in words; None where the output was there, made of the same.
+            What was done, in words; None where the output is there, made of the same.
 
         Raises
         ------
@@ -95,11 +93,15 @@ class Calibrating:
         with told(strict=self.options.strict) as notes:
             notes[:0] = before
             chosen = calibration if isinstance(calibration, Calibration) else calibration(light)
-            return self._calibrate(light, path, chosen, notes)
+            goes, words = self._begun(light, path, chosen, notes)
+        yield words
+        for _ in goes:
+            yield words
 
-    def _calibrate(
+    def _begun(
         self, frame: Frame, path: str, calibration: Calibration, notes: list[str]
-    ) -> str | None:
+    ) -> tuple[Iterator[object], str | None]:
+        """What is left of a light that is computed, and the words."""
         for role, master in calibration.images:
             if master.shape != frame.shape:
                 raise PulsarError(
@@ -118,16 +120,21 @@ class Calibrating:
         self._masters_summed(calibration)
         trace = replace(product.trace, verb="calibrated")
         if self._is_there(path, frame, trace, product.dtypes):
-            data = {"path": os.path.abspath(path), "what": "light", "made": False}
-            self.report.know("products", data | {"kind": "light", "frames": [frame.path]})
-            return None
+            return self._passed_over(frame, path), None
         if (text := too_low(frame, calibration, self._sample)) is not None:
             warn(text, "below-zero", frames=(frame.path,))
         self.options.make_folder(os.path.dirname(os.path.abspath(path)))
-        header = light_header(frame, self._cards(frame, calibration, found))
-        sink = LightSink(product, path, header, known=self._sums, verify=self.options.verify)
-        self._make(recipe, sink, notes)
-        return named(calibration) + _levels(found, calibration)
+        header = light_header(frame, cards_of(frame, calibration, found) | self.cards)
+        known, verify = dict(self._sums), self.options.verify
+        sink = LightSink(product, path, header, known=known, verify=verify)
+        goes = self._make(recipe, sink, notes)
+        next(goes)
+        return goes, named(calibration) + _levels(found, calibration)
+
+    def _passed_over(self, frame: Frame, path: str) -> Iterator[None]:
+        yield
+        data = {"path": os.path.abspath(path), "what": "light", "made": False}
+        self.report.know("products", data | {"kind": "light", "frames": [frame.path]})
 
     def _sample(self, master: Frame) -> Any:
         """Some rows of a master, read once."""
@@ -215,28 +222,7 @@ class Calibrating:
             self._of_lights[light.path] = pixel_sums(light)
         return self._of_lights[light.path]
 
-    def _cards(self, frame: Frame, c: Calibration, found: Fit) -> dict[str, tuple[Any, str]]:
-        roles = {role for role, _ in c.images} | ({"list"} if c.lists else set())
-        if c.bias is not None or (c.dark is not None and c.dark_holds_bias):
-            roles.add("bias")
-        done = "".join(letter for role, letter in STEPS.items() if role in roles)
-        before = str(read_header(frame).get("CALSTAT", "")).strip().upper()
-        kept = "".join(x for x in before if x.isalpha() and x not in done)
-        cards: dict[str, tuple[Any, str]] = {
-            "CALSTAT": (kept + done, "bias, dark, flat, pixels corrected")
-        }
-        if c.dark is not None:
-            cards["OPTIMIZ"] = (c.scale, "k, how often the dark was subtracted")
-        if c.flat is not None:
-            levels = [v for plane in found.levels for v in plane]
-            cards["FLATMULT"] = (sum(levels) / len(levels), "[ADU] M, the level of the flat")
-        if c.pedestal:
-            cards["PEDESTAL"] = (c.pedestal, "[ADU] was added; MaxIm means the opposite")
-        elif "bias" in roles:
-            cards["PEDESTAL"] = (None, "")
-        return cards | self.cards
-
-    def _make(self, recipe: Recipe, sink: LightSink, notes: list[str]) -> Run:
+    def _make(self, recipe: Recipe, sink: LightSink, notes: list[str]) -> Iterator[Run]:
         (product,) = recipe.products
         frame = product.frames[0]
 
@@ -256,7 +242,7 @@ class Calibrating:
 
         quiet = replace(self.options, quiet=not self.options.verbose, verbose=False).report()
         options = replace(self.options, warnings=notes)
-        return make_files(
+        return files_in_goes(
             recipe,
             [sink],
             self.executor,

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ParamSpec
 
 from dask.system import CPU_COUNT
 
 from pulsar_dask._version import CREATOR
-from pulsar_dask.cli.progress import Progress
 from pulsar_dask.cli.report import Report
-from pulsar_dask.engine.cut import Plan
-from pulsar_dask.engine.layer import Layer
 from pulsar_dask.engine.make import make
 from pulsar_dask.engine.recipe import Recipe
-from pulsar_dask.engine.sink import Executor, Run, Watch
+from pulsar_dask.engine.sink import Executor, Run
 from pulsar_dask.engine.threads import Threads
 from pulsar_dask.errors import PulsarError, note, printable, told
 from pulsar_dask.files.disk import failure
@@ -29,12 +25,14 @@ from pulsar_dask.files.transaction import DONE, commit_all
 from pulsar_dask.frames.layouts import BESIDE
 from pulsar_dask.frames.table import READ_BY, using
 from pulsar_dask.inputs.words import as_texts, is_list, list_path
-from pulsar_dask.kernels.pixels import Tile
 from pulsar_dask.masters.search import Search
 from pulsar_dask.output.ours import check_output, is_ours, kept
 from pulsar_dask.tools.keeps import NOBODY, Keeps, reporting
 from pulsar_dask.tools.levels import survey_sinks, tell
 from pulsar_dask.tools.record import record
+from pulsar_dask.tools.watch import Planned, watching
+
+Made = ParamSpec("Made")
 
 
 @dataclass(frozen=True)
@@ -110,15 +108,7 @@ class Options:
             remove_stale(os.path.dirname(os.path.abspath(path)))
 
 
-class Planned(Exception):
-    """A dry run ends, as all is known that it can tell."""
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
-        super().__init__()
-
-
-def make_files(
+def files_in_goes(
     recipe: Recipe,
     sinks: Sequence[Any],
     executor: Executor,
@@ -132,9 +122,9 @@ def make_files(
     own_names: bool = False,
     again: bool = False,
     summed: Sequence[Any] | None = None,
-) -> Run:
-    """Make all sinks of a recipe side by side. Their files appear when all are done and on the
-    disk, so that what is in the way of one leaves all as they were.
+) -> Iterator[Run]:
+    """Make all sinks of a recipe side by side, in goes: all is computed, it is brought to the disk
+    and its files appear, it is told of. What is in the way of one leaves all as they were.
 
     Frames that do not belong are warned of, unless `again` says that they are out already. No
     output replaces one of `inputs`; `what` are the frames in words, `hint` is said with the plan,
@@ -163,7 +153,8 @@ def make_files(
             stack.callback(sink.close)
         lists = {sink.path: sink for sink in sinks if sink.lines is not None}
         commit = functools.partial(_commit, checks, lists, report, options)
-        watch = stack.enter_context(watching(report, options, what, hint, seen))
+        left: list[Callable[[], None]] = []
+        watch = stack.enter_context(watching(report, options.quiet, what, hint, seen))
         try:
             run = make(
                 recipe,
@@ -175,65 +166,27 @@ def make_files(
                 commit=commit,
                 watch=watch,
                 summed=summed,
+                finish=left.append,
             )
         except Planned as end:
             run = end.run
+        yield run
+        for rest in left:
+            rest()
+        yield run
         told = {} if options.dry_run else options.page.took(run, sinks, looks, pictures)
         record(run, sinks, report, told)
-        return run
 
 
-class _Watch(Watch):
-    """Says the plan, and shows a bar by bytes of pixels that were read."""
+def _in_one_go(goes: Callable[Made, Iterator[Run]]) -> Callable[Made, Run]:
+    @functools.wraps(goes)
+    def make_all(*args: Made.args, **more: Made.kwargs) -> Run:
+        return list(goes(*args, **more))[-1]
 
-    def __init__(
-        self,
-        report: Report,
-        options: Options,
-        what: str | None,
-        hint: str | None,
-        found: Callable[[Run], None],
-    ) -> None:
-        self._report, self._options, self._what, self._hint = report, options, what, hint
-        self._found = found
-        self._bars = contextlib.ExitStack()
-
-    def __enter__(self) -> _Watch:
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._bars.close()
-
-    def planned(self, recipe: Recipe, plan: Plan) -> None:
-        self._report.plan(recipe.frames, plan, self._what)
-        if self._hint:
-            self._report.say(self._hint)
-        if self._options.dry_run:
-            raise Planned(Run(recipe, plan))
-        self._once = {x.name: sum(f.nbytes for f in x.also) for x in recipe.layers if x.once}
-        self._each = sum(layer.stored for layer in recipe.layers if not layer.once)
-        total = self._each * math.prod(recipe.shape) + sum(self._once.values())
-        self._bar = self._bars.enter_context(Progress(total, quiet=self._options.quiet))
-
-    def computed(self, run: Run) -> None:
-        self._found(run)
-
-    def done_once(self, layer: Layer) -> None:
-        self._bar.update(self._once[layer.name])
-
-    def done_tile(self, tile: Tile) -> None:
-        self._bar.update(self._each * math.prod(tile.shape))
+    return make_all
 
 
-def watching(
-    report: Report,
-    options: Options,
-    what: str | None = None,
-    hint: str | None = None,
-    found: Callable[[Run], None] = lambda run: None,
-) -> _Watch:
-    """What tells how a run goes; see `make_files`."""
-    return _Watch(report, options, what, hint, found)
+make_files = _in_one_go(files_in_goes)
 
 
 def telling(tool: Callable[..., None]) -> Callable[..., None]:
