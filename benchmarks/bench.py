@@ -25,8 +25,8 @@ from measure import Failed
 from sections import SECTIONS, section
 
 HERE = Path(__file__).resolve().parent
-SMALL = {"frames": 20, "size": (3124, 2088), "flats": 10}
-FULL = {"frames": 50, "size": (6248, 4176), "flats": 20}
+SMALL = {"frames": 20, "size": (3124, 2088), "flats": 10, "lights": 10}
+FULL = {"frames": 50, "size": (6248, 4176), "flats": 20, "lights": 40}
 NAMES_A_PATH = ("data", "out", "plot", "extra_python")
 
 
@@ -59,6 +59,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--frames", type=int, metavar="N", help="darks in the stack")
     add("--size", type=size, metavar="WxH", help="pixels of a frame")
     add("--flats", type=int, metavar="N")
+    add("--lights", type=int, metavar="N")
     add("--distinct", type=int, metavar="N", help="make N different darks; others are clones")
     add("--seed", type=int, default=1)
     add("--repeat", type=int, default=3, metavar="N", help="rounds (default: 3)")

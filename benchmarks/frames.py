@@ -22,7 +22,7 @@ EXPOSURES = (120.0, 300.0)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kind", choices=["darks", "flats", "packed"])
+    parser.add_argument("kind", choices=["darks", "flats", "lights", "packed"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--count", type=int, default=50)
     parser.add_argument("--distinct", type=int, help="frames that differ; the others are clones")
@@ -34,7 +34,8 @@ def main() -> None:
     part = args.folder.with_name(args.folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    {"darks": make_darks, "flats": make_flats, "packed": make_packed}[args.kind](part, args)
+    makers = {"darks": make_darks, "flats": make_flats, "lights": make_lights}
+    makers.get(args.kind, make_packed)(part, args)
     part.rename(args.folder)
 
 
@@ -60,8 +61,7 @@ def make_flats(folder: Path, args: argparse.Namespace) -> None:
     shape = args.height, args.width
     dark, hot = dark_pattern(shape, args.seed)
     dark.ravel()[hot[0]] += hot[1]
-    y, x = np.ogrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j]
-    field = (20_000 * (1 - 0.15 * (x**2 + y**2))).astype(np.float32)
+    field = (20_000 * uneven(shape)).astype(np.float32)
     rng = np.random.default_rng([args.seed, 2])
     field *= 1 + np.float32(0.005) * rng.standard_normal(shape, dtype=np.float32)
     for i in range(args.count):
@@ -78,10 +78,33 @@ def make_flats(folder: Path, args: argparse.Namespace) -> None:
     name = f"{FLAT_EXPOSURE:.0f}s"
     labels = {"IMAGETYP": "Master Dark", "EXPTIME": FLAT_EXPOSURE}
     write(masters / f"dark{name}.fit", dark, 0, **labels)
-    hottest = hot[0][np.argsort(-hot[1], kind="stable")[:LISTED]]
-    rows, columns = np.divmod(hottest, shape[1])
-    lines = (f"P {x} {y}\r\n" for y, x in zip(rows, columns, strict=True))
-    (masters / f"cosme{name}.lst").write_text("".join(lines), newline="")
+    write_list(masters / f"cosme{name}.lst", hot, shape)
+
+
+def make_lights(folder: Path, args: argparse.Namespace) -> None:
+    """A sky behind an uneven field; the master dark, its list and the master flat beside, in floats
+    as masters are."""
+    shape = args.height, args.width
+    dark, hot = dark_pattern(shape, args.seed)
+    dark.ravel()[hot[0]] += hot[1]
+    field = uneven(shape).astype(np.float32)
+    distinct = min(args.distinct or args.count, args.count)
+    for i in range(distinct):
+        rng = np.random.default_rng([args.seed, 4, i])
+        image = rng.standard_normal(shape, dtype=np.float32)
+        image *= 30
+        image += 800 * field
+        image += dark
+        labels = {"IMAGETYP": "Light Frame", "EXPTIME": EXPOSURES[0], "FILTER": "L"}
+        write(folder / f"light_{i + 1:04d}.fit", image, i, **labels)
+    for i in range(distinct, args.count):
+        clone(folder / f"light_{i % distinct + 1:04d}.fit", folder / f"light_{i + 1:04d}.fit", i)
+    masters = folder / "masters"
+    masters.mkdir()
+    labels = {"IMAGETYP": "Master Dark", "EXPTIME": EXPOSURES[0]}
+    write(masters / "dark120s.fit", dark, 0, np.float32, **labels)
+    write(masters / "flat_l.fit", 20_000 * field, 0, np.float32, IMAGETYP="Master Flat", FILTER="L")
+    write_list(masters / "cosme120s.lst", hot, shape)
 
 
 def make_packed(folder: Path, args: argparse.Namespace) -> None:
@@ -105,8 +128,28 @@ def dark_pattern(
     return dark, (places, rng.uniform(100, 20_000, places.size).astype(np.float32))
 
 
-def write(path: Path, image: np.ndarray[Any, Any], number: int, **keywords: Any) -> None:
-    """Write a frame as a camera's program does: 16 bits, unsigned by way of BZERO."""
+def uneven(shape: tuple[int, int]) -> np.ndarray[Any, Any]:
+    """How a field is lit."""
+    y, x = np.ogrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j]
+    return 1 - 0.15 * (x**2 + y**2)
+
+
+def write_list(path: Path, hot: tuple[Any, Any], shape: tuple[int, int]) -> None:
+    """The hottest pixels."""
+    hottest = hot[0][np.argsort(-hot[1], kind="stable")[:LISTED]]
+    rows, columns = np.divmod(hottest, shape[1])
+    lines = (f"P {x} {y}\r\n" for y, x in zip(rows, columns, strict=True))
+    path.write_text("".join(lines), newline="")
+
+
+def write(
+    path: Path,
+    image: np.ndarray[Any, Any],
+    number: int,
+    dtype: Any = np.uint16,
+    **keywords: Any,
+) -> None:
+    """Write a frame as a camera's program does: 16 bits, unsigned by way of BZERO; or a master."""
     header = fits.Header(keywords)
     header["CCD-TEMP"] = -10.0
     header["GAIN"] = 100
@@ -115,7 +158,7 @@ def write(path: Path, image: np.ndarray[Any, Any], number: int, **keywords: Any)
     header["INSTRUME"] = "Camera 26"
     header["DATE-OBS"] = date(number)
     np.clip(np.rint(image, out=image), 0, 65535, out=image)
-    fits.PrimaryHDU(image.astype(np.uint16), header).writeto(path)
+    fits.PrimaryHDU(image.astype(dtype), header).writeto(path)
 
 
 def date(number: int) -> str:

@@ -46,6 +46,9 @@ class Bench:
     def flats(self) -> Stack:
         return self._frames("flats", self.args.flats, *self.args.size)
 
+    def lights(self, count: int) -> Stack:
+        return self._frames("lights", count, *self.args.size, distinct=4)
+
     def packed(self, stack: Stack) -> Stack:
         more = ("--source", str(stack.folder))
         return self._frames(

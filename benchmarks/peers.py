@@ -112,32 +112,46 @@ def siril_clipped(stack: Stack, folder: Path, how: str, name: str) -> Job:
 def siril_flats(stack: Stack, folder: Path, dark: Path) -> Job:
     """Siril writes each calibrated frame before it stacks."""
     shutil.copy(dark, folder / "dark.fit")
-    calibrate = "preprocess" if _siril_version() < (1, 2) else "calibrate"
-    script = f"requires 1.0.0\n{calibrate} frame_ -dark=dark\n"
+    script = f"requires 1.0.0\n{_siril_calibrate()} frame_ -dark=dark\n"
     script += "stack pp_frame_ med -norm=mul -out=result\n"
     leftovers = ("*.seq", "pp_frame_*", "result.fit")
     return _siril(stack, folder, script, "Siril `preprocess -dark`, `stack med`", leftovers)
 
 
+def siril_lights(stack: Stack, folder: Path, masters: Path, *, listed: bool) -> Job:
+    for name in ("dark120s.fit", "flat_l.fit", "cosme120s.lst"):
+        (folder / name).symlink_to(masters / name)
+    options = "-dark=dark120s -flat=flat_l" + (" -cc=bpm cosme120s.lst" if listed else "")
+    script = f"requires 1.0.0\nset32bits\n{_siril_calibrate()} frame_ {options}\n"
+    name = f"Siril `{_siril_calibrate()}`, " + ("with the list" if listed else "no list")
+    leftovers = ("*.seq", "pp_frame_*")
+    job = _siril(stack, folder, script, name, leftovers)
+    return replace(job, output=folder / "pp_frame_00001.fit")
+
+
+def _siril_calibrate() -> str:
+    return "preprocess" if _siril_version() < (1, 2) else "calibrate"
+
+
 def _siril(stack: Stack, folder: Path, script: str, name: str, leftovers: tuple[str, ...]) -> Job:
-    program = shutil.which("siril-cli")
-    if not program:
-        raise Missing("Siril (Debian: `siril`)")
+    version = ".".join(map(str, _siril_version()))
     # Frames that are named as Siril names a sequence need no `convert`.
     link(stack, folder)
     (folder / "script.ssf").write_text(script)
     return Job(
         name,
-        [program, "-d", str(folder), "-s", str(folder / "script.ssf")],
+        ["siril-cli", "-d", str(folder), "-s", str(folder / "script.ssf")],
         folder,
         folder / "result.fit",
-        ".".join(map(str, _siril_version())),
+        version,
         env={"HOME": str(folder), "XDG_CONFIG_HOME": str(folder)},  # its defaults
         leftovers=leftovers,
     )
 
 
 def _siril_version() -> tuple[int, ...]:
+    if not shutil.which("siril-cli"):
+        raise Missing("Siril (Debian: `siril`)")
     return tuple(map(int, says("siril-cli", "--version").split(".")))
 
 

@@ -16,6 +16,7 @@ SECTIONS = (
     "planted",
     "dark",
     "flat",
+    "lights",
     "fz",
     "cluster",
     "startup",
