@@ -3,7 +3,7 @@ calibrated frame is ever in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,8 @@ _BLOCK_BYTES = 24_576
 LEAST_WIDTH = ROW // 8
 Part = tuple[int, int, int, int]
 """y, x, height, width in a window."""
+Counted = tuple[int, int, int, int, Array]
+"""What `medianfinder.bracket` returns."""
 _TOP, _EXPONENT = np.int64(2**63 - 1), np.int64(0x7FF0000000000000)
 
 
@@ -68,11 +70,30 @@ class Window:
         return bits, swap, self.pixels.blank is not None, blank
 
     def near(
-        self, frame: int, part: Part, low: float, high: float, inside: Array
-    ) -> tuple[int, int, int, int, Array]:
-        """`medianfinder.bracket` of a part of a frame; `inside` is for those between."""
+        self, frame: int, part: Part, low: Array, high: Array, cells: Array, found: Array,
+        *, whole: bool = True,
+    ) -> Iterator[Counted]:  # fmt: skip
+        """`medianfinder.bracket` of a part of a frame, of all pixels and of each colour.
+
+        Parameters
+        ----------
+        frame : int
+        part : Part
+        low, high : ndarray of float64, shape (brackets,)
+        cells : ndarray of int64, shape (period, period)
+            Which bracket the pixels of the part have by their colour; negative: none.
+        found : ndarray of float64
+            For values between, of all brackets: once or twice the pixels of the part.
+        whole : bool
+            Whether bracket 0 is that of all pixels.
+        """
+        sizes = [part[2] * part[3]] * whole + [0] * (len(low) - whole)
+        for (y, x), k in np.ndenumerate(cells):
+            if k >= 0:
+                sizes[k] += len(range(y, part[2], len(cells))) * len(range(x, part[3], len(cells)))
+        first, counts = np.cumsum([0, *sizes[:-1]]), np.zeros((len(low), 5), np.int64)
         bits, *how = self._bits()
-        *counts, within = _near(
+        _near(
             bits,
             frame,
             np.array(part),
@@ -80,12 +101,18 @@ class Window:
             float(self.pixels.bscale),
             float(self.pixels.bzero),
             self.dark,
-            float(low),
-            float(high),
-            np.empty(_AT_ONCE),
-            inside,
+            cells,
+            whole,
+            low,
+            high,
+            first,
+            counts,
+            np.empty((2, _AT_ONCE)),
+            found,
         )
-        return *counts, inside[:within].copy()
+        for (total, below, at_low, at_high, within), start in zip(counts, first, strict=True):
+            inside = found[start : start + within].copy()
+            yield int(total), int(below), int(at_low), int(at_high), inside
 
     def median(self, part: Part, scales: Array, cells: Array) -> tuple[Array, Array]:
         """Medians over the frames, and how many values they are of.
@@ -142,7 +169,8 @@ def warm_up(pixels: PixelType, frames: int) -> None:
     """Load (or, the first time, compile) what flats take."""
     part = 0, 0, 1, LEAST_WIDTH
     window = Window(np.zeros((frames, *part[2:]), pixels.stored), pixels, np.zeros(part[2:]))
-    window.near(0, part, 0.0, 0.0, np.empty(LEAST_WIDTH))
+    level, cells = np.zeros(1), np.full((1, 1), -1)
+    list(window.near(0, part, level, level, cells, np.empty(LEAST_WIDTH)))
     window.median(part, np.ones((frames, 1)), np.zeros((1, 1), int))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pulsar_dask.kernels.codecache import part
+from pulsar_dask.kernels.codecache import inside, part
 from pulsar_dask.kernels.compiled import _bisect, _fold, _is_missing, _run_network
 from pulsar_dask.kernels.vectors import (
     any_lane,
@@ -35,33 +35,80 @@ def _calibrate(row, swap, missing, blank, scale, zero, dark, y):  # type: ignore
                 y[j] = np.nan
 
 
+@inside
+def _count(some, low, high, counts, found):  # type: ignore[no-untyped-def]
+    """Add what `compiled.bracket` says of some values to counts; those between come to `found`
+    from its element `counts[4]` on."""
+    total = below = at_low = at_high = close = 0
+    for j in range(some.shape[0]):
+        v = some[j]
+        total += 1 if v == v else 0
+        below += 1 if v < low else 0
+        close += 1 if (v >= low) & (v <= high) else 0
+    if close:
+        within = counts[4]
+        for j in range(some.shape[0]):  # without branches: what it is cannot be foreseen
+            v = some[j]
+            found[within] = v
+            within += 1 if (v > low) & (v < high) else 0
+            at_low += 1 if v == low else 0
+            at_high += 1 if (v == high) & (v != low) else 0
+        counts[4] = within
+    counts[0] += total
+    counts[1] += below
+    counts[2] += at_low
+    counts[3] += at_high
+
+
 @part
-def near(bits, frame, part, swap, missing, blank, scale, zero, dark, low, high, values, inside):  # type: ignore[no-untyped-def]
-    """`compiled.bracket` of the calibrated pixels of a part (y, x, height, width) of a frame;
-    `bits` and `dark` as for `median`, `values` is for some of them."""
-    total = below = at_low = at_high = within = 0
-    size = values.shape[0]
+def near(  # type: ignore[no-untyped-def]
+    bits, frame, part, swap, missing, blank, scale, zero, dark, cells, whole, low, high, first,
+    counts, values, found,
+):  # fmt: skip
+    """`compiled.bracket` of the calibrated pixels of a part of a frame, of all and of each colour.
+
+    Parameters
+    ----------
+    bits, dark
+        As for `median`.
+    part : ndarray of int64, shape (4,)
+        y, x, height, width.
+    cells : ndarray of int64, shape (period, period)
+        Which bracket the pixels of a colour have; none where it is negative.
+    whole : bool
+        Whether bracket 0 is that of all pixels.
+    low, high : ndarray of float64, shape (brackets,)
+    first : ndarray of int64, shape (brackets,)
+        Where in `found` the values between begin.
+    counts : ndarray of int64, shape (brackets, 5)
+        Filled: how many are not missing, below, at either end, between.
+    values : ndarray of float64, shape (2, n)
+        For some of a row.
+    found : ndarray of float64
+    """
+    size = values.shape[1]
+    period = cells.shape[0]
     for y in range(part[0], part[0] + part[2]):
+        row_cells = cells[(y - part[0]) % period]
         end = part[1] + part[3]
         for start in range(part[1], end, size):
             stop = min(end, start + size)
-            row = bits[frame, y, start:stop]
-            some = values[: stop - start]
-            _calibrate(row, swap, missing, blank, scale, zero, dark[y, start:stop], some)
-            close = 0
-            for j in range(some.shape[0]):
-                v = some[j]
-                total += 1 if v == v else 0
-                below += 1 if v < low else 0
-                close += 1 if (v >= low) & (v <= high) else 0
-            if close:
-                for j in range(some.shape[0]):  # without branches: what it is cannot be foreseen
-                    v = some[j]
-                    inside[within] = v
-                    within += 1 if (v > low) & (v < high) else 0
-                    at_low += 1 if v == low else 0
-                    at_high += 1 if (v == high) & (v != low) else 0
-    return total, below, at_low, at_high, within
+            n = stop - start
+            some = values[0, :n]
+            _calibrate(
+                bits[frame, y, start:stop], swap, missing, blank, scale, zero,
+                dark[y, start:stop], some,
+            )  # fmt: skip
+            if whole:
+                _count(some, low[0], high[0], counts[0], found[first[0] :])
+            phase = (start - part[1]) % period
+            for j in range(min(period, n)):
+                k = row_cells[(phase + j) % period]
+                if k >= 0:
+                    each = values[1, : (n - j + period - 1) // period]
+                    for i in range(each.shape[0]):
+                        each[i] = some[j + i * period]
+                    _count(each, low[k], high[k], counts[k], found[first[k] :])
 
 
 @part

@@ -35,7 +35,8 @@ from pulsar_dask.masters.fitted import MEASURED, fitted, quality_of
 from pulsar_dask.masters.flaterrors import with_dark
 from pulsar_dask.masters.flatgroup import FlatGroup
 from pulsar_dask.masters.flatholds import flat_holds
-from pulsar_dask.masters.levels import FrameLevels, frame_levels, frame_scales, level_holds
+from pulsar_dask.masters.flatscales import frame_scales
+from pulsar_dask.masters.levels import FrameLevels, frame_levels, level_holds
 from pulsar_dask.masters.mastererrors import errors_of
 from pulsar_dask.masters.noise import Flats, scale_of_flats
 from pulsar_dask.masters.noiseparts import Parts

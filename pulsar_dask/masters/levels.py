@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from pulsar_dask.errors import OneGroup, printable
 from pulsar_dask.formats.buffers import thread_buffer
 from pulsar_dask.formats.reading import read_values
 from pulsar_dask.frames.frame import Frame
@@ -76,11 +75,10 @@ class _Part:
         return found[:end]
 
     def at(self, y: Array, x: Array) -> Array | slice:
-        """Which of some rows and columns they are."""
+        """Which of some pixels they are, by their rows and columns."""
         if self.where is None:
             return slice(None)
-        period = len(self.where)
-        there: Array = self.where[np.ix_(y % period, x % period)]
+        there: Array = self.where[y % len(self.where), x % len(self.where)]
         return there
 
 
@@ -107,7 +105,7 @@ def frame_levels(
     medians = np.empty((len(frames), group.planes, len(parts)))
     raw = np.empty(medians.shape[:2])
     stays = 0
-    as_stored = group.colours is None and held_as_stored(group)
+    as_stored = held_as_stored(group)
     for plane in range(group.planes):
         low, high, raw[:, plane] = _sample(plane, group, frames)
         finders = [
@@ -122,7 +120,7 @@ def frame_levels(
             stays_now = 0
             for tile in (t for _, t in grid if t.plane == plane):
                 if as_stored:
-                    stays_now += _look(tile, group, frames, {i: finders[i][0] for i in todo})
+                    stays_now += _look(tile, group, frames, {i: finders[i] for i in todo}, parts)
                     continue
                 values, stuck = calibrated(tile, group, [frames[i] for i in todo])
                 stays_now += stuck
@@ -139,83 +137,43 @@ def frame_levels(
 
 
 def _look(
-    tile: Tile, group: FlatGroup, frames: Sequence[Frame], finders: Mapping[int, MedianFinder]
+    tile: Tile,
+    group: FlatGroup,
+    frames: Sequence[Frame],
+    finders: Mapping[int, Sequence[MedianFinder]],
+    parts: Sequence[_Part],
 ) -> int:
-    """Show finders of some frames a tile of these, as stored; how many listed pixels have no good
-    neighbour."""
+    """Show finders of some frames, one for each part, a tile of these, as stored; how many listed
+    pixels have no good neighbour."""
     some = [frames[i] for i in finders]
     window, at = read_window(tile, group, some)
     y, x, listed, stuck = listed_values(window, at, tile, group, some)
     window.dark[y - at.y, x - at.x] = np.nan  # listed pixels come apart
-    part = tile.y - at.y, tile.x - at.x, *tile.shape
-    inside = thread_buffer("near the median", (tile.height * tile.width,), np.dtype("f8"))
-    for k, finder in enumerate(finders.values()):
-        if finder.split is None:
-            finder.take(*window.near(k, part, finder.low, finder.high, inside))
-        else:
-            finder.add(window.image(k)[part[0] : part[0] + part[2], part[1] : part[1] + part[3]])
-        finder.add(listed[k])
+    place = tile.y - at.y, tile.x - at.x, *tile.shape
+    own = slice(place[0], place[0] + tile.height), slice(place[1], place[1] + tile.width)
+    size = tile.height * tile.width * min(2, len(parts))
+    found = thread_buffer("near the median", (size,), np.dtype("f8"))
+    cells = np.zeros((1, 1), int)
+    if group.colours is not None:
+        cells = np.roll(np.array(group.colours.cells), (-tile.y, -tile.x), (0, 1))
+    for k, each in enumerate(finders.values()):
+        todo = {j: f for j, f in enumerate(each) if not f.done}
+        open_ = [j for j, f in todo.items() if f.split is None]
+        if open_:
+            low, high = np.array([(todo[j].low, todo[j].high) for j in open_]).T.copy()
+            number = np.full(1 + len(parts), -1)  # the last is of no part
+            number[open_] = np.arange(len(open_))
+            whole = open_[0] == 0
+            near = window.near(k, place, low, high, number[1 + cells], found, whole=whole)
+            for j, counted in zip(open_, near, strict=True):
+                todo[j].take(*counted)
+        if len(open_) < len(todo):
+            values = window.image(k)[own]
+            for j in todo.keys() - open_:
+                todo[j].add(parts[j].of(values, tile.y, tile.x))
+        for j, finder in todo.items():
+            finder.add(listed[k][parts[j].at(y, x)])
     return stuck
-
-
-def frame_scales(
-    frames: Sequence[Frame], target: float, *levels: FrameLevels, each_lit: bool = False
-) -> Array:
-    """What each frame is multiplied with.
-
-    Returns
-    -------
-    ndarray of float64, shape (frames, planes) or (frames, planes, colours)
-        The second where colours are scaled apart: each to a level of its own, so that their mean
-        ratios stay.
-
-    A colour without light (a narrow filter's, `unlit`) goes with the others: by the mean of their
-    factors.
-
-    Raises
-    ------
-    PulsarError
-        A calibrated frame's median is not positive, or that of all of its colours; with `each_lit`
-        that of one of them.
-    """
-    medians = np.concatenate([part.medians for part in levels])
-    colours = np.concatenate([part.colours for part in levels])
-    dark = unlit(*levels)
-    for frame, row, each in zip(frames, medians, colours, strict=True):
-        none = dark | np.isnan(each)
-        if (row > 0).all() and not (dark.any() and (each_lit or none.all(axis=-1).any())):
-            continue
-        some, what = (row, "") if not (row > 0).all() else (each, " in one of its colours")
-        if what and not (each <= 0).any():
-            continue
-        raise OneGroup(
-            f"{printable(frame.path)}: the median of this flat minus its dark is "
-            f"{np.fmin.reduce(some, axis=None):g}{what}, not positive; it is no exposed flat, or "
-            "the dark is not its own"
-        )
-    if not colours.shape[-1]:
-        return target / medians
-    ratios = colours / medians[..., None]
-    # a colour of which a frame has no value says nothing
-    known = np.moveaxis(ratios, 0, -1).reshape(-1, len(frames))
-    mean = [math.fsum(r := one[one == one]) / max(1, len(r)) for one in known]
-    mean_ratios = np.reshape(mean, ratios.shape[1:])
-    with np.errstate(divide="ignore"):
-        scales: Array = target * mean_ratios / colours
-    lit = ~(dark | np.isnan(colours))
-    with_others = scales.sum(axis=-1, where=lit) / lit.sum(axis=-1)
-    return np.where(dark, with_others[..., None], scales)
-
-
-def unlit(*levels: FrameLevels) -> Array:
-    """Which colours have no light: those whose median is not positive in some frame.
-
-    Returns
-    -------
-    ndarray of bool, shape (planes, colours)
-    """
-    dark: Array = np.any(np.concatenate([part.colours <= 0 for part in levels]), axis=0)
-    return dark
 
 
 def _sample_step(columns: int) -> int:
@@ -258,7 +216,7 @@ def _sample(plane: int, group: FlatGroup, frames: Sequence[Frame]) -> tuple[Arra
         net[:, i] = values[:, ::step]
     parts = _parts(group)
     across = (columns - wide) // 2 + step * np.arange(taken)
-    where = [part.at(chosen, across) for part in parts]
+    where = [part.at(*np.ix_(chosen, across)) for part in parts]
     low, high = np.full((2, len(frames), len(parts)), [[[-np.inf]], [[np.inf]]])
     level = np.empty(len(frames))
     for i in range(len(frames)):

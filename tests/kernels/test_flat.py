@@ -48,18 +48,32 @@ def test_medians(pixels, frames, width):
         assert np.isnan(image[~some]).all()
 
 
+@pytest.mark.parametrize(
+    ("pattern", "whole"), [(p, w) for p in PATTERNS for w in (True, False) if w or len(p) > 1]
+)
 @pytest.mark.parametrize("pixels", TYPES, ids=str)
-def test_what_lies_near_a_level(pixels):
+def test_what_lies_near_a_level(pixels, pattern, whole):
+    """Of all pixels and of each colour, but for one of which nothing is asked."""
     window, values = flats(pixels, 3, (9, 700))
-    inside = np.empty(7 * 690)
-    for low, high in ((-1.0, 30.0), (0.0, 0.0), (-np.inf, np.inf)):
-        some = values[1, 1:8, 4:694]
-        *counts, found = window.near(1, (1, 4, 7, 690), low, high, inside)
-        within = some[(some > low) & (some < high)]
-        assert sorted(found) == sorted(within)
-        at_high = (some == high).sum() if high > low else 0
-        expected = [(some == some).sum(), (some < low).sum(), (some == low).sum(), at_high]
-        assert counts == expected
+    cells = np.array(pattern)
+    brackets = ((-1.0, 30.0), (0.0, 0.0), (-np.inf, np.inf), (5.0, 9.0), (9.0, 9.0))
+    cells = np.where(cells == cells.max(), -1, cells + whole)
+    count = max(whole, 1 + cells.max())
+    low, high = np.array([brackets[k] for k in range(count)]).reshape(-1, 2).T.copy()
+    for height, width in ((7, 690), (1, 3)):
+        part = values[1, 1 : 1 + height, 4 : 4 + width]
+        y, x = np.indices(part.shape) % len(cells)
+        found = np.empty(2 * part.size)
+        near = window.near(1, (1, 4, height, width), low, high, cells, found, whole=whole)
+        near = list(near)
+        assert len(near) == count
+        for k, (*counts, inside) in enumerate(near):
+            some = part if whole and k == 0 else part[cells[y, x] == k]
+            within = some[(some > low[k]) & (some < high[k])]
+            assert sorted(inside) == sorted(within)
+            at_high = (some == high[k]).sum() if high[k] > low[k] else 0
+            expected = [(some == some).sum(), (some < low[k]).sum(), (some == low[k]).sum()]
+            assert counts == [*expected, at_high]
 
 
 def test_the_same_values_everywhere():

@@ -5,20 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from helpers import write_frame
+from night import XTRANS
 
 from pulsar_dask import combine
 from pulsar_dask.formats.scan import scan_frames
-from pulsar_dask.frames.colour import Colours
+from pulsar_dask.frames.colour import Colours, colours
 from pulsar_dask.kernels.correct import find_rings
 from pulsar_dask.kernels.pixels import Grid, PixelType
 from pulsar_dask.masters import calibrated, levels
 from pulsar_dask.masters.flatgroup import FlatGroup, Minus
+from pulsar_dask.masters.flatscales import frame_scales
 from pulsar_dask.masters.survey import Survey
 
 SHAPE = (37, 60)
+XTRANS_CELLS = colours({"BAYERPAT": XTRANS}, SHAPE[0]).cells
 
 
-@pytest.mark.parametrize("cells", [None, ((0, 1), (2, 3))])
+@pytest.mark.parametrize("cells", [None, ((0, 1), (2, 3)), XTRANS_CELLS])
 @pytest.mark.parametrize("dtype", ["u1", "i2", "i4"])
 @pytest.mark.parametrize("share", [0, 60, 3])
 def test_the_same_values(tmp_path, monkeypatch, dtype, cells, share):
@@ -48,7 +51,7 @@ def test_the_same_values(tmp_path, monkeypatch, dtype, cells, share):
 def everything(group: FlatGroup) -> list[np.ndarray]:
     """Levels, then image, count and what was seen of all tiles, in two ways to cut them."""
     found = levels.frame_levels(group, 0, 5, (12, 25))
-    scales = levels.frame_scales(group.frames, 5000.0, found)
+    scales = frame_scales(group.frames, 5000.0, found)
     values = [found.medians, found.colours, found.raw, np.array(found.uncorrected)]
     look = Survey(SHAPE, 5, PixelType(-32), calibrated.looked_at(group.frames))
     for size in ((18, 60), (11, 30)):

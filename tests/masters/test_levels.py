@@ -20,7 +20,8 @@ from pulsar_dask.kernels.pixels import Grid
 from pulsar_dask.masters import levels as module
 from pulsar_dask.masters.calibrated import flat_tile
 from pulsar_dask.masters.flatgroup import FlatGroup, Minus
-from pulsar_dask.masters.levels import frame_levels, frame_scales
+from pulsar_dask.masters.flatscales import frame_scales
+from pulsar_dask.masters.levels import frame_levels
 
 
 def truth(values):
