@@ -89,6 +89,12 @@ def held_as_stored(group: FlatGroup) -> bool:
     return looked_at(group.frames) != _FLOAT64 and len(group.minus) == 1
 
 
+def as_stored(group: FlatGroup, method: Combine, planes: Sequence[str]) -> bool:
+    """Whether a master flat is made without calibrated frames in memory."""
+    simple = hasattr(method, "calibrated") and {*planes} <= {"image", "count"}
+    return simple and held_as_stored(group) and group.shape[-1] >= LEAST_WIDTH
+
+
 def read_window(
     tile: Tile,
     group: FlatGroup,
@@ -112,26 +118,21 @@ def read_window(
 
 def listed_values(
     window: Window, at: Tile, tile: Tile, group: FlatGroup, frames: Sequence[Frame]
-) -> tuple[Array, Array, Array, int]:
-    """What the listed pixels of a tile get: rows and columns of the image in their order, values
-    of shape (frames, pixels), and how many have no good neighbour."""
+) -> Iterator[tuple[Array, Array, Array, int]]:
+    """What the listed pixels of a tile get, some at a time: their rows and columns of the image,
+    values of shape (frames, pixels), and how many of these have no good neighbour."""
     if group.defects is None:
-        none = np.empty(0, np.int64)
-        return none, none, np.empty((len(frames), 0)), 0
-    new = list(corrected(window, (at.y, at.x), group.defects, tile))
-    if not new:
-        none = np.empty(0, np.int64)
-        return none, none, np.empty((len(frames), 0)), 0
-    y, x = (np.concatenate([getattr(part, axis) for part in new]) for axis in "yx")
-    values = np.concatenate([part.values for part in new], axis=1)
-    frame, places = (np.concatenate([part.stays[k] for part in new]) for k in (0, 1))
-    stays = 0
-    for i, there, found in _far((frame, places), tile.plane, group, frames):
-        stays += int(np.isnan(found).sum())
-        known = ~np.isnan(found)
-        column = np.searchsorted(y * group.shape[-1] + x, there[known])
-        values[i, column] = found[known]
-    return y, x, values, stays
+        return
+    for new in corrected(window, (at.y, at.x), group.defects, tile):
+        if not len(new.y):
+            continue
+        stuck = 0
+        for i, there, found in _far(new.stays, tile.plane, group, frames):
+            stuck += int(np.isnan(found).sum())
+            known = ~np.isnan(found)
+            column = np.searchsorted(new.y * group.shape[-1] + new.x, there[known])
+            new.values[i, column] = found[known]
+        yield new.y, new.x, new.values, stuck
 
 
 def flat_tile(
@@ -178,8 +179,7 @@ def flat_tile(
             own = slice(y, y + tile.height), slice(x, x + tile.width)
             saturated.append(full.reshape(window.shape)[own])
 
-    simple = hasattr(method, "calibrated") and {*planes} <= {"image", "count"}
-    if simple and held_as_stored(group) and tile.width >= LEAST_WIDTH:
+    if tile.width >= LEAST_WIDTH and as_stored(group, method, planes):
         return _as_stored(tile, group, scales, method, planes, survey, look, shown)
     values, _ = calibrated(tile, group, group.frames, counted=tile, look=look)
     scaled = thread_buffer("scaled", values.shape, np.dtype("f8"))
@@ -230,24 +230,24 @@ def _as_stored(
         product: Array = values * scale[:, cells[y % len(cells), x % len(cells)]]
         return product
 
-    y, x, values, _ = listed_values(window, at, tile, group, group.frames)
-    y, x = y - tile.y, x - tile.x
-    if len(y):
+    rows, columns = (
+        np.empty((0, 0), np.int64)
+        if survey is None
+        else survey.sampled(tile, np.broadcast_to(axis, tile.shape))
+        for axis in np.ogrid[: tile.height, : tile.width]
+    )
+    sample = window.at(((rows + origin[0]) * at.width + columns + origin[1]).ravel())
+    where = (rows * tile.width + columns).ravel()
+    for y, x, values, _ in listed_values(window, at, tile, group, group.frames):
+        y, x = y - tile.y, x - tile.x
         listed = method.block(scaled(values, y, x), _FLOAT64, tuple(found), compiled=True)
         for name, plane in found.items():
             plane[y, x] = listed[name]
-    if survey is not None:
-        rows, columns = (
-            survey.sampled(tile, np.broadcast_to(axis, tile.shape))
-            for axis in np.ogrid[: tile.height, : tile.width]
-        )
-        sample = window.at(((rows + origin[0]) * at.width + columns + origin[1]).ravel())
-        where = (rows * tile.width + columns).ravel()
         places = y * tile.width + x
-        of_list = np.searchsorted(places, where)
-        inside = of_list < len(places)
-        inside[inside] = places[of_list[inside]] == where[inside]
+        of_list = np.minimum(np.searchsorted(places, where), len(places) - 1)
+        inside = places[of_list] == where
         sample[:, inside] = values[:, of_list[inside]]
+    if survey is not None:
         sample = scaled(sample, rows.ravel(), columns.ravel()).reshape(len(scales), *rows.shape)
         master = survey.sampled(tile, found["image"])
         found[SURVEY] = Glimpse(shown[0][0], sample.astype("f4"), master, master, shown[0][1])

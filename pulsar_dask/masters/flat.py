@@ -35,8 +35,8 @@ from pulsar_dask.masters.fitted import MEASURED, fitted, quality_of
 from pulsar_dask.masters.flaterrors import with_dark
 from pulsar_dask.masters.flatgroup import FlatGroup
 from pulsar_dask.masters.flatholds import flat_holds
-from pulsar_dask.masters.flatscales import frame_scales
-from pulsar_dask.masters.levels import FrameLevels, frame_levels, level_holds
+from pulsar_dask.masters.flatscales import FrameLevels, frame_scales
+from pulsar_dask.masters.levels import frame_levels, level_holds
 from pulsar_dask.masters.mastererrors import errors_of
 from pulsar_dask.masters.noise import Flats, scale_of_flats
 from pulsar_dask.masters.noiseparts import Parts
@@ -127,7 +127,8 @@ def flat_recipe(
                 scale = scale_of_flats(group.frames, values)
                 told = quality_of("flat", group.frames, survey, colours=group.colours, scale=scale)
             more = (*more, Step("quality", told.said))
-        holds = flat_holds(group, together) | combining
+        fused = calibrated.as_stored(group, method, planes)
+        holds = flat_holds(group, together, as_stored=fused) | combining
         scales = layer("scales", _scales, group, target, each_lit, *levels, once=True)
         function = partial(
             calibrated.flat_tile,

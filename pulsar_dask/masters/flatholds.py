@@ -12,9 +12,9 @@ from pulsar_dask.kernels.medianfinder import most_kept
 from pulsar_dask.masters.flatgroup import FlatGroup
 
 
-def flat_holds(group: FlatGroup, together: int) -> Holds:
+def flat_holds(group: FlatGroup, together: int, *, as_stored: bool) -> Holds:
     """What `flat_tile` holds beside the combining, and `frame_levels` of so many frames, which
-    goes through the same tiles."""
+    goes through the same tiles; with frames as stored no others are in memory."""
     n, (height, columns) = len(group.frames), group.shape[-2:]
     reach = group.defects.reach if group.defects is not None else 0
     reading = reading_holds(group.reads)
@@ -28,13 +28,14 @@ def flat_holds(group: FlatGroup, together: int) -> Holds:
     window = sum(reading.pixel.values()) + passing
     decoded = (around + 2 * low * columns) * window if around else 0
     listed = len(group.defects.places) if group.defects is not None else 0
+    each = 0 if group.colours is None else 8
     kept = Holds(
         pixel={
-            "calibrated frames": 2 * 8 * n,
+            "calibrated frames": 0 if as_stored else 2 * 8 * n,
             "frames": size * n,
-            "one colour": 0 if group.colours is None else 8,
+            "values near a level": 8 + each if as_stored else each,
         },
-        thread={"rows around a tile": around * (8 + size) * n},
+        thread={"rows around a tile": around * (size if as_stored else 8 + size) * n},
         process={f"hot pixels listed for {group.frames[0].path}": listed * DEFECT_BYTES},
     )
     near = most_kept(math.prod(group.shape[-2:]))

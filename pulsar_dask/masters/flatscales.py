@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from pulsar_dask.errors import OneGroup, printable
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.masters.levels import FrameLevels
 
 Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class FrameLevels:
+    """The level of some calibrated frames."""
+
+    medians: Array
+    """Exact medians, float64, shape (frames, planes), ADU; NaN where all is missing."""
+    colours: Array
+    """The same of each colour that is scaled apart, shape (frames, planes, colours)."""
+    raw: Array
+    """Medians of a sample of the raw pixels, same shape."""
+    uncorrected: int
+    """Listed pixels (over all frames) that have no good neighbour and stay."""
 
 
 def frame_scales(

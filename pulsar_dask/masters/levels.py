@@ -23,6 +23,7 @@ from pulsar_dask.masters.calibrated import (
     values_of,
 )
 from pulsar_dask.masters.flatgroup import FlatGroup
+from pulsar_dask.masters.flatscales import FrameLevels
 
 Array = np.ndarray[Any, Any]
 #: Rows of a frame that are looked at first, to know about where its median lies.
@@ -36,20 +37,6 @@ LEAST_BRACKET = 0.003
 LEVEL_STEP = 8
 #: Columns of a row that are read for the sample, and about how many of them are taken.
 _SAMPLE_WIDTH, _SAMPLE_COLUMNS = 65_536, 8_192
-
-
-@dataclass(frozen=True)
-class FrameLevels:
-    """The level of some calibrated frames."""
-
-    medians: Array
-    """Exact medians, float64, shape (frames, planes), ADU; NaN where all is missing."""
-    colours: Array
-    """The same of each colour that is scaled apart, shape (frames, planes, colours)."""
-    raw: Array
-    """Medians of a sample of the raw pixels, same shape."""
-    uncorrected: int
-    """Listed pixels (over all frames) that have no good neighbour and stay."""
 
 
 @dataclass(frozen=True)
@@ -147,8 +134,14 @@ def _look(
     pixels have no good neighbour."""
     some = [frames[i] for i in finders]
     window, at = read_window(tile, group, some)
-    y, x, listed, stuck = listed_values(window, at, tile, group, some)
-    window.dark[y - at.y, x - at.x] = np.nan  # listed pixels come apart
+    stays = 0
+    for y, x, listed, stuck in listed_values(window, at, tile, group, some):
+        window.dark[y - at.y, x - at.x] = np.nan  # they come apart
+        stays += stuck
+        for values, each in zip(listed, finders.values(), strict=True):
+            for part, finder in zip(parts, each, strict=True):
+                if not finder.done:
+                    finder.add(values[part.at(y, x)])
     place = tile.y - at.y, tile.x - at.x, *tile.shape
     own = slice(place[0], place[0] + tile.height), slice(place[1], place[1] + tile.width)
     size = tile.height * tile.width * min(2, len(parts))
@@ -171,9 +164,7 @@ def _look(
             values = window.image(k)[own]
             for j in todo.keys() - open_:
                 todo[j].add(parts[j].of(values, tile.y, tile.x))
-        for j, finder in todo.items():
-            finder.add(listed[k][parts[j].at(y, x)])
-    return stuck
+    return stays
 
 
 def _sample_step(columns: int) -> int:

@@ -15,7 +15,7 @@ from pulsar_dask.kernels.highest import HOT_PIXELS
 
 if TYPE_CHECKING:
     from pulsar_dask.cli.report import Report
-    from pulsar_dask.masters.levels import FrameLevels
+    from pulsar_dask.masters.flatscales import FrameLevels
 
 
 def warn_of_pixels(sink: Any) -> None:
