@@ -79,7 +79,8 @@ def draw(number: int, most: int) -> Draw:
     aspect = np.exp(one_of(rng.normal(0, 0.5), rng.uniform(-12, 12)))
     rows = int(np.clip(np.sqrt(pixels / planes / aspect), 1, max(1, pixels // planes)))
     columns = max(1, pixels // planes // rows)
-    shape = (planes, rows, columns) if planes > 1 else (rows, columns)
+    # an axis of length 1 does not count, so that planes would be rows
+    shape = (planes, rows, columns) if planes > 1 and rows > 1 < columns else (rows, columns)
     tile = None
     if coded:
         # as many tiles as fpack may make, not more than astropy writes in a moment
