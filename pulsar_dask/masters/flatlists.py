@@ -11,6 +11,7 @@ import numpy as np
 
 from pulsar_dask.engine.memory import room, too_little
 from pulsar_dask.errors import printable, warn
+from pulsar_dask.formats.masks import read_mask
 from pulsar_dask.formats.tocome import ToCome
 from pulsar_dask.frames import exposures
 from pulsar_dask.frames.colour import QUAD, Cells, Colours, colours_among
@@ -18,6 +19,7 @@ from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.group import Group
 from pulsar_dask.frames.naming import dark_stem, list_name, master_name
 from pulsar_dask.inputs.pixellists import SOME_PIXELS, TooMany, read_list
+from pulsar_dask.inputs.words import FITS_NAME
 from pulsar_dask.kernels.checksum import Summing
 from pulsar_dask.kernels.correct import LIST_BYTES
 from pulsar_dask.kernels.ordersum import Sums
@@ -106,9 +108,11 @@ def read_places(
     gigabytes: float | None,
     seen: Callable[[bytes], None] = lambda part: None,
 ) -> Array:
-    """`read_list`, as far as there is memory for it."""
+    """`read_list`, or `read_mask`, as far as there is memory for it."""
     most = max(SOME_PIXELS, room(gigabytes) // LIST_BYTES)
     try:
+        if FITS_NAME.search(path):  # a mask lies as its image
+            return read_mask(path, shape, most=most, seen=seen)
         return read_list(path, shape, origin_top=origin_top, most=most, seen=seen)
     except TooMany as error:
         what = f"{printable(path)}, a list of up to {error.count} pixels,"

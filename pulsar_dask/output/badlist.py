@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.quality import DEAD, LOW_QE, NO_FLAT_FIELD, Quality
 from pulsar_dask.kernels.pixels import Tile
 from pulsar_dask.masters.finish import Defect, Finished, Read, holds
-from pulsar_dask.output.lists import LIST_BYTES, ListSink, list_bytes, seal_list
+from pulsar_dask.output.lists import LIST_BYTES, ListSink
 
 Array = np.ndarray[Any, Any]
 #: Pixels that a list may have.
@@ -55,7 +54,7 @@ class BadList(ListSink):
     ) -> None:
         """`read` gives values of whole rows of the image, once all tiles have come."""
         super().__init__(layer, shape, path, 0, **how)
-        self._shape, self._read, self._what = shape, read, what
+        self._read, self._what = read, what
         self.sends, self.holds = 0, Holds()
         listed = {"listed pixels": _EACH * min(MOST, shape[-2] * shape[-1])}
         self.after = holds(shape, what.quality.period) + Holds(process=listed)
@@ -71,12 +70,12 @@ class BadList(ListSink):
     def seal(self, run: Run) -> None:
         x, y, columns, rows = self._found()
         self.lines, self.columns, self.rows = len(x), len(columns), len(rows)
-        if self._rows is not None:
-            rows = [self._rows - 1 - n for n in rows]
-        lines = "".join([*(f"C {n} 0\r\n" for n in columns), *(f"L {n} 0\r\n" for n in rows)])
-        data = list_bytes(x, y, rows=self._rows) + lines.encode("ascii")
-        run.written[self.path] = self.crc = zlib.crc32(data)
-        self.file = seal_list(self.path, data, verify=self._verify)
+        self._write(run, x, y, columns, rows)
+
+    @property
+    def what(self) -> str:
+        lines = count(self.columns, "column"), count(self.rows, "row")
+        return f"{count(self.lines, 'pixel')} that stand out, {' and '.join(lines)}"
 
     def follows(self, path: str) -> bool:
         """Of an image alone any list of this form may be; what it held is kept."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from pulsar_dask.engine.cut import Plan
 from pulsar_dask.engine.layer import Index, Layer
 from pulsar_dask.engine.sink import Run
+from pulsar_dask.errors import count
 from pulsar_dask.files.atomic import AtomicFile
 from pulsar_dask.frames.holds import Holds, Phase
 from pulsar_dask.kernels.checksum import both_sums
@@ -94,29 +95,33 @@ class ListSink:
         layer: Layer,
         shape: tuple[int, ...],
         path: str,
-        count: int,
+        most: int,
         *,
         origin_top: bool = False,
         verify: bool = True,
         alone: bool = False,
+        mask: Callable[..., Any] | None = None,
     ) -> None:
-        """`alone`: no master is written beside it that would vouch for it the next time."""
+        """`alone`: no master is written beside it that would vouch for it the next time. `mask`
+        writes an image in place of a list, as `sealed_mask` does."""
         self.layer, self.path, self.paths = layer, path, [path]
-        self.lines = min(count, math.prod(shape[-2:]))
+        self.lines = min(most, math.prod(shape[-2:]))
         """Pixels that it lists."""
         self.hot = HotPixels(shape, self.lines)
+        self.file: Any
         self.crc = 0
         """CRC-32 of the sealed list."""
         self._rows = shape[-2] if origin_top else None
         self._verify, self._alone = verify, alone
+        self._shape, self._mask = shape, mask
         self._alike: int | None = None
         """CRC-32 of the list that was there, where that begins alike."""
         self._longer = False
         """Whether all that was in it is in this one."""
         # the first tiles send as many of each part as are wanted
-        self.sends = math.ceil(_PAIR * min(1, count / AT_ONCE))
+        self.sends = math.ceil(_PAIR * min(1, most / AT_ONCE))
         planes = shape[0] if len(shape) == 3 else 1
-        more = self.lines if count > HOT_PIXELS else 0  # as many as usual take next to nothing
+        more = self.lines if most > HOT_PIXELS else 0  # as many as usual take next to nothing
         finding = Phase(
             {"candidates": self.sends},
             {"a part's candidates": 2 * _PAIR * AT_ONCE},
@@ -139,12 +144,33 @@ class ListSink:
     def seal(self, run: Run) -> None:
         x, y = self.hot.positions()
         self.lines = len(x)
-        data = list_bytes(x, y, rows=self._rows)
-        run.written[self.path] = self.crc = zlib.crc32(data)
-        self.file = seal_list(self.path, data, verify=self._verify)
+        data = self._write(run, x, y)
         if self._alone and begins_alike(self.path, data):
             self._alike = file_crc(self.path)
             self._longer = os.path.getsize(self.path) <= len(data)
+
+    def _write(
+        self, run: Run, x: Array, y: Array, columns: Sequence[int] = (), rows: Sequence[int] = ()
+    ) -> bytes:
+        """Write what is listed, last whole columns and rows; what the list holds, and nothing where
+        it is a mask."""
+        if self._mask is not None:
+            said = f"mask of {self.layer.reads[0].name}: {self.what}"
+            size, places = self._shape[-2:], (x, y, columns, rows)
+            self.file = self._mask(self.path, size, *places, verify=self._verify, said=said)
+            return b""
+        if self._rows is not None:
+            rows = [self._rows - 1 - n for n in rows]
+        lines = "".join([*(f"C {n} 0\r\n" for n in columns), *(f"L {n} 0\r\n" for n in rows)])
+        data = list_bytes(x, y, rows=self._rows) + lines.encode("ascii")
+        run.written[self.path] = self.crc = zlib.crc32(data)
+        self.file = seal_list(self.path, data, verify=self._verify)
+        return data
+
+    @property
+    def what(self) -> str:
+        """What it holds, in words."""
+        return count(self.lines, "hottest pixel")
 
     def follows(self, path: str) -> bool:
         """Whether a list is of the same image, though of another length; before this one is
@@ -163,4 +189,4 @@ class ListSink:
 
     def close(self) -> None:
         if hasattr(self, "file"):
-            self.file.close()
+            self.file.__exit__(None, None, None)

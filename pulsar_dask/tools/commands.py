@@ -194,7 +194,9 @@ def makeflat(
 def make_cosme(
     image: str, output: str, hot_pixels: int | None, origin: str, **options: Any
 ) -> None:
-    """List the hottest pixels of a FITS image, in IRIS's format (P X Y, from zero)."""
+    """List the hottest pixels of a FITS image, in IRIS's format (P X Y, from zero). OUTPUT ending
+    in .fit is a mask instead: an image of 8 bits, 1 where a pixel is listed.
+    """
     tool("make_cosme")(
         image,
         output,

@@ -18,8 +18,9 @@ from pulsar_dask.kernels.pixels import Tile
 from pulsar_dask.masters.stack import stacked
 from pulsar_dask.output.badlist import BadList
 from pulsar_dask.output.lists import ListSink
+from pulsar_dask.output.mask import sealed_mask
 from pulsar_dask.output.ours import check_output
-from pulsar_dask.tools.masters import hottest, listing
+from pulsar_dask.tools.masters import listing
 from pulsar_dask.tools.options import Options, make_files, telling
 from pulsar_dask.tools.outputs import check_name, check_order, is_store_name
 from pulsar_dask.tools.told import hint_at_number
@@ -36,7 +37,7 @@ def make_cosme(
     beyond: tuple[float | None, float | None, bool] = (None, None, False),
 ) -> None:
     """List the hottest pixels of an image; or those beyond so many deviations above and below its
-    median, and, of a flat, dead ones."""
+    median, and, of a flat, dead ones. A list that is named as an image is a mask."""
     report = options.report()
     check_order([image], output)
     if os.path.isdir(image) and not is_store(image):
@@ -46,13 +47,23 @@ def make_cosme(
     check_name(output)
     options.clear(output)
     check_output(output, [image], overwrite=options.overwrite)
-    if FITS_NAME.search(output) or is_store_name(output):
-        raise PulsarError(f"{printable(output)}: a list is no image; name it .lst", "argument")
+    said = ", Y from the top row" if origin_top else ""
+    if FITS_NAME.search(output):
+        said = ", as a mask"
+        if origin_top or output.lower().endswith((".gz", ".fz")):
+            raise PulsarError(
+                f"{printable(output)}: a mask lies as its image and is not compressed; name it "
+                ".fit, without ⟦origin⟧",
+                "argument",
+            )
+    if is_store_name(output):
+        raise PulsarError(f"{printable(output)}: a list is no store; name it .lst", "argument")
     frames = scan_frames([image], options.search.hdu)
     refuse_planes(frames)
     wanted = HOT_PIXELS if hot_pixels is None else hot_pixels
     layer = stacked("image", frames, combine.method("median"))
     how: dict[str, Any] = {"origin_top": origin_top, "verify": options.verify, "alone": True}
+    how["mask"] = sealed_mask if FITS_NAME.search(output) else None
     what, hint = listing(*beyond, hot_pixels), None
     sink: ListSink
     if what:
@@ -70,5 +81,5 @@ def make_cosme(
     with options.executor() as executor:
         recipe = Recipe((), (layer,))
         make_files(recipe, [sink], executor, options, report, inputs=[image], hint=hint)
-    report.made(output, hottest(sink) + (", Y from the top row" if origin_top else ""))
+    report.made(output, sink.what + said)
     report.end()

@@ -266,7 +266,7 @@ def make_masters(
         done = [str(s) for s in product.steps if getattr(s, "verb", "") not in FIGURES]
         tell_made(master, ", ".join([product.dtype, *done]), report)
         if product.name in hot:
-            report.made(hot[product.name].path, hottest(hot[product.name]))
+            report.made(hot[product.name].path, hot[product.name].what)
     report.end()
     return run
 
@@ -285,11 +285,3 @@ def listing(hot: float | None, cold: float | None, dead: bool, hot_pixels: int |
             "argument",
         )
     return what
-
-
-def hottest(sink: ListSink) -> str:
-    """What a list holds, in words."""
-    if isinstance(sink, BadList):
-        lines = count(sink.columns, "column"), count(sink.rows, "row")
-        return f"{count(sink.lines, 'pixel')} that stand out, {' and '.join(lines)}"
-    return count(sink.lines, "hottest pixel")

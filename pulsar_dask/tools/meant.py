@@ -17,6 +17,7 @@ from pulsar_dask.formats.reading import read_header
 from pulsar_dask.formats.scan import scan_frames
 from pulsar_dask.formats.zarr import in_cube
 from pulsar_dask.frames.frame import Frame
+from pulsar_dask.frames.planes import MASK
 from pulsar_dask.inputs.words import FITS_NAME
 from pulsar_dask.kernels import loaded
 from pulsar_dask.output.ours import is_ours
@@ -72,6 +73,8 @@ def _what_else(path: str) -> str:
     """What a file is that this program has not made as a master or a cube; else nothing."""
     try:
         frame = scan_frames([path])[0]
+        if frame.plane == MASK.name:
+            return "masks"
         if in_cube(frame) or made_here(frame):
             return ""
     except PulsarError:
