@@ -27,7 +27,7 @@ from sections import SECTIONS, section
 HERE = Path(__file__).resolve().parent
 SMALL = {"frames": 20, "size": (3124, 2088), "flats": 10, "lights": 10}
 FULL = {"frames": 50, "size": (6248, 4176), "flats": 20, "lights": 40}
-NAMES_A_PATH = ("data", "out", "plot", "extra_python")
+NAMES_A_PATH = ("data", "real", "out", "plot", "extra_python")
 
 
 def main() -> int:
@@ -67,6 +67,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--peers", type=names, metavar="A,B", help=f"of {','.join(peers.PEERS)}, or none; all")
     add("--extra-python", action="append", default=[], metavar="PYTHON", help="also has packages")
     add("--data", type=Path, default=HERE / "data", metavar="DIR", help="frames and raw figures")
+    add("--real", type=Path, default=HERE.parent.parent / "shared" / "real", metavar="DIR")
     add("--out", type=Path, default=HERE / "results.md", metavar="FILE", help="the tables")
     add("--plot", type=Path, default=HERE / "curves.svg", metavar="FILE", help=".svg or .png")
     curves = parser.add_argument_group("curves (--peers adds peers to frames and pixels)")

@@ -14,6 +14,7 @@ SECTIONS = (
     "stack",
     "combine",
     "planted",
+    "real",
     "dark",
     "flat",
     "lights",
