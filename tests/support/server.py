@@ -31,9 +31,18 @@ MODULES = [
         "tools.med",
         "tools.makedark",
         "tools.makeflat",
+        "tools.calibrate",
         "tools.verify",
+        "tools.sheet",
         "notebook.masters",
         "output.zarrstore",
+        "cli.document",
+        "cli.late",
+        "combine.median",
+        "combine.mean",
+        "formats.fitsfile",
+        "formats.gzipped",
+        "formats.plain",
     )
 ]
 #: Not loaded before unless asked for, as the tools ask whether they are there.
@@ -108,6 +117,9 @@ def _serve(load: Sequence[str]) -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the tools do before they load it
     for name in (*MODULES, *load):
         importlib.import_module(name)
+    from pulsar_dask.kernels import native
+
+    native._made_by()  # looks at all sources of kernels, and loads what links their code
     assert load or not LATE & set(sys.modules)
     gc.freeze()
     for line in sys.stdin:
