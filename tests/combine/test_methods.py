@@ -10,7 +10,8 @@ import pytest
 from pulsar_dask import combine
 from pulsar_dask.kernels.pixels import PixelType
 
-AREA = 20_000
+#: More than one block of 60 frames.
+AREA = 6_000
 
 PIXELS = [
     PixelType(8),
