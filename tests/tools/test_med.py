@@ -597,7 +597,7 @@ def peak(arguments, cwd):
 
 
 @pytest.mark.skipif(not hasattr(os, "wait4"), reason="this system does not tell a child's memory")
-@pytest.mark.parametrize("kind", ["uint16", "float32"])
+@pytest.mark.parametrize("kind", [pytest.param("uint16", marks=pytest.mark.soak), "float32"])
 @pytest.mark.slow
 def test_memory_stays_below_the_budget(tmp_path, kind):
     """1.6 GB of frames in 0.4 GB."""
