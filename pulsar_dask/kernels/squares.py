@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -69,19 +70,19 @@ class Binned:
 def binned(values: Array, tile: Tile, squares: Squares) -> Binned:
     """Add the values of a tile up in squares; what is missing or infinite does not count."""
     rows, columns = squares.starts(tile.y, tile.height), squares.starts(tile.x, tile.width)
-    total, missing = np.empty((len(rows), len(columns))), None
-    ends = [*rows[1:].tolist(), tile.height]
-    for i, (start, stop) in enumerate(zip(rows.tolist(), ends, strict=True)):
-        part = values[start:stop]
-        sums = np.add.reduce(part, axis=0, dtype="f8")
-        if not np.isfinite(sums).all():
-            there = np.isfinite(part)
-            sums = np.add.reduce(part, axis=0, dtype="f8", where=there)
-            gone = len(part) - np.count_nonzero(there, axis=0)
-            if missing is None:
-                missing = np.zeros(total.shape, np.int32)
-            missing[i] = np.add.reduceat(gone, columns)
+    parts = [values[i:j] for i, j in pairwise([*rows.tolist(), tile.height])]
+    sums = np.empty((len(rows), tile.width))
+    for row, part in zip(sums, parts, strict=True):
+        np.add.reduce(part, axis=0, dtype="f8", out=row)
+    total = np.add.reduceat(sums, columns, axis=1)
+    if np.isfinite(total).all():
+        return Binned(total, None)
+    missing = np.zeros(total.shape, np.int32)
+    for i, part in enumerate(parts):
+        there = np.isfinite(part)
+        sums = np.add.reduce(part, axis=0, dtype="f8", where=there)
         total[i] = np.add.reduceat(sums, columns)
+        missing[i] = np.add.reduceat(len(part) - np.count_nonzero(there, axis=0), columns)
     return Binned(total, missing)
 
 

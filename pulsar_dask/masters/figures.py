@@ -22,6 +22,7 @@ from pulsar_dask.formats.reading import to_values
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.step import Step
 from pulsar_dask.masters.judged import in_time, measured_of
+from pulsar_dask.masters.measured import median_of
 from pulsar_dask.masters.survey import Surveyed
 
 Array = np.ndarray[Any, Any]
@@ -136,8 +137,8 @@ def _variance(values: Array, within: float = WITHIN) -> float:
     values = values[np.isfinite(values)]
     if len(values) < 2:
         return math.nan
-    middle = float(np.median(values))
-    spread = 1.4826 * float(np.median(np.abs(values - middle))) or float(values.std())
+    middle = median_of(values)
+    spread = 1.4826 * median_of(np.abs(values - middle)) or float(values.std())
     for _ in range(20):
         kept = values[np.abs(values - middle) <= within * spread]
         before, spread, middle = spread, float(kept.std()), float(kept.mean())

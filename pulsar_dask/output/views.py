@@ -34,7 +34,8 @@ _MARK = [(0, 0, 0), (239, 68, 68)]
 
 def limits(values: Array) -> tuple[float, float]:
     """Values that are shown as black and as white: astropy's ZScale."""
-    there = values[np.isfinite(values)]
+    finite = np.isfinite(values)
+    there = values.ravel() if finite.all() else values[finite]
     if not len(there):
         return 0.0, 1.0
     with warnings.catch_warnings():

@@ -231,15 +231,12 @@ class Page:
                 report.made(self.path, "report")
                 report.know("planned", known)
             return
-        from pulsar_dask.tools.lightpage import lights
-        from pulsar_dask.tools.sheet import sheet, unit_of  # which not every run needs
+        from pulsar_dask.tools.sheet import sheet  # which not every run needs
 
         most = max(LEAST, SQUARES // max(1, len(self.shots)))
-        odd = {path for remark in once(warnings) for path in remark.frames}
-        some = [one.light for one in self._lights if one.light is not None]
         try:
             sheets = [sheet(shot, _master(shot.path), most) for shot in self.shots]
-            lit = lights(self._lights, self._why, odd, unit_of(some)) if self._lights else None
+            lit = self._lit(warnings) if self._lights else None
         finally:
             reading.close_files()
         names = [shot.name for shot in self.shots]
@@ -265,6 +262,14 @@ class Page:
         report.replaced |= there
         report.made(self.path, "report")
         report.know("products", known)
+
+    def _lit(self, warnings: Sequence[str]) -> dict[str, Any]:
+        from pulsar_dask.tools.lightpage import lights
+        from pulsar_dask.tools.sheet import unit_of
+
+        odd = {path for remark in once(warnings) for path in remark.frames}
+        some = [one.light for one in self._lights if one.light is not None]
+        return lights(self._lights, self._why, odd, unit_of(some))
 
     def _made(self) -> list[str]:
         """Outputs that say what they were made of."""

@@ -18,7 +18,6 @@ from pulsar_dask.frames.frame import Frame
 from pulsar_dask.frames.planes import PLANES
 from pulsar_dask.frames.stack import describe_shape
 from pulsar_dask.frames.table import table
-from pulsar_dask.masters import calibration
 from pulsar_dask.masters.figures import times, told_of
 from pulsar_dask.output import views
 from pulsar_dask.output.against import came_and_went
@@ -29,8 +28,6 @@ from pulsar_dask.tools.shots import Shot
 
 Array = np.ndarray[Any, Any]
 Row = tuple[str, str]
-#: What the planes of masters and lights hold.
-_WORDS = {plane.name: plane.words for plane in (*PLANES.values(), *calibration.PLANES)}
 #: Pixels that came or went of which the places are told.
 PLACES = 6
 
@@ -203,12 +200,17 @@ def _sensor(told: Mapping[str, Any], unit: str) -> Iterator[dict[str, str]]:
 
 
 def _planes(shown: Picture, frames: int, most: int) -> Iterator[dict[str, Any]]:
+    if not shown.planes:
+        return
+    from pulsar_dask.masters import calibration  # which few reports need
+
+    known = {plane.name: plane.words for plane in (*PLANES.values(), *calibration.PLANES)}
     for name, (total, missing) in shown.planes.items():
         squares = shown.how.coarse
         there = shown.how.depth * squares.pixels() - missing
         mean = float(total.sum() / max(1, there.sum()))
         of = f" of {frames}" if name == "count" and frames else ""
-        words = _WORDS.get(name, name)
+        words = known.get(name, name)
         title = words[:1].upper() + words[1:]
         text = f"mean {number(mean)}{of}, least {number(shown.least[name])}"
         yield views.plane_picture(total, there, squares, most) | {"title": title, "text": text}
