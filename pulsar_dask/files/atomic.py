@@ -43,10 +43,14 @@ class AtomicFile:
     without that removes it. `write_at` and `settle` may be called from several threads.
     """
 
-    def __init__(self, path: str, size: int | None = None, *, token: bytes = b"") -> None:
+    def __init__(
+        self, path: str, size: int | None = None, *, token: bytes = b"", passing: bool = False
+    ) -> None:
         """Make the file; with `size`, claim its space on disk at once. With a `token` it has a
-        name from the start, and begins with that: other processes know it by both (`Place`)."""
+        name from the start, and begins with that: other processes know it by both (`Place`).
+        One of many that are `passing` does not stay in memory."""
         self.path = os.path.abspath(path)
+        self._passing = passing
         self._token = token
         self._sealed = False
         self._part: Part | None = None
@@ -132,7 +136,7 @@ class AtomicFile:
         with held.lock, contextlib.suppress(RuntimeError):  # no further thread is to be had
             if held.pool is None:
                 held.pool = ThreadPoolExecutor(1)
-            part = held.pool.submit(settled, self.path, held.fd, start, stop)
+            part = held.pool.submit(settled, self.path, held.fd, start, stop, passing=self._passing)
             held.parts.append((start, stop, part))
 
     def seal(self, checksum: int | None = None, order: int | None = None) -> None:
@@ -171,7 +175,8 @@ class AtomicFile:
         for start, stop, part in [*sorted(held.parts, key=lambda p: p[0]), (size, size, None)]:
             if start < at:
                 return None
-            for found in (read_part(held.fd, at, start), part.result() if part else Sums()):
+            before = read_part(held.fd, at, start, passing=self._passing)
+            for found in (before, part.result() if part else Sums()):
                 if found is None:
                     return None
                 total += found

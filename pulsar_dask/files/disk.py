@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import mmap
 import os
 import sys
 import threading
@@ -57,8 +58,10 @@ def unlike(path: str, reason: str = "") -> PulsarError:
     )
 
 
-def settled(path: str, fd: int, start: int, stop: int) -> Sums | None:
+def settled(path: str, fd: int, start: int, stop: int, *, passing: bool = False) -> Sums | None:
     """`read_part` of what was just written, brought to the disk before."""
+    if passing and (found := _past_memory(fd, start, stop)) is not None:  # which writes it first
+        return found
     try:
         os.fsync(fd)
     except OSError as error:
@@ -66,28 +69,54 @@ def settled(path: str, fd: int, start: int, stop: int) -> Sums | None:
     return read_part(fd, start, stop)
 
 
-def read_part(fd: int, start: int, stop: int) -> Sums | None:
-    """Sums of a part of a file as the disk has it; None if it ends before."""
+def read_part(fd: int, start: int, stop: int, *, passing: bool = False) -> Sums | None:
+    """Sums of a part of a file as the disk has it; None if it ends before. It stays in memory for
+    who reads it next, but for what is `passing`, where the system can do without."""
     if start == stop:
         return Sums()
+    if passing and (found := _past_memory(fd, start, stop)) is not None:
+        return found
     drop_cached(fd, start, stop)
-    buffer = memoryview(bytearray(min(stop - start, _READ_AT_ONCE)))
+    return _sums(fd, memoryview(bytearray(min(stop - start, _READ_AT_ONCE))), start, stop)
+
+
+def _past_memory(fd: int, start: int, stop: int) -> Sums | None:
+    """The same without the system's copy in memory, which is written first where it is newer, and
+    makes room; None where that is not to be had (Linux alone has it)."""
+    if not hasattr(os, "O_DIRECT") or start % mmap.PAGESIZE:
+        return None
+    try:
+        straight = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_DIRECT)
+        try:
+            pages = memoryview(mmap.mmap(-1, _READ_AT_ONCE))  # begins with a page, as it must
+            return _sums(straight, pages, start, stop)
+        finally:
+            os.close(straight)
+            drop_cached(fd, start, stop)
+    except OSError:
+        return None
+
+
+def _sums(fd: int, buffer: memoryview, start: int, stop: int) -> Sums | None:
+    """Of what is read through a buffer, all of it at a time."""
     total = Sums()
-    for at in range(start, stop, _READ_AT_ONCE):
-        part = buffer[: stop - at]
-        if not filled(fd, part, at):
+    for at in range(start, stop, len(buffer)):
+        length = min(len(buffer), stop - at)
+        if not filled(fd, buffer, at, length):
             return None
-        total += both_sums(np.frombuffer(part, np.uint8), at)
+        total += both_sums(np.frombuffer(buffer[:length], np.uint8), at)
     return total
 
 
-def filled(fd: int, view: memoryview, offset: int) -> bool:
-    """Fill a buffer from a place in a file; False if that ends before."""
-    while view:
+def filled(fd: int, view: memoryview, offset: int, least: int | None = None) -> bool:
+    """Fill a buffer, or at least so much of it, from a place in a file; False if that ends
+    before."""
+    left = len(view) if least is None else least
+    while left > 0:
         done = _pread(fd, view, offset)
         if not done:
             return False
-        view, offset = view[done:], offset + done
+        view, offset, left = view[done:], offset + done, left - done
     return True
 
 

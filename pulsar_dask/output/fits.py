@@ -115,9 +115,11 @@ class FitsFile:
         *,
         verify: bool = True,
         shared: bool = False,
+        passing: bool = False,
     ) -> None:
         """`dtypes` are the types of the images by plane: "image" is the primary one, others are
-        extensions of their names, in upper case. `shared` if other processes put tiles there."""
+        extensions of their names, in upper case. `shared` if other processes put tiles there,
+        `passing` if it is one of many and need not stay in memory."""
         self.shape, self.dtypes = shape, dict(dtypes)
         for dtype in self.dtypes.values():
             if dtype not in OUTPUT_TYPES:
@@ -139,7 +141,7 @@ class FitsFile:
         self._sealed = False
         self._lock = threading.Lock()
         self._token = new_token() if shared else b""
-        self.file = AtomicFile(path, self._end, token=self._token)
+        self.file = AtomicFile(path, self._end, token=self._token, passing=passing)
         planes = {name: (self._hdus[name].data_start, t) for name, t in self.dtypes.items()}
         self._here = Laid(self.file, shape[-2], shape[-1], planes)
 

@@ -116,6 +116,7 @@ class LightSink:
             trace,
             verify=self._verify,
             shared=plan.workers > 0,
+            passing=True,
         )
         return frozenset()
 

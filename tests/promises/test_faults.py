@@ -29,7 +29,7 @@ from pulsar_dask.files.leftovers import remove_stale
 from pulsar_dask.kernels.checksum import word_sum
 from pulsar_dask.kernels.ordersum import fold
 from pulsar_dask.kernels.pixels import Grid
-from pulsar_dask.output.fits import FitsMaster
+from pulsar_dask.output.fits import FitsFile, FitsMaster
 from pulsar_dask.output.lists import sealed_list
 from pulsar_dask.output.zarrstore import ZarrMaster
 
@@ -86,15 +86,18 @@ def test_a_damaged_master_is_an_error(tmp_path, dtype, verify):
     assert names(tmp_path) == [] if verify else ["m.fit"]
 
 
+@pytest.mark.parametrize("passing", [False, True])
 @pytest.mark.parametrize("damage", [None, "early", "late", "padding", "short", "verify=False"])
-def test_parts_of_a_large_master_are_read_back_while_others_are_written(tmp_path, damage):
+def test_parts_of_a_large_file_are_read_back_while_others_are_written(tmp_path, damage, passing):
     grid = Grid((2500, 3001), 40, 3001)
     values = np.random.default_rng(1).normal(1000, 10, grid.shape)
     path = tmp_path / "m.fit"
     verify = damage != "verify=False"
-    with FitsMaster(str(path), grid.shape, "float32", HEADER, verify=verify) as master:
+    planes = {"image": "float32"}
+    with FitsFile(str(path), grid.shape, planes, HEADER, verify=verify, passing=passing) as master:
         for index, tile in sorted(grid, key=lambda entry: entry[0][0] % 7):
-            master.write(tile, values[tile.y : tile.y + tile.height])
+            part = values[tile.y : tile.y + tile.height].astype(">f4")
+            master.put("image", tile, part, 0, 0)
             if damage in ("early", "late") and index == ((30, 0) if damage == "early" else (62, 0)):
                 place = master._hdus["image"].data_start + 4 * 3001 * tile.y + 5
                 master.file.write_at(b"\0", place)
