@@ -24,7 +24,7 @@ from pulsar_dask.formats.openfiles import (
     read_window,
 )
 from pulsar_dask.formats.readers import waiting
-from pulsar_dask.frames.frame import Frame, Looking, Stored
+from pulsar_dask.frames.frame import Frame, Look, Stored
 from pulsar_dask.kernels.checksum import read_rows
 from pulsar_dask.kernels.native import if_loaded
 from pulsar_dask.kernels.ordersum import WEIGHTS
@@ -109,15 +109,15 @@ class Plain(FitsImage):
         return None
 
     def read_and_look(
-        self, frames: Sequence[Frame], tile: Tile, out: Array, *, sums: bool, looking: Looking
+        self, frames: Sequence[Frame], tile: Tile, out: Array, *, sums: bool, look: Look
     ) -> Array | None:
-        look = looking.prepared(out) if _reads_rows() else None
-        if look is not None:
+        code = look.prepared() if _reads_rows() else None
+        if code is not None:
             found = np.empty((len(frames) if sums else 0, 2), np.uint64)
-            if _read_at_once(frames, tile, out, found, look) == len(frames):
+            if _read_at_once(frames, tile, out, found, code) == len(frames):
                 return found if sums else None
-            looking.seen[:] = 0  # those before the one that fails, and it fails again
-        return FitsImage.read_and_look(self, frames, tile, out, sums=sums, looking=looking)
+            look.forget()  # those before the one that fails, and it fails again
+        return FitsImage.read_and_look(self, frames, tile, out, sums=sums, look=look)
 
 
 def _reads_rows() -> bool:
@@ -137,7 +137,7 @@ def _read_at_once(
     tile: Tile,
     out: Array,
     sums: Array,
-    look: tuple[Any, ...] = (0, np.empty(0, np.int64)),
+    look: tuple[int, Array] = (0, np.empty(0, np.int64)),
 ) -> int:
     """How many of the frames were read whole, from the first on."""
     rows, columns = frames[0].shape[-2:]
@@ -153,7 +153,8 @@ def _read_at_once(
         first,
         WEIGHTS,
         sums,
-        *look[:2],
+        *look,
+        out.itemsize,
         clock := np.zeros(20, np.int64),
     )
     with waiting(len(frames), clock):

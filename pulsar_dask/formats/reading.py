@@ -15,7 +15,7 @@ from pulsar_dask.formats.holding import reading_holds
 from pulsar_dask.formats.ledger import Ledger
 from pulsar_dask.formats.openfiles import guarded
 from pulsar_dask.formats.readers import Readers
-from pulsar_dask.frames.frame import Frame, Looking
+from pulsar_dask.frames.frame import Frame, Look, Looking
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.frames.stack import stack_type, stored_alike
 from pulsar_dask.kernels import light
@@ -63,14 +63,15 @@ def read_tile(
     """
     ledger = getattr(_COUNTING, "ledger", None) if counted is not None else None
     part = tile if counted is None or counted is WHOLE else counted
+    look = looking.over(out) if looking is not None else None
     done, reader = 0, readers.here()
     while done < len(frames):
         if reader is not None and reader.each > 1 and frames[done].stored.waits:
-            done = _read_side_by_side(reader, frames, done, tile, out, part, ledger, looking)
+            done = _read_side_by_side(reader, frames, done, tile, out, part, ledger, look)
             continue
         run = _run(frames, done, whole=part == tile)
         images, summed = out[done : done + len(run)], ledger is not None and part == tile
-        at = looking and looking.of(slice(done, done + len(run)))
+        at = look and look.of(slice(done, done + len(run)))
         found = guarded(_read)(run[0], run, tile, images, summed, at)
         if reader is not None:
             reader.alone(len(run))
@@ -90,7 +91,7 @@ def _read_side_by_side(
     out: Array,
     part: Tile,
     ledger: Ledger | None,
-    looking: Looking | None,
+    look: Look | None,
 ) -> int:
     """Read frames from one on by several threads; the first that is stored in another way."""
     stored = frames[start].stored
@@ -105,8 +106,8 @@ def _read_side_by_side(
 
     def then(some: Sequence[int]) -> None:
         at = slice(some[0], some[-1] + 1)
-        if looking is not None:
-            looking.of(at).at(out[at])
+        if look is not None:
+            look.of(at).at()
         _count(frames[at], tile, part, out[at], ledger)
 
     parts = [range(i, min(end, i + step)) for i in range(start, end, step)]
@@ -140,11 +141,11 @@ def _read(
     tile: Tile,
     out: Array,
     sums: bool,
-    looking: Looking | None,
+    look: Look | None,
 ) -> Any:
-    if looking is None:
+    if look is None:
         return first.stored.read(frames, tile, out, sums=sums)
-    return first.stored.read_and_look(frames, tile, out, sums=sums, looking=looking)
+    return first.stored.read_and_look(frames, tile, out, sums=sums, look=look)
 
 
 def sum_part(frame: Frame, tile: Tile, part: Tile, image: Array) -> tuple[Sums, int]:
@@ -252,7 +253,7 @@ def read_stack(
     out = thread_buffer("stack", shape, np.dtype("f8"))
     read_values(frames, tile, np.dtype("f8"), out=out)
     if looking is not None:
-        looking.at(out)
+        looking.over(out).at()
     return out, pixels
 
 

@@ -26,16 +26,21 @@ Array = np.ndarray[Any, Any]
 
 
 class Looking(Protocol):
-    """A look at the pixels of some frames while they are read; see `kernels.survey.Looking`."""
+    """A look at the pixels of frames while they are read; see `kernels.survey.Looking`."""
 
-    @property
-    def seen(self) -> Array: ...
+    def over(self, images: Array) -> Look: ...
 
-    def of(self, part: slice) -> Looking: ...
 
-    def at(self, images: Array) -> None: ...
+class Look(Protocol):
+    """The same, of a tile; see `kernels.survey.Look`."""
 
-    def prepared(self, images: Array) -> tuple[Any, ...] | None: ...
+    def of(self, part: slice) -> Look: ...
+
+    def at(self) -> None: ...
+
+    def prepared(self) -> tuple[int, Array] | None: ...
+
+    def forget(self) -> None: ...
 
 
 class Stored(Protocol):
@@ -137,11 +142,11 @@ class Stored(Protocol):
         raise NotImplementedError
 
     def read_and_look(
-        self, frames: Sequence[Frame], tile: Tile, out: Array, *, sums: bool, looking: Looking
+        self, frames: Sequence[Frame], tile: Tile, out: Array, *, sums: bool, look: Look
     ) -> Array | None:
         """`read`, and look at what was read while it is in the cache."""
         found = self.read(frames, tile, out, sums=sums)
-        looking.at(out)
+        look.at()
         return found
 
     def parts(self, frame: Frame) -> Iterator[bytes | memoryview]:

@@ -21,7 +21,9 @@ def warm_up(kernels: Iterable[Kernel]) -> None:
     checksum.byte_sums(0, 0, 0, 0, 0, 0, WEIGHTS)
     if hasattr(os, "pread"):
         files, sums = np.empty((0, 0, 0), np.uint8), np.empty((0, 2), np.uint64)
-        checksum.read_rows(none, none, 0, files, 0, WEIGHTS, sums, 0, none, np.zeros(20, np.int64))
+        checksum.read_rows(
+            none, none, 0, files, 0, WEIGHTS, sums, 0, none, 1, np.zeros(20, np.int64)
+        )
     for kernel in dict.fromkeys(kernels):
         if kernel.method is not None:
             there = int(kernel.pixels.blank == 0)
@@ -30,8 +32,8 @@ def warm_up(kernels: Iterable[Kernel]) -> None:
         if kernel.errors:
             errors.warm_up()
         if kernel.survey is not None:
-            looking = survey.Looking(survey.nothing_seen(1), kernel.survey, None, compiled=True)
-            looking.at(np.zeros((1, 1), kernel.survey.stored))
+            none_seen = survey.nothing_seen(1)
+            survey.look(np.zeros((1, 1), kernel.survey.stored), kernel.survey, none_seen)
         if kernel.flat is not None:
             medianfinder.warm_up(kernel.flat)
             if not kernel.flat.floating and kernel.flat.bitpix <= 32:

@@ -151,6 +151,42 @@ def byte_sums(address, n, length, pitch, offset, step, weights):  # type: ignore
     return words, order
 
 
+#: Whole blocks that stay in the L1 cache: bytes of a file that are summed and looked at together.
+_BLOCKS = 11
+_PIECE = _BLOCKS * 4 * _BLOCK
+
+
+@part
+def _sum_and_look(address, rows, length, first, step, weights, sums, i, then, words, size):  # type: ignore[no-untyped-def]
+    """Of file `i`, whose bytes lie at an address; see `read_rows`."""
+    plain = _0
+    order = _0
+    jump = _power(_BLOCKS)
+    done = seen = 0
+    for row in range(rows):
+        at = first + row * step
+        power = _1
+        end = done + length
+        n = 0
+        while done < end:
+            follows = n == _PIECE
+            n = min(end - done, _PIECE - at % _PIECE)
+            if i < sums.shape[0]:
+                power = _times(power, jump) if follows else _power(at // (4 * _BLOCK))
+                more, weighed = _row(address + done, n, at, weights, power)
+                plain += more
+                order = _fold(order + weighed)
+            done += n
+            at += n
+            if then and (done - seen >= _PIECE or done == rows * length):
+                words[words.shape[0] - 4] = seen // size
+                words[words.shape[0] - 3] = done // size
+                call(then, np.intp(words.ctypes.data))
+                seen = done
+    if i < sums.shape[0]:
+        sums[i, 0], sums[i, 1] = plain, order
+
+
 #: Of the C library; not on Windows.
 _pread = types.ExternalFunction(
     "pread", types.intp(types.intc, types.uintp, types.uintp, types.int64)
@@ -189,7 +225,7 @@ def _idle(room):  # type: ignore[no-untyped-def]
 
 
 @part
-def read_rows(files, offsets, step, out, first, weights, sums, then, words, clock):  # type: ignore[no-untyped-def]
+def read_rows(files, offsets, step, out, first, weights, sums, then, words, size, clock):  # type: ignore[no-untyped-def]
     """Positioned reads of several files, without Python in between.
 
     Parameters
@@ -205,9 +241,12 @@ def read_rows(files, offsets, step, out, first, weights, sums, then, words, cloc
     sums : ndarray of uint64, shape (n, 2) or (0, 2)
         Filled with the `byte_sums` of each file, where it has room.
     then : int
-        Address of a kernel that is called with `words` when a file is in the cache; 0: of none.
+        Address of a kernel that is called with `words` for bytes that are in the cache; 0: of none.
     words : ndarray of int64
-        Its last two words are made the number of the file and the next one.
+        Its last four words are made the first and the next of those pixels, and the numbers of the
+        file and the next one, from the number on that it has.
+    size : int
+        Bytes of a pixel.
     clock : ndarray of int64, shape (20,)
         Its last word is made the nanoseconds that the reads waited.
 
@@ -219,6 +258,7 @@ def read_rows(files, offsets, step, out, first, weights, sums, then, words, cloc
     n, rows, length = out.shape
     idle, left = _idle(clock), _left(clock)
     to: Any = np.intp(out.ctypes.data)
+    number = words[words.shape[0] - 2] if then else 0
     for i in range(n):
         for row in range(rows):
             done = 0
@@ -228,13 +268,11 @@ def read_rows(files, offsets, step, out, first, weights, sums, then, words, cloc
                     return i
                 done += got
             to += length
-        if i < sums.shape[0]:
-            start = to - rows * length
-            sums[i, 0], sums[i, 1] = byte_sums(start, rows, length, length, first, step, weights)
+        start = to - rows * length
         if then:
-            words[words.shape[0] - 2] = i
-            words[words.shape[0] - 1] = i + 1
-            call(then, np.intp(words.ctypes.data))
+            words[words.shape[0] - 2] = number + i
+            words[words.shape[0] - 1] = number + i + 1
+        _sum_and_look(start, rows, length, first, step, weights, sums, i, then, words, size)
     # a busy machine makes a thread wait, too, but then it does not leave of itself
     clock[19] = _idle(clock) - idle if 2 * (_left(clock) - left) >= n else 0
     return n

@@ -1,4 +1,4 @@
-"""What is seen of all pixels of each frame while they are in memory: number, sum, the two highest
+"""What is seen of all pixels of each frame while they are in memory: number, the two highest
 values and how often they occur, how many reach a limit, and which bits are ever set.
 
 All of it adds up over tiles, whatever their order: the two highest values of an image are among
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,12 @@ from pulsar_dask.kernels.native import Compiled, if_loaded
 from pulsar_dask.kernels.pixels import SWAP, PixelType, bits_type
 
 Array = np.ndarray[Any, Any]
-#: Columns of `look`: how many are not missing, their sum (of integers; of floats nothing), the
-#: highest value, its count, the next one, its count, how many reach the limit, all bits that are
-#: set. Values are keys: stored integers, or the bits of floats so that they order.
-NUMBER, TOTAL, TOP, TOP_COUNT, NEXT, NEXT_COUNT, OVER, BITS = range(8)
+#: Columns of `look`: how many are not missing, the highest value, its count, the next one, its
+#: count, how many reach the limit, all bits that are set. Values are keys: stored integers, or the
+#: bits of floats so that they order.
+NUMBER, TOP, TOP_COUNT, NEXT, NEXT_COUNT, OVER, BITS = range(7)
+#: Bytes of what is seen of a frame.
+EACH = 8 * 7
 #: No limit.
 NO_LIMIT = -(1 << 63)
 #: Runs of pixels whose highest values are known before any is counted: only few hold the two
@@ -34,36 +36,56 @@ _look = Compiled("survey_compiled.look")
 
 def nothing_seen(frames: int) -> Array:
     """What has been seen before the first pixel."""
-    return np.zeros((frames, 8), np.int64)
+    return np.zeros((frames, 7), np.int64)
 
 
 @dataclass(frozen=True)
 class Looking:
-    """A look at some frames: how, and what was seen of them so far."""
+    """A look at frames: how, and what was seen of them so far."""
 
     seen: Array
-    """Shape (frames, 8); goes on being filled."""
+    """Shape (frames, 7); goes on being filled."""
     pixels: PixelType
     limit: float | None
     compiled: bool
 
-    def of(self, part: slice) -> Looking:
-        """At some of them."""
-        return replace(self, seen=self.seen[part])
-
-    def at(self, images: Array, part: slice = slice(None)) -> None:
-        """Look at an image of each, or at some columns of them as rows."""
-        stack = images.reshape(len(self.seen), -1)
-        look(stack, self.pixels, self.seen, part=part, limit=self.limit, compiled=self.compiled)
-
-    def prepared(self, images: Array) -> tuple[Any, ...] | None:
-        """A look at each image for `sumcode.read_rows`, where compiled code is loaded; and the
-        arrays that are to be kept until then."""
-        if not self.compiled or if_loaded(_look) is None:
-            return None
+    def over(self, images: Array) -> Look:
+        """At an image of each, as soon as it is there."""
         stack = images.reshape(len(self.seen), -1)
         arguments = _arguments(stack, self.pixels, self.seen, slice(None), self.limit)
-        return *_look.prepared(*arguments), arguments
+        compiled = self.compiled and if_loaded(_look) is not None
+        return Look(arguments, _look.prepared(*arguments) if compiled else None, self.seen)
+
+
+@dataclass(frozen=True)
+class Look:
+    """A look at images that are read one after the other."""
+
+    arguments: tuple[Any, ...]
+    """The arrays are kept by them."""
+    code: tuple[int, Array] | None
+    """See `native.Compiled.prepared`."""
+    seen: Array
+    first: int = 0
+
+    def of(self, part: slice) -> Look:
+        """At some of them."""
+        return Look(self.arguments, self.code, self.seen[part], self.first + part.start)
+
+    def at(self) -> None:
+        """Look at them."""
+        last = self.first + len(self.seen)
+        _do(*self.arguments[:-2], self.first, last, compiled=self.code is not None)
+
+    def prepared(self) -> tuple[int, Array] | None:
+        """A look at each image for `sumcode.read_rows`, where compiled code is loaded."""
+        if self.code is not None:
+            self.code[1][-2] = self.first
+        return self.code
+
+    def forget(self) -> None:
+        """What was seen of them."""
+        self.seen[:] = 0
 
 
 def look(
@@ -82,7 +104,7 @@ def look(
     stack : ndarray, shape (frames, n), C-contiguous
     pixels : PixelType
         How to read them.
-    seen : ndarray of int64, shape (frames, 8)
+    seen : ndarray of int64, shape (frames, 7)
     part : slice
         The columns to look at, without a step.
     limit : float, optional
@@ -90,17 +112,19 @@ def look(
     compiled : bool
         Whether to use compiled code, where that is loaded (`loading.warm_up`).
     """
-    arguments = _arguments(stack, pixels, seen, part, limit)
+    _do(*_arguments(stack, pixels, seen, part, limit), compiled=compiled)
+
+
+def _do(*arguments: Any, compiled: bool) -> None:
     code = if_loaded(_look) if compiled else None
     if code is not None:
         code(*arguments)
         return
-    bits, start, stop, swap, mode, special, _, bound, *_ = arguments
-    key = special.dtype
-    for first in range(start, stop, _BLOCK):
-        block = bits[:, first : min(stop, first + _BLOCK)]
-        for row, values in zip(seen, block.byteswap() if swap else block, strict=True):
-            _look_at(row, values.astype(key), mode, special, bound)
+    bits, swap, mode, special, _, bound, _, seen, start, stop, first, last = arguments
+    for begin in range(start, stop, _BLOCK):
+        block = bits[first:last, begin : min(stop, begin + _BLOCK)]
+        for row, values in zip(seen[first:last], block.byteswap() if swap else block, strict=True):
+            _look_at(row, values.astype(special.dtype), mode, special, bound)
 
 
 def _arguments(
@@ -110,7 +134,8 @@ def _arguments(
     bits, swap, mode, special, top, bound = _constants(stack.dtype, pixels, limit)
     start, stop, _ = part.indices(stack.shape[1])
     spare = np.empty((1, RUNS), special.dtype)
-    return stack.view(bits), start, stop, swap, mode, special, top, bound, spare, seen, 0, len(seen)
+    how = stack.view(bits), swap, mode, special, top, bound, spare
+    return *how, seen, start, stop, 0, len(seen)
 
 
 @functools.lru_cache(maxsize=64)
@@ -140,7 +165,6 @@ def _look_at(row: Array, values: Array, mode: int, special: Any, bound: int) -> 
         keys = values ^ ((values >> (values.itemsize * 8 - 1)) & np.iinfo(values.dtype).max)
     row[NUMBER] += len(values)
     if mode != 2:
-        row[TOTAL] += int(values.sum(dtype=np.int64))
         row[BITS] |= int(np.bitwise_or.reduce(values))
     top = int(keys.max())
     if row[NEXT_COUNT] and top < row[NEXT] and (bound == NO_LIMIT or top < bound):
@@ -157,7 +181,6 @@ def merge(seen: Array, *more: Array) -> None:
     """Add what was seen elsewhere, of the same frames."""
     for each in more:
         seen[:, NUMBER] += each[:, NUMBER]
-        seen[:, TOTAL] += each[:, TOTAL]
         seen[:, OVER] += each[:, OVER]
         seen[:, BITS] |= each[:, BITS]
     values = np.hstack([each[:, TOP:OVER:2] for each in (seen, *more)])
@@ -201,8 +224,6 @@ class Seen:
 
     number: int
     """Pixels that are not missing."""
-    mean: float
-    """Of all pixels; NaN of floats, whose sum nobody takes."""
     top: float
     """The highest value; NaN where there is none."""
     top_count: int
@@ -217,14 +238,10 @@ class Seen:
     def of(row: Array, pixels: PixelType, *, limit: bool) -> Seen:
         n = int(row[NUMBER])
         top, after = (_value(int(row[k]), pixels) for k in (TOP, NEXT))
-        mean = math.nan
-        if n and not pixels.floating and pixels.bitpix <= 32:
-            mean = int(row[TOTAL]) / n * pixels.bscale + pixels.bzero
         bits = int(row[BITS]) & 0xFFFF
         shift = (bits & -bits).bit_length() - 1 if bits and not pixels.floating else 0
         return Seen(
             n,
-            mean,
             top if row[TOP_COUNT] else math.nan,
             int(row[TOP_COUNT]),
             after if row[NEXT_COUNT] else math.nan,

@@ -21,12 +21,12 @@ from pulsar_dask.kernels.vectors import (
     sum_of_lanes,
 )
 
-#: Vectors that are looked at together: halves of so many numbers add up in as many bits.
-_RUN = 128
+#: Vectors that are looked at together.
+_RUN = 64
 
 
 @part
-def look(bits, start, stop, swap, mode, special, top, limit, spare, out, first, last):  # type: ignore[no-untyped-def]
+def look(bits, swap, mode, special, top, limit, spare, out, start, stop, first, last):  # type: ignore[no-untyped-def]
     """See `survey.look`: columns from `start` to `stop` of rows from `first` to `last`; `out` goes
     on being filled.
 
@@ -34,48 +34,42 @@ def look(bits, start, stop, swap, mode, special, top, limit, spare, out, first, 
     (1, at least RUNS) and the type of the keys.
     """
     step = lanes(spare)
-    half = spare.itemsize * 4
     zero = fill(spare, top ^ top)
     lowest = fill(spare, top) ^ (zero - fill(spare, top // top))
-    low = fill(spare, top >> (half - 1))
     marks = fill(spare, special)
     none = -np.int64(top) - 1
     for i in range(first, last):
         j = start
         runs = 0
+        found = zero
+        alone = np.int64(0)
         while j < stop:
             end = min(stop, j + _RUN * step)
             whole = end - (end - j) % step
-            high, found, lower, upper, bad = lowest, zero, zero, zero, zero
+            high, bad = lowest, zero
             if mode:
                 for k in range(j, whole, step):
                     v = load_as(bits, i, k, spare, swap)
                     gone = equal(v if mode == 1 else v & marks, marks)
                     bad = bad + gone
                     found = found | choose(gone, zero, v)
-                    lower = lower + choose(gone, zero, v & low)
-                    upper = upper + choose(gone, zero, shift_right(v, half))
                     if mode == 2:
                         v = v ^ (shift_right(v, spare.itemsize * 8 - 1) & fill(spare, top))
                     high = maximum(high, choose(gone, lowest, v))
             elif swap:
-                high, found, lower, upper = _run(bits, i, j, whole, True, half, high, zero, spare)
+                high, found = _run(bits, i, j, whole, True, high, found, spare)
             else:
-                high, found, lower, upper = _run(bits, i, j, whole, False, half, high, zero, spare)
-            most, either = highest_lane(high), bits_of_lanes(found)
-            total = sum_of_lanes(lower) + (sum_of_lanes(upper) << half)
+                high, found = _run(bits, i, j, whole, False, high, found, spare)
+            most = highest_lane(high)
             missing = -sum_of_lanes(bad) if mode else np.int64(0)
             for k in range(whole, end):
                 key, there, plain = _one(bits, i, k, swap, mode, special, top)
                 if there:
                     most = max(most, key)
-                    either |= plain
-                    total += plain
+                    alone |= plain
                 else:
                     missing += 1
             out[i, 0] += end - j - missing
-            out[i, 1] += total
-            out[i, 7] |= either
             spare[0, runs] = most
             runs += 1
             if runs == RUNS or end == stop:
@@ -92,14 +86,15 @@ def look(bits, start, stop, swap, mode, special, top, limit, spare, out, first, 
                         )
                 runs = 0
             j = end
+        out[i, 6] |= alone | bits_of_lanes(found)
 
 
 @part
 def _second(spare, runs, out, i, none):  # type: ignore[no-untyped-def]
     """What the second highest value of all is at least, by the highest ones of runs."""
     first, second = none, none
-    if out[i, 5]:
-        first, second = out[i, 2], out[i, 4]
+    if out[i, 4]:
+        first, second = out[i, 1], out[i, 3]
     for r in range(runs):
         value = np.int64(spare[0, r])
         if value > first:
@@ -110,19 +105,13 @@ def _second(spare, runs, out, i, none):  # type: ignore[no-untyped-def]
 
 
 @part
-def _run(bits, i, j, whole, swap, half, high, zero, spare):  # type: ignore[no-untyped-def]
-    """Highest value, bits and both halves of the sum of vectors of which none is missing."""
-    found, plain, upper = zero, zero, zero
+def _run(bits, i, j, whole, swap, high, found, spare):  # type: ignore[no-untyped-def]
+    """Highest value and bits of vectors of which none is missing."""
     for k in range(j, whole, lanes(spare)):
         v = load_as(bits, i, k, spare, swap)
         high = maximum(high, v)
         found = found | v
-        plain = plain + v  # goes around; what is left of it without the upper halves does not
-        upper = upper + shift_right(v, half)
-    raised = upper
-    for _ in range(half):
-        raised = raised + raised
-    return high, found, plain - raised, upper
+    return high, found
 
 
 @part
@@ -206,7 +195,7 @@ def _count(bits, i, j, whole, end, swap, mode, special, top, limit, spare, out, 
     m -= sum_of_lanes(below)
     beside -= sum_of_lanes(beyond)
     if over:
-        out[i, 6] += beside
+        out[i, 5] += beside
     if n:
         _merge(out, i, most, n)
     if m:
@@ -216,12 +205,12 @@ def _count(bits, i, j, whole, end, swap, mode, special, top, limit, spare, out, 
 @part
 def _merge(out, i, value, n):  # type: ignore[no-untyped-def]
     """A value that occurs so many times among the two highest that there are."""
-    if out[i, 3] and value == out[i, 2]:
-        out[i, 3] += n
-    elif out[i, 3] == 0 or value > out[i, 2]:
-        out[i, 4], out[i, 5] = out[i, 2], out[i, 3]
-        out[i, 2], out[i, 3] = value, n
-    elif out[i, 5] and value == out[i, 4]:
-        out[i, 5] += n
-    elif out[i, 5] == 0 or value > out[i, 4]:
-        out[i, 4], out[i, 5] = value, n
+    if out[i, 2] and value == out[i, 1]:
+        out[i, 2] += n
+    elif out[i, 2] == 0 or value > out[i, 1]:
+        out[i, 3], out[i, 4] = out[i, 1], out[i, 2]
+        out[i, 1], out[i, 2] = value, n
+    elif out[i, 4] and value == out[i, 3]:
+        out[i, 4] += n
+    elif out[i, 4] == 0 or value > out[i, 3]:
+        out[i, 3], out[i, 4] = value, n

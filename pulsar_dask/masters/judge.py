@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pulsar_dask.masters.measured import MAD, Measured
+from pulsar_dask.masters.measured import MAD, Measured, medians
 from pulsar_dask.masters.trends import FEWEST, common_slope, running_median, straight_line
 
 Array = np.ndarray[Any, Any]
@@ -239,7 +239,7 @@ def _corners(
             if slope is not None:
                 steady = (x - np.median(x))[:, None] * slope
                 corners, slack = corners - steady, slack + 0.25 * np.abs(steady)
-    away = corners - np.nanmedian(corners, axis=0)
+    away = corners - medians(corners)
     usual = MAD * float(np.nanmedian(np.abs(away - np.nanmedian(away))))
     chance = CHANCE * noise / math.sqrt(max(1.0, measured.size))
     limit = max(LEAST_CORNER * noise, 6 * usual, chance, 0.02 * grain)

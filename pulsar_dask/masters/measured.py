@@ -80,14 +80,14 @@ def measure(
         noise = max(_scatter(some - middle), 0.5 * grain)
         if cool is None:  # hot pixels follow the temperature, and are not the frame's level
             cool = master < base + max(WITHIN * noise, 0.5 * abs(base) if flat else 0.0)
-        near = there & cool & (np.abs(np.where(there, away, 0.0) - middle) <= WITHIN * noise)
+        near = cool & (np.abs(away - middle) <= WITHIN * noise)
         if not near.any():
             continue
-        kept = away[near]
+        kept, own = away[near], quadrant[near]
         level, noise = float(kept.mean()), _without_pattern(kept, master[near], grain)
-        counts = np.bincount(quadrant[near], minlength=4)
+        counts = np.bincount(own, minlength=4)
         with np.errstate(invalid="ignore", divide="ignore"):
-            corners[i] = np.bincount(quadrant[near], kept, minlength=4) / counts - level
+            corners[i] = np.bincount(own, kept, minlength=4) / counts - level
         sky = there & (master > 0.5 * base if flat else master < base + 3 * noise)
         bright = (sky & (away > middle + WITHIN * noise)).reshape(-1, width).mean(axis=1)
         share = float(np.minimum(bright, ROW_SHARE).mean()) / max(sky.mean(), 0.01)
@@ -104,6 +104,12 @@ def median_of(values: Array) -> float:
         return float(np.partition(values, half)[half])
     ordered = np.partition(values, (half - 1, half))
     return float((ordered[half - 1] + ordered[half]) / 2)
+
+
+def medians(values: Array) -> Array:
+    """Of each column those that are not missing: `numpy.nanmedian`, which loads `numpy.ma`."""
+    columns = (column[~np.isnan(column)] for column in values.T)
+    return np.array([median_of(column) if len(column) else math.nan for column in columns])
 
 
 def _scatter(away: Array) -> float:

@@ -139,7 +139,8 @@ def combined(
     sample = survey.sampled(tile, stack) if survey is not None else stack
     how: dict[str, Any] = {"method": method, "planes": planes, "noise": noise, "quality": quality}
     found: dict[str, Any] = planes_made(tile, frames, stack, pixels, **how)
-    own = survey.sampled(tile, found["image"]) if survey is not None else stack
+    image = found["image"]
+    own = survey.sampled(tile, image) if survey is not None else stack
     level = minus if isinstance(minus, (int, float)) else minus["image"]
     if not isinstance(level, (int, float)) or level:
         found["image"] = found["image"] - level
@@ -151,7 +152,7 @@ def combined(
     if dtype is not None:
         found["image"] = rounded(found["image"], dtype)
     if survey is not None and looking is not None:
-        net = survey.sampled(tile, found["image"])
+        net = own if found["image"] is image else survey.sampled(tile, found["image"])
         found[SURVEY] = Glimpse(looking.seen, sample, own, net, extremes(level))
     return found
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from pulsar_dask.masters.measured import medians
+
 Array = np.ndarray[Any, Any]
 #: Frames of which all pairs are compared.
 PAIRED = 100
@@ -47,8 +49,7 @@ def common_slope(x: Array, y: Array, least: float, odd: set[int], usable: Array)
     far = (np.abs(apart) > 0.2 * np.ptp(x[good])) & good[first] & good[second]
     if not far.any():
         return None
-    slopes: Array = np.nanmedian((y[second] - y[first])[far] / apart[far, None], axis=0)
-    return slopes
+    return medians((y[second] - y[first])[far] / apart[far, None])
 
 
 def _halves(x: Array) -> tuple[Array, Array]:
