@@ -8,8 +8,9 @@ PYTHONS := $(if $(PYTHON),'$(PYTHON)',python3.14 python3.13 python3.12 python3.1
 VENV_PYTHON := .venv/$(if $(filter Windows_NT,$(OS)),Scripts/python.exe,bin/python)
 STAMP := .venv/made-for
 
-# What is set for another Python must not reach this one.
-unexport PYTHONHOME PYTHONPATH
+# What is set for another Python must not reach this one. Tests start it hundreds of times, each a
+# third slower where bytecode is not kept.
+unexport PYTHONHOME PYTHONPATH PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # An environment does not survive that its folder is moved or its Python removed.
