@@ -24,6 +24,8 @@ def warm_up(kernels: Iterable[Kernel]) -> None:
         checksum.read_rows(
             none, none, 0, files, 0, WEIGHTS, sums, 0, none, 1, np.zeros(20, np.int64)
         )
+    one = np.zeros((1, 1))
+    light.values(one.astype(">f4"), one)  # as masters are read
     for kernel in dict.fromkeys(kernels):
         if kernel.method is not None:
             there = int(kernel.pixels.blank == 0)
