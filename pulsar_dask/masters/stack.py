@@ -139,10 +139,10 @@ def combined(
     sample = survey.sampled(tile, stack) if survey is not None else stack
     how: dict[str, Any] = {"method": method, "planes": planes, "noise": noise, "quality": quality}
     found: dict[str, Any] = planes_made(tile, frames, stack, pixels, **how)
-    image = found["image"]
-    own = survey.sampled(tile, image) if survey is not None else stack
+    own = survey.sampled(tile, found["image"]) if survey is not None else stack
     level = minus if isinstance(minus, (int, float)) else minus["image"]
-    if not isinstance(level, (int, float)) or level:
+    lower = not isinstance(level, (int, float)) or bool(level)
+    if lower:
         found["image"] = found["image"] - level
     if "uncertainty" in found:
         more: Any = np.float32(error)
@@ -152,7 +152,7 @@ def combined(
     if dtype is not None:
         found["image"] = rounded(found["image"], dtype)
     if survey is not None and looking is not None:
-        net = own if found["image"] is image else survey.sampled(tile, found["image"])
+        net = survey.sampled(tile, found["image"]) if lower or dtype is not None else own
         found[SURVEY] = Glimpse(looking.seen, sample, own, net, extremes(level))
     return found
 

@@ -20,6 +20,15 @@ Array = np.ndarray[Any, Any]
 _BAND = 1 << 20
 
 
+def is_mask(path: str) -> bool:
+    """Whether a file is an image that says which pixels are bad."""
+    try:
+        with fits.open(path) as hdus:
+            return bool(hdus[0].header.get("EXTNAME") == MASK.extname)
+    except OSError:
+        return False
+
+
 def sealed_mask(
     path: str,
     shape: tuple[int, ...],

@@ -18,7 +18,7 @@ from pulsar_dask.kernels.pixels import Tile
 from pulsar_dask.masters.stack import stacked
 from pulsar_dask.output.badlist import BadList
 from pulsar_dask.output.lists import ListSink
-from pulsar_dask.output.mask import sealed_mask
+from pulsar_dask.output.mask import is_mask, sealed_mask
 from pulsar_dask.output.ours import check_output
 from pulsar_dask.tools.masters import listing
 from pulsar_dask.tools.options import Options, make_files, telling
@@ -55,6 +55,10 @@ def make_cosme(
                 f"{printable(output)}: a mask lies as its image and is not compressed; name it "
                 ".fit, without ⟦origin⟧",
                 "argument",
+            )
+        if os.path.lexists(output) and not is_mask(output):
+            raise PulsarError(
+                f"{printable(output)} is there and is no mask; name the mask otherwise", "output"
             )
     if is_store_name(output):
         raise PulsarError(f"{printable(output)}: a list is no store; name it .lst", "argument")

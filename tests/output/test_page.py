@@ -185,5 +185,14 @@ def test_a_template_is_filled():
 {{ x.a }}{% endfor %}"""
     assert filled(text, {"some": [{"a": "<"}, {"a": 2}]}) == ": &lt;, 2"
     assert filled("{{ x|safe }} {%", {"x": "<"}) == "< {%"
-    with pytest.raises(NameError):
+    with pytest.raises(KeyError):
         filled("{{ x }}", {})
+    known = {"a": {"b": [1, 2]}, "c": []}
+    text = "{% if len(a.b) + 1 == 3 and not c %}{{ a.b[1] }}{% else %}no{% endif %}"
+    assert filled(text, known) == "2"
+    assert filled("{% for a, b in enumerate((a.b, c), 1) %}{{ a }}{{ b }}{% endfor %}", known) == (
+        "1[1, 2]2[]"
+    )
+    for text in ("{{ a.b.append(3) }}", "{{ open(c) }}", "{{ [x for x in c] }}", "{{ a ** a }}"):
+        with pytest.raises(ValueError, match="no value"):
+            filled(text, known)

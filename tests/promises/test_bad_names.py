@@ -337,7 +337,8 @@ def test_outputs_that_cannot_be(folder):
     lists = [
         ("folder", "folder is a folder"),
         ("gone/c.lst", "does not exist"),
-        ("c.fit", "c.fit: a list is no image"),
+        ("c.fit.gz", "a mask lies as its image and is not compressed"),
+        ("nowhere.fit", "nowhere.fit exists"),
         ("mine.txt", "mine.txt exists"),
         (long, "name"),
     ]
@@ -356,13 +357,13 @@ def test_a_hard_link_to_an_input_is_that_input_and_stays(folder):
     assert os.path.samefile(folder / "bias0001.fit", folder / "hard.fit")
 
 
-def test_a_list_never_replaces_a_master(folder):
+def test_a_mask_never_replaces_a_master(folder):
     [made] = run_many([("med", "bias*.fit", "m.fit")], folder)
     assert made.status == 0
     before = snapshot(folder)
     for more in ([], ["--overwrite"]):
         [done] = run_many([("make_cosme", "bias0001.fit", "m.fit", *more)], folder)
-        refused(done, "m.fit: a list is no image")
+        refused(done, "m.fit is there and is no mask")
     assert snapshot(folder) == before
 
 
