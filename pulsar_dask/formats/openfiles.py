@@ -95,12 +95,13 @@ def close_kept() -> None:
 
 
 def open_plain(frame: Frame) -> OpenFile:
-    # by three values: to hash a whole frame for each read would cost as much as the read
-    return _open_file(frame.path, frame.size, frame.mtime_ns)
+    # by a few values: to hash a whole frame for each read would cost as much as the read; a worker
+    # that goes on for days may have one open that was replaced by another of its size and time
+    return _open_file(frame.path, frame.size, frame.mtime_ns, frame.inode)
 
 
 @functools.lru_cache(maxsize=open_limit())
-def _open_file(path: str, size: int, mtime_ns: int) -> OpenFile:
+def _open_file(path: str, size: int, mtime_ns: int, inode: int) -> OpenFile:
     file = OpenFile(open(path, "rb", buffering=0))  # noqa: SIM115
     status = file.stat()
     if (status.st_size, status.st_mtime_ns) != (size, mtime_ns):
