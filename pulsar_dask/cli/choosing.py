@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import click
 
 from pulsar_dask.cli.number import Number, options
@@ -31,6 +34,8 @@ keywords_option = click.option(
     "your folder of settings for pulsar-dask]",
 )
 
+_recursive = click.option("--recursive", is_flag=True, help="Enter the folders in a folder.")
+
 input_options = options(
     click.option(
         "--no-sequence",
@@ -40,7 +45,7 @@ input_options = options(
         default=True,
         help="Take one numbered file alone, not as the first of its sequence.",
     ),
-    click.option("--recursive", is_flag=True, help="Enter the folders in a folder."),
+    _recursive,
     hdu_option,
     keywords_option,
 )
@@ -145,3 +150,19 @@ belonging = options(
     report_option,
     against_option,
 )
+
+
+def made_of(what: str) -> Callable[[Callable[..., Any]], Any]:
+    """``--inputs`` and ``--recursive`` of what looks at masters."""
+    return options(
+        click.option(
+            "--inputs",
+            "folders",
+            multiple=True,
+            metavar="DIR",
+            type=click.Path(file_okay=False, exists=True),
+            help=f"Where the files are that {what} made of, if not where they were; may be "
+            "repeated.",
+        ),
+        _recursive,
+    )

@@ -7,6 +7,7 @@ gzipped.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from typing import Any
@@ -15,13 +16,14 @@ import numpy as np
 from astropy.io import fits
 
 from pulsar_dask.errors import PulsarError, printable, refusal
-from pulsar_dask.formats.fitsimage import Image, image_of
+from pulsar_dask.formats.fitsimage import Image, image_of, images_of, wanted_image
 from pulsar_dask.formats.gzipped import Gzipped
 from pulsar_dask.formats.hdus import Hdu, integer, opened, real
 from pulsar_dask.formats.plain import FitsImage, Plain
 from pulsar_dask.formats.values import Keywords, Lines, ManyKeywords
 from pulsar_dask.frames.frame import Frame, Stated
 from pulsar_dask.frames.keywords import about
+from pulsar_dask.frames.planes import IN_FILES
 from pulsar_dask.kernels.checksum import ORDER_CARD, word_sum
 from pulsar_dask.kernels.ordersum import order_in
 from pulsar_dask.kernels.pixels import PixelType
@@ -46,18 +48,31 @@ def scan(path: str, hdu: int | str | None = None) -> list[Frame]:
     """
     looked = opened(path)
     with looked as (file, zipped):
-        status = looked.status
-        image, chosen = image_of(file, path, status.st_size, zipped, hdu)
-        least = -(-(image.hdu.offset + image.hdu.size) // (_GZIP_RATIO if zipped else 1))
-        if status.st_size < least:
-            raise refusal(path, f"truncated, {status.st_size} bytes of at least {least}")
-        return [_frame(path, status, image, zipped, chosen)]
+        image, chosen = image_of(file, path, looked.status.st_size, zipped, hdu)
+        return [_frame(path, looked.status, image, zipped, chosen)]
+
+
+def scan_planes(path: str) -> dict[str, Frame]:
+    """The planes in a file that this program wrote, by name; none of those that are damaged."""
+    found = {}
+    looked = opened(path)
+    with looked as (file, zipped):
+        images = images_of(file, path, looked.status.st_size, zipped)
+        for plane in IN_FILES.values():
+            with contextlib.suppress(PulsarError):
+                image, chosen = wanted_image(images, plane.extname, path)
+                if image.plane == plane.name:  # else it is the only image there is
+                    found[plane.name] = _frame(path, looked.status, image, zipped, chosen)
+    return found
 
 
 def _frame(
     path: str, status: os.stat_result, image: Image, zipped: bool, chosen: int | str | None
 ) -> Frame:
     hdu, tiled = image.hdu, image.tiled
+    least = -(-(hdu.offset + hdu.size) // (_GZIP_RATIO if zipped else 1))
+    if status.st_size < least:
+        raise refusal(path, f"truncated, {status.st_size} bytes of at least {least}")
     header = hdu.lines
     if tiled and zipped:
         raise PulsarError(

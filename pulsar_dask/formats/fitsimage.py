@@ -73,9 +73,9 @@ def image_of(
     PulsarError
         There is none, none that is wanted, or several and none is wanted.
     """
-    images = list(_images(file, path, size, zipped, wanted))
+    images = images_of(file, path, size, zipped, whole=wanted is not None)
     if wanted is not None:
-        return _wanted(images, wanted, path)
+        return wanted_image(images, wanted, path)
     mine = any(image.mine for image in images)  # an archive moves the first one behind another
     named = [
         i
@@ -98,9 +98,14 @@ def image_of(
     return own[0], None
 
 
-def _images(
-    file: IO[bytes], path: str, size: int, zipped: bool, wanted: int | str | None
-) -> Iterator[Image]:
+def images_of(
+    file: IO[bytes], path: str, size: int, zipped: bool, *, whole: bool = True
+) -> list[Image]:
+    """The images of a file of that size: all, or as far as the one is sure that is meant."""
+    return list(_images(file, path, size, zipped, whole))
+
+
+def _images(file: IO[bytes], path: str, size: int, zipped: bool, whole: bool) -> Iterator[Image]:
     primary, empty, found = None, "", False
     hdus = hdus_of(file, path)
     while True:
@@ -124,7 +129,7 @@ def _images(
             continue
         yield image
         found = True
-        if wanted is None and (image.plane or (image.mine and hdu.index == 0)):
+        if not whole and (image.plane or (image.mine and hdu.index == 0)):
             return  # a master of this program holds one; `verify` tells of what was added
         if _is_last(file, path, size, zipped, hdu):
             return
@@ -202,9 +207,10 @@ def _of_axes(
     return header
 
 
-def _wanted(
+def wanted_image(
     images: Sequence[Image], wanted: int | str, path: str
 ) -> tuple[Image, int | str | None]:
+    """One of the images of a file, and what it was chosen by among several."""
     found = [i for i in images if _is_named(i, wanted)]
     if len(found) == 1:
         return found[0], wanted if len(images) > 1 else None

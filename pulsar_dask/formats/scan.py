@@ -30,7 +30,8 @@ class Format(NamedTuple):
 
 
 class Scanner(Protocol):
-    """What a module of a format has."""
+    """What a module of a format has; where planes of a master can be images of their own in a file,
+    also `scan_planes`, which gives these by name."""
 
     def recognise(self, path: str) -> bool:
         """Whether a path is of this format."""
@@ -110,13 +111,11 @@ def refuse_planes(frames: Sequence[Frame]) -> None:
 
 def planes_in(path: str) -> dict[str, Frame]:
     """The planes in a file that this program wrote, by name."""
-    found = {}
-    for plane in IN_FILES.values() if os.path.isfile(path) else ():
-        with contextlib.suppress(PulsarError):
-            frame = scan_frame(path, plane.extname)
-            if frame.plane == plane.name:  # else it is the only image there is
-                found[plane.name] = frame
-    return found
+    path = os.path.abspath(path)
+    scan_planes = getattr(_scanner(path), "scan_planes", None)
+    with contextlib.suppress(PulsarError):
+        return scan_planes(path) if scan_planes is not None else {}
+    return {}
 
 
 def planes_near(master: Frame) -> dict[str, Frame]:
@@ -125,9 +124,14 @@ def planes_near(master: Frame) -> dict[str, Frame]:
 
 
 def _frames_of(path: str, hdu: int | str | None) -> list[Frame]:
+    known = _scanner(path)
+    return known.scan(path) if hdu is None else known.scan(path, hdu)
+
+
+def _scanner(path: str) -> Scanner:
     for ending, module in FORMATS:
         if path.lower().endswith(ending):
             known = cast(Scanner, importlib.import_module(f"{__package__}.{module}"))
             if known.recognise(path):
-                return known.scan(path) if hdu is None else known.scan(path, hdu)
+                return known
     raise AssertionError("the last format takes all paths")

@@ -9,7 +9,7 @@ import numpy as np
 
 from pulsar_dask.kernels import vectors
 from pulsar_dask.kernels.blocks import BYTES
-from pulsar_dask.kernels.codecache import part
+from pulsar_dask.kernels.codecache import inside, part
 from pulsar_dask.kernels.network import GROUP, group_comparators
 from pulsar_dask.kernels.vectors import (
     any_lane,
@@ -240,25 +240,34 @@ def subtract(bits, swap, missing, blank, scale, zero, dark, out):  # type: ignor
                     y[j] = np.nan
 
 
+@inside
+def _count_near(some, low, high, counts, found):  # type: ignore[no-untyped-def]
+    """See `bracket`."""
+    total = below = at_low = at_high = close = 0
+    for j in range(some.shape[0]):
+        v = some[j]
+        total += 1 if v == v else 0
+        below += 1 if v < low else 0
+        close += 1 if (v >= low) & (v <= high) else 0
+    if close:
+        within = counts[4]
+        for j in range(some.shape[0]):  # without branches: what it is cannot be foreseen
+            v = some[j]
+            found[within] = v
+            within += 1 if (v > low) & (v < high) else 0
+            at_low += 1 if v == low else 0
+            at_high += 1 if (v == high) & (v != low) else 0
+        counts[4] = within
+    counts[0] += total
+    counts[1] += below
+    counts[2] += at_low
+    counts[3] += at_high
+
+
 @part
-def bracket(values, low, high, inside):  # type: ignore[no-untyped-def]
-    """How many of `values` are not NaN, below `low`, at `low`, at `high`, and strictly
-    between; the last ones go into `inside`."""
-    total = below = at_low = at_high = within = 0
+def bracket(values, low, high, counts, found):  # type: ignore[no-untyped-def]
+    """Add to `counts`, shape (5,), how many of `values` are not NaN, below `low`, at `low`, at
+    `high`, and strictly between; these come to `found`, from its element `counts[4]` on."""
     size = 512
     for start in range(0, values.shape[0], size):
-        part = values[start : start + size]
-        near = 0
-        for j in range(part.shape[0]):
-            v = part[j]
-            total += 1 if v == v else 0
-            below += 1 if v < low else 0
-            near += 1 if (v >= low) & (v <= high) else 0
-        if near:
-            for j in range(part.shape[0]):  # without branches: which it is cannot be foreseen
-                v = part[j]
-                inside[within] = v
-                within += 1 if (v > low) & (v < high) else 0
-                at_low += 1 if v == low else 0
-                at_high += 1 if (v == high) & (v != low) else 0
-    return total, below, at_low, at_high, within
+        _count_near(values[start : start + size], low, high, counts, found)

@@ -11,9 +11,10 @@ import numpy as np
 
 from pulsar_dask.kernels.blocks import ROW, aligned
 from pulsar_dask.kernels.median import NETWORK_FRAMES
+from pulsar_dask.kernels.medianfinder import Counted, counted
 from pulsar_dask.kernels.native import Compiled
 from pulsar_dask.kernels.network import GROUP, NO_NETWORK, comparators
-from pulsar_dask.kernels.pixels import SWAP, PixelType
+from pulsar_dask.kernels.pixels import SWAP, PixelType, bits_type
 
 Array = np.ndarray[Any, Any]
 _near, _median = Compiled("flat_compiled.near"), Compiled("flat_compiled.median")
@@ -25,8 +26,6 @@ _BLOCK_BYTES = 24_576
 LEAST_WIDTH = ROW // 8
 Part = tuple[int, int, int, int]
 """y, x, height, width in a window."""
-Counted = tuple[int, int, int, int, Array]
-"""What `medianfinder.bracket` returns."""
 _TOP, _EXPONENT = np.int64(2**63 - 1), np.int64(0x7FF0000000000000)
 
 
@@ -63,8 +62,7 @@ class Window:
         return values
 
     def _bits(self) -> tuple[Any, ...]:
-        size = self.stored.dtype.itemsize
-        bits = self.stored.view(f"i{size}" if size > 1 else "u1")
+        bits = self.stored.view(bits_type(self.stored.dtype))
         blank = bits.dtype.type(self.pixels.blank or 0)
         swap = SWAP and self.stored.dtype.str[0] == ">"
         return bits, swap, self.pixels.blank is not None, blank
@@ -110,9 +108,8 @@ class Window:
             np.empty((2, _AT_ONCE)),
             found,
         )
-        for (total, below, at_low, at_high, within), start in zip(counts, first, strict=True):
-            inside = found[start : start + within].copy()
-            yield int(total), int(below), int(at_low), int(at_high), inside
+        for each, start in zip(counts, first, strict=True):
+            yield counted(each, found[start:])
 
     def median(self, part: Part, scales: Array, cells: Array) -> tuple[Array, Array]:
         """Medians over the frames, and how many values they are of.

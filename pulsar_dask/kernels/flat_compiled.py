@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pulsar_dask.kernels.codecache import inside, part
-from pulsar_dask.kernels.compiled import _bisect, _fold, _is_missing, _run_network
+from pulsar_dask.kernels.codecache import part
+from pulsar_dask.kernels.compiled import _bisect, _count_near, _fold, _is_missing, _run_network
 from pulsar_dask.kernels.vectors import (
     any_lane,
     byteswap,
@@ -33,31 +33,6 @@ def _calibrate(row, swap, missing, blank, scale, zero, dark, y):  # type: ignore
             v = byteswap(row[j]) if swap else row[j]
             if v == blank:
                 y[j] = np.nan
-
-
-@inside
-def _count(some, low, high, counts, found):  # type: ignore[no-untyped-def]
-    """Add what `compiled.bracket` says of some values to counts; those between come to `found`
-    from its element `counts[4]` on."""
-    total = below = at_low = at_high = close = 0
-    for j in range(some.shape[0]):
-        v = some[j]
-        total += 1 if v == v else 0
-        below += 1 if v < low else 0
-        close += 1 if (v >= low) & (v <= high) else 0
-    if close:
-        within = counts[4]
-        for j in range(some.shape[0]):  # without branches: what it is cannot be foreseen
-            v = some[j]
-            found[within] = v
-            within += 1 if (v > low) & (v < high) else 0
-            at_low += 1 if v == low else 0
-            at_high += 1 if (v == high) & (v != low) else 0
-        counts[4] = within
-    counts[0] += total
-    counts[1] += below
-    counts[2] += at_low
-    counts[3] += at_high
 
 
 @part
@@ -100,7 +75,7 @@ def near(  # type: ignore[no-untyped-def]
                 dark[y, start:stop], some,
             )  # fmt: skip
             if whole:
-                _count(some, low[0], high[0], counts[0], found[first[0] :])
+                _count_near(some, low[0], high[0], counts[0], found[first[0] :])
             phase = (start - part[1]) % period
             for j in range(min(period, n)):
                 k = row_cells[(phase + j) % period]
@@ -108,7 +83,7 @@ def near(  # type: ignore[no-untyped-def]
                     each = values[1, : (n - j + period - 1) // period]
                     for i in range(each.shape[0]):
                         each[i] = some[j + i * period]
-                    _count(each, low[k], high[k], counts[k], found[first[k] :])
+                    _count_near(each, low[k], high[k], counts[k], found[first[k] :])
 
 
 @part

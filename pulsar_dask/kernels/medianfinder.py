@@ -11,6 +11,9 @@ import numpy as np
 from pulsar_dask.kernels.native import Compiled
 from pulsar_dask.kernels.pixels import SWAP, PixelType, bits_type
 
+Array = np.ndarray[Any, Any]
+Counted = tuple[int, int, int, int, Array]
+"""What `bracket` returns."""
 #: Most values near a median that are kept while it is looked for; more, and the bracket is narrowed
 #: first.
 MOST_KEPT = 500_000
@@ -44,15 +47,19 @@ def subtract(stack: Array, pixels: PixelType, dark: Array, *, out: Array) -> Arr
     return out
 
 
-def bracket(
-    values: Array, low: float, high: float, *, compiled: bool = True
-) -> tuple[int, int, int, int, Array]:
+def counted(counts: Array, found: Array) -> Counted:
+    """What compiled code has counted, and a copy of what it found between."""
+    total, below, at_low, at_high, within = counts.tolist()
+    return total, below, at_low, at_high, found[:within].copy()
+
+
+def bracket(values: Array, low: float, high: float, *, compiled: bool = True) -> Counted:
     """Where values lie: how many are not NaN, below `low`, at `low`, at `high`; and those
     strictly between."""
     if compiled:
-        inside = np.empty(len(values))
-        *counts, within = _bracket(values, low, high, inside)
-        return *counts, inside[:within].copy()
+        counts, found = np.zeros(5, np.int64), np.empty(len(values))
+        _bracket(values, low, high, counts, found)
+        return counted(counts, found)
     inside = values[(values >= low) & (values <= high)]
     at_low, at_high = inside == low, inside == high
     return (
@@ -70,7 +77,6 @@ def most_kept(pixels: int) -> int:
     return min(MOST_KEPT, max(4096, pixels // 32))
 
 
-Array = np.ndarray[Any, Any]
 #: Bins in which values are counted that are too many to keep.
 BINS = 4096
 

@@ -14,7 +14,14 @@ from pulsar_dask.cli.arguments import (
     heard,
     saying,
 )
-from pulsar_dask.cli.choosing import exposures, input_options, mixing, names_option, split_case
+from pulsar_dask.cli.choosing import (
+    exposures,
+    input_options,
+    made_of,
+    mixing,
+    names_option,
+    split_case,
+)
 from pulsar_dask.cli.heardpage import heard_report
 from pulsar_dask.tools.calling import prefetch, settings, tool, with_output
 
@@ -62,15 +69,7 @@ def cube(names: tuple[str, ...], **options: Any) -> None:
     help="How many tiles to compute again, spread over the image. [default: 16]",
 )
 @click.option("--all", "all_tiles", is_flag=True, help="Compute all of them again.")
-@click.option(
-    "--inputs",
-    "folders",
-    multiple=True,
-    metavar="DIR",
-    type=click.Path(file_okay=False, exists=True),
-    help="Where the files are that it was made of, if not where they were; may be repeated.",
-)
-@click.option("--recursive", is_flag=True, help="Enter the folders in a folder.")
+@made_of("it was")
 @execution_options
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but what is wrong.")
 @click.option("-v", "--verbose", is_flag=True, help="Say more.")

@@ -47,27 +47,18 @@ def make_cosme(
     check_name(output)
     options.clear(output)
     check_output(output, [image], overwrite=options.overwrite)
+    how: dict[str, Any] = {"origin_top": origin_top}
     said = ", Y from the top row" if origin_top else ""
     if FITS_NAME.search(output):
-        said = ", as a mask"
-        if origin_top or output.lower().endswith((".gz", ".fz")):
-            raise PulsarError(
-                f"{printable(output)}: a mask lies as its image and is not compressed; name it "
-                ".fit, without ⟦origin⟧",
-                "argument",
-            )
-        if os.path.lexists(output) and not is_mask(output):
-            raise PulsarError(
-                f"{printable(output)} is there and is no mask; name the mask otherwise", "output"
-            )
+        _check_mask(output, origin_top)
+        said, how = ", as a mask", {"mask": sealed_mask}
     if is_store_name(output):
         raise PulsarError(f"{printable(output)}: a list is no store; name it .lst", "argument")
     frames = scan_frames([image], options.search.hdu)
     refuse_planes(frames)
     wanted = HOT_PIXELS if hot_pixels is None else hot_pixels
     layer = stacked("image", frames, combine.method("median"))
-    how: dict[str, Any] = {"origin_top": origin_top, "verify": options.verify, "alone": True}
-    how["mask"] = sealed_mask if FITS_NAME.search(output) else None
+    how |= {"verify": options.verify, "alone": True}
     what, hint = listing(*beyond, hot_pixels), None
     sink: ListSink
     if what:
@@ -87,3 +78,16 @@ def make_cosme(
         make_files(recipe, [sink], executor, options, report, inputs=[image], hint=hint)
     report.made(output, sink.what + said)
     report.end()
+
+
+def _check_mask(output: str, origin_top: bool) -> None:
+    if origin_top or output.lower().endswith((".gz", ".fz")):
+        raise PulsarError(
+            f"{printable(output)}: a mask lies as its image and is not compressed; name it "
+            ".fit, without ⟦origin⟧",
+            "argument",
+        )
+    if os.path.lexists(output) and not is_mask(output):
+        raise PulsarError(
+            f"{printable(output)} is there and is no mask; name the mask otherwise", "output"
+        )

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from pulsar_dask.cli.arguments import CONTEXT, Command, common_options, execution_options
-from pulsar_dask.cli.choosing import against_option
+from pulsar_dask.cli.choosing import against_option, made_of
 from pulsar_dask.tools.calling import settings, tool
 
 
@@ -22,16 +22,8 @@ from pulsar_dask.tools.calling import settings, tool
     default="report.html",
     help="The page. [default: report.html]",
 )
-@click.option(
-    "--inputs",
-    "folders",
-    multiple=True,
-    metavar="DIR",
-    type=click.Path(file_okay=False, exists=True),
-    help="Where the files are that they were made of, if not where they were; may be repeated.",
-)
+@made_of("they were")
 @against_option
-@click.option("--recursive", is_flag=True, help="Enter the folders in a folder.")
 @execution_options
 @common_options
 def report(
