@@ -14,6 +14,7 @@ from pulsar_dask.formats.reading import read_image
 from pulsar_dask.frames.frame import Frame
 from pulsar_dask.inputs.pixellists import TooMany, read_list
 from pulsar_dask.kernels.pixels import Tile
+from pulsar_dask.masters.measured import median_of
 
 Array = np.ndarray[Any, Any]
 #: Pixels of a list before that are compared.
@@ -66,13 +67,13 @@ def before(old: Frame, list_: str | None, sample: Array, step: int) -> Before | 
     if not known.any():
         return None
     away = away[known]
-    change = float(np.median(away))
+    change = median_of(away)
     return Before(
         old,
-        float(np.median(there[known])),
-        float(np.median(sample[known])),
+        median_of(there[known]),
+        median_of(sample[known]),
         change,
-        1.4826 * float(np.median(np.abs(away - change))),
+        1.4826 * median_of(np.abs(away - change)),
         _listed(list_, old.shape),
     )
 

@@ -204,8 +204,8 @@ def histogram(values: Array, unit: str) -> tuple[str, str]:
         Finite, at least one, ascending.
     unit : str
     """
-    low, high = (float(v) for v in np.quantile(values, [OUTSIDE, 1 - OUTSIDE]))
-    middle = float(np.median(values))
+    outside = int(OUTSIDE * len(values))
+    low, high, middle = float(values[outside]), float(values[-1 - outside]), middle_of(values)
     grain = _grain(values)
     if grain:  # bins that hold as many of the values that there can be each
         step = grain * max(1, math.ceil(((high - low) / grain + 1) / BINS))
@@ -248,6 +248,11 @@ def histogram(values: Array, unit: str) -> tuple[str, str]:
         f"{number(float(values[-1]))} {unit}, median {number(middle)}"
     )
     return _svg(parts, text), out
+
+
+def middle_of(values: Array) -> float:
+    """The median of values, at least one, that are ascending."""
+    return float((values[(len(values) - 1) // 2] + values[len(values) // 2]) / 2)
 
 
 def _grain(values: Array) -> float:

@@ -11,6 +11,7 @@ import shutil
 import stat
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from itertools import takewhile
 from typing import IO, BinaryIO
 
 from pulsar_dask._version import CREATOR
@@ -246,7 +247,7 @@ def is_ours(path: str, *, changed: bool = False) -> bool:
         if not os.path.isfile(path):
             return False
         with open(path, "rb") as file:  # once: another file may get the name meanwhile
-            head = file.read(_HEAD)
+            head = _head_of(file)
             if is_list(path, head):
                 master = master_of(path)
                 return master is not None and _vouches(master, os.path.basename(path), file)
@@ -258,10 +259,18 @@ def is_ours(path: str, *, changed: bool = False) -> bool:
 def _vouches(master: str, name: str, listed: IO[bytes]) -> bool:
     """Whether a master is ours and says that a list of that name was written with it as it is."""
     with open(master, "rb") as file:
-        head = file.read(_HEAD)
+        head = _head_of(file)
         if not (_is_created_here(head) and _is_as_written(file)):
             return False
     return written_by(head).get(name) == _crc_of(listed)
+
+
+def _head_of(file: BinaryIO) -> bytes:
+    """The first bytes of a file, of a small header not many more than it has."""
+    head = b""
+    while _END not in head and len(head) < _HEAD and (part := file.read(max(1 << 16, len(head)))):
+        head += part
+    return head
 
 
 _KNOWN: dict[tuple[int, ...], bool] = {}
@@ -280,8 +289,8 @@ def _is_as_written(file: BinaryIO) -> bool:
 
 def _is_created_here(head: bytes) -> bool:
     """Whether CREATOR in a primary header names this program."""
-    cards = [head[i : i + 80] for i in range(0, len(head), 80)]
-    if not head.startswith(b"SIMPLE  =") or _END not in cards:
+    if not head.startswith(b"SIMPLE  ="):
         return False
     mine = f"CREATOR = '{CREATOR} ".encode()
-    return any(card.startswith(mine) for card in cards[: cards.index(_END)])
+    cards = (head[i : i + 80] for i in range(0, len(head), 80))
+    return any(c.startswith(mine) for c in takewhile(_END.__ne__, cards)) and _END in cards

@@ -3,6 +3,7 @@ values, the highest and the lowest of each part; of its other planes squares, to
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 from collections.abc import Mapping, Sequence
@@ -151,9 +152,9 @@ class Picture:
             _add(*self.planes[name], how.coarse.places(tile), squares)
             self.least[name] = float(np.fmin(self.least[name], least))
 
-    @property
+    @functools.cached_property
     def number(self) -> Array:
-        """How many pixels of each square have a value."""
+        """How many pixels of each square have a value, once all tiles are there."""
         found: Array = self.how.depth * self.how.squares.pixels() - self.missing
         return found
 

@@ -118,7 +118,7 @@ class Page:
             folder = os.path.dirname(there)
             list_ = os.path.join(folder, os.path.basename(list_)) if list_ else None
             return _scanned(there, shape), list_
-        return (_scanned(path, shape) if os.path.exists(path) and is_ours(path) else None), list_
+        return (_scanned(path, shape) if is_ours(path, changed=True) else None), list_
 
     def took(
         self,

@@ -21,7 +21,7 @@ from pulsar_dask.frames.table import table
 from pulsar_dask.masters.figures import times, told_of
 from pulsar_dask.output import views
 from pulsar_dask.output.against import came_and_went
-from pulsar_dask.output.charts import Series, against_time, histogram, number
+from pulsar_dask.output.charts import Series, against_time, histogram, middle_of, number
 from pulsar_dask.output.picture_sink import Picture
 from pulsar_dask.tools.record import group_of
 from pulsar_dask.tools.shots import Shot
@@ -113,7 +113,7 @@ def _tiles(shot: Shot, values: Array, unit: str) -> Iterator[dict[str, str]]:
         return {"label": label, "value": value, "unit": of, "note": note}
 
     if values.size:
-        yield tile("level", number(float(np.median(values))), unit, "median")
+        yield tile("level", number(middle_of(values)), unit, "median")
     if "noise" in told:
         one = told.get("noise_of_frame", math.nan)
         note = f"one frame has {number(one)}" if math.isfinite(one) else ""
