@@ -151,9 +151,11 @@ def byte_sums(address, n, length, pitch, offset, step, weights):  # type: ignore
     return words, order
 
 
-#: Whole blocks that stay in the L1 cache: bytes of a file that are summed and looked at together.
+#: Whole blocks that are summed together, and so many bytes that are looked at together: they are in
+#: the L2 cache, which is as fast for that, and each look costs a call.
 _BLOCKS = 11
 _PIECE = _BLOCKS * 4 * _BLOCK
+_LOOK = 8 * _PIECE
 
 
 @part
@@ -178,7 +180,7 @@ def _sum_and_look(address, rows, length, first, step, weights, sums, i, then, wo
                 order = _fold(order + weighed)
             done += n
             at += n
-            if then and (done - seen >= _PIECE or done == rows * length):
+            if then and (done - seen >= _LOOK or done == rows * length):
                 words[words.shape[0] - 4] = seen // size
                 words[words.shape[0] - 3] = done // size
                 call(then, np.intp(words.ctypes.data))

@@ -26,9 +26,9 @@ NUMBER, TOP, TOP_COUNT, NEXT, NEXT_COUNT, OVER, BITS = range(7)
 EACH = 8 * 7
 #: No limit.
 NO_LIMIT = -(1 << 63)
-#: Runs of pixels whose highest values are known before any is counted: only few hold the two
-#: highest of all.
-RUNS = 64
+#: Pixels of a run: the highest values of all runs are known before any is counted, as only few hold
+#: the two highest of all.
+RUN = 2048
 #: Pixels that are looked at together without compiled code.
 _BLOCK = 65_536
 _look = Compiled("survey_compiled.look")
@@ -120,7 +120,7 @@ def _do(*arguments: Any, compiled: bool) -> None:
     if code is not None:
         code(*arguments)
         return
-    bits, swap, mode, special, _, bound, _, seen, start, stop, first, last = arguments
+    bits, swap, mode, special, _, bound, _, seen, _, _, start, stop, first, last = arguments
     for begin in range(start, stop, _BLOCK):
         block = bits[first:last, begin : min(stop, begin + _BLOCK)]
         for row, values in zip(seen[first:last], block.byteswap() if swap else block, strict=True):
@@ -133,9 +133,9 @@ def _arguments(
     """See `survey_compiled.look`."""
     bits, swap, mode, special, top, bound = _constants(stack.dtype, pixels, limit)
     start, stop, _ = part.indices(stack.shape[1])
-    spare = np.empty((1, RUNS), special.dtype)
+    spare = np.empty((1, -(-(stop - start) // RUN)), special.dtype)
     how = stack.view(bits), swap, mode, special, top, bound, spare
-    return *how, seen, start, stop, 0, len(seen)
+    return *how, seen, start, stop, start, stop, 0, len(seen)
 
 
 @functools.lru_cache(maxsize=64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pulsar_dask.kernels.codecache import part
-from pulsar_dask.kernels.survey import RUNS
+from pulsar_dask.kernels.survey import RUN
 from pulsar_dask.kernels.vectors import (
     at_most,
     bits_of_lanes,
@@ -21,17 +21,15 @@ from pulsar_dask.kernels.vectors import (
     sum_of_lanes,
 )
 
-#: Vectors that are looked at together.
-_RUN = 64
-
 
 @part
-def look(bits, swap, mode, special, top, limit, spare, out, start, stop, first, last):  # type: ignore[no-untyped-def]
-    """See `survey.look`: columns from `start` to `stop` of rows from `first` to `last`; `out` goes
-    on being filled.
+def look(bits, swap, mode, special, top, limit, spare, out, begin, whole, start, stop, first, last):  # type: ignore[no-untyped-def]
+    """See `survey.look`: rows from `first` to `last`, of each what lies from `begin` to `whole`, or
+    one part after the other of that: from `start` to `stop`. `out` goes on being filled; with the
+    last part, when it is known which runs hold the highest values, these are counted.
 
     `mode`, `special` and `top` (the highest key) as in `compiled`; `spare` has shape
-    (1, at least RUNS) and the type of the keys.
+    (1, at least as many as there are runs of RUN pixels) and the type of the keys.
     """
     step = lanes(spare)
     zero = fill(spare, top ^ top)
@@ -40,15 +38,17 @@ def look(bits, swap, mode, special, top, limit, spare, out, start, stop, first, 
     none = -np.int64(top) - 1
     for i in range(first, last):
         j = start
-        runs = 0
         found = zero
         alone = np.int64(0)
+        missing = np.int64(0)
         while j < stop:
-            end = min(stop, j + _RUN * step)
-            whole = end - (end - j) % step
+            run = (j - begin) // RUN
+            fresh = j == begin + run * RUN
+            end = min(stop, begin + (run + 1) * RUN)
+            vectors = end - (end - j) % step
             high, bad = lowest, zero
             if mode:
-                for k in range(j, whole, step):
+                for k in range(j, vectors, step):
                     v = load_as(bits, i, k, spare, swap)
                     gone = equal(v if mode == 1 else v & marks, marks)
                     bad = bad + gone
@@ -56,37 +56,33 @@ def look(bits, swap, mode, special, top, limit, spare, out, start, stop, first, 
                     if mode == 2:
                         v = v ^ (shift_right(v, spare.itemsize * 8 - 1) & fill(spare, top))
                     high = maximum(high, choose(gone, lowest, v))
+                missing -= sum_of_lanes(bad)
             elif swap:
-                high, found = _run(bits, i, j, whole, True, high, found, spare)
+                high, found = _run(bits, i, j, vectors, True, high, found, spare)
             else:
-                high, found = _run(bits, i, j, whole, False, high, found, spare)
+                high, found = _run(bits, i, j, vectors, False, high, found, spare)
             most = highest_lane(high)
-            missing = -sum_of_lanes(bad) if mode else np.int64(0)
-            for k in range(whole, end):
+            for k in range(vectors, end):
                 key, there, plain = _one(bits, i, k, swap, mode, special, top)
                 if there:
                     most = max(most, key)
                     alone |= plain
                 else:
                     missing += 1
-            out[i, 0] += end - j - missing
-            spare[0, runs] = most
-            runs += 1
-            if runs == RUNS or end == stop:
-                begin = (j - start) // (_RUN * step) + 1 - runs
-                bound = _second(spare, runs, out, i, none)
-                for r in range(runs):
-                    most = np.int64(spare[0, r])
-                    if most >= bound or (limit > none and most >= limit):
-                        k = start + (begin + r) * _RUN * step
-                        n = min(stop, k + _RUN * step)
-                        ends = n - (n - k) % step
-                        _count(
-                            bits, i, k, ends, n, swap, mode, special, top, limit, spare, out, most
-                        )
-                runs = 0
+            spare[0, run] = most if fresh else max(most, np.int64(spare[0, run]))
             j = end
+        out[i, 0] += stop - start - missing
         out[i, 6] |= alone | bits_of_lanes(found)
+        if stop == whole:
+            runs = (whole - begin + RUN - 1) // RUN
+            bound = _second(spare, runs, out, i, none)
+            for run in range(runs):
+                most = np.int64(spare[0, run])
+                if most >= bound or (limit > none and most >= limit):
+                    k = begin + run * RUN
+                    n = min(whole, k + RUN)
+                    ends = n - (n - k) % step
+                    _count(bits, i, k, ends, n, swap, mode, special, top, limit, spare, out, most)
 
 
 @part

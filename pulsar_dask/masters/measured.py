@@ -125,7 +125,12 @@ def _without_pattern(away: Array, master: Array, grain: float) -> float:
     pattern of warmer darks is no noise."""
     x = master - master.mean()
     y = away - away.mean()
-    square, spread = float(y @ y), float(x @ x)
+    square, spread = _sum(y * y), _sum(x * x)
     if spread > 0:
-        square -= float(x @ y) ** 2 / spread
+        square -= _sum(x * y) ** 2 / spread
     return max(math.sqrt(max(square, 0.0) / len(y)), 0.29 * grain, 1e-300)
+
+
+def _sum(values: Array) -> float:
+    """Without BLAS: for so few values its threads cost many times what they save."""
+    return float(np.add.reduce(values))
