@@ -56,6 +56,15 @@ def chunks_of(store: str, array: ArrayFormat) -> Iterator[str]:
 def decode(array: ArrayFormat, data: bytes) -> Array:
     """The values of a chunk, the part beyond an edge included; a ValueError if it expands to
     another size than is announced."""
+    values = np.empty(array.chunks, array.dtype)
+    decode_into(values, array, data)
+    return values
+
+
+def decode_into(
+    out: Array, array: ArrayFormat, data: bytes, part: tuple[Any, ...] = (...,)
+) -> None:
+    """The same of a part of a chunk, without another copy of it."""
     _check_head(array, data[:_HEAD], len(data))
     import zarr
     from zarr.buffer import cpu
@@ -75,7 +84,8 @@ def decode(array: ArrayFormat, data: bytes) -> Array:
     chunk = "/".join(("c", *"0" * len(array.chunks)))
     files = {"zarr.json": json.dumps(metadata).encode(), chunk: data}
     held = {name: cpu.Buffer.from_bytes(content) for name, content in files.items()}
-    return np.asarray(zarr.open_array(MemoryStore(held), mode="r", zarr_format=3)[...])
+    found = zarr.open_array(MemoryStore(held), mode="r", zarr_format=3)
+    found.get_basic_selection(part, out=cpu.NDBuffer.from_numpy_array(out))
 
 
 def fill(array: ArrayFormat) -> Any:
@@ -127,14 +137,12 @@ def read_window(store: str, array: ArrayFormat, tile: Tile) -> Array:
     for y in range(tile.y // height * height, tile.y + tile.height, height):
         for x in range(tile.x // width * width, tile.x + tile.width, width):
             index = chunk_index(array, replace(tile, y=y, x=x))
-            chunk = decode(array, read_chunk(store, array, index))
-            if len(array.image) == 3:
-                chunk = chunk[..., 0, :, :]
             top, bottom = max(y, tile.y), min(y + height, tile.y + tile.height)
             left, right = max(x, tile.x), min(x + width, tile.x + tile.width)
-            values[..., top - tile.y : bottom - tile.y, left - tile.x : right - tile.x] = chunk[
-                ..., top - y : bottom - y, left - x : right - x
-            ]
+            plane = (0,) if len(array.image) == 3 else ()
+            part = ..., *plane, slice(top - y, bottom - y), slice(left - x, right - x)
+            own = values[..., top - tile.y : bottom - tile.y, left - tile.x : right - tile.x]
+            decode_into(own, array, read_chunk(store, array, index), part)
     return values
 
 

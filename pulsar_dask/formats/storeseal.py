@@ -33,10 +33,12 @@ Piece = tuple[int, int]
 """Length and CRC of a file."""
 
 
-def piece(data: Any) -> Piece:
-    """Length and CRC of bytes (any C-contiguous buffer)."""
-    view = memoryview(data).cast("B")
-    return len(view), zlib.crc32(view)
+def piece(*parts: Any) -> Piece:
+    """Length and CRC of bytes, in parts (any C-contiguous buffers)."""
+    length = crc = 0
+    for view in (memoryview(part).cast("B") for part in parts):
+        length, crc = length + len(view), zlib.crc32(view, crc)
+    return length, crc
 
 
 def sealed_text(

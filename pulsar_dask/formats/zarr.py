@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import re
 import threading
@@ -35,9 +36,8 @@ from pulsar_dask.kernels.pixels import PIXELS, Tile, as_stored
 Array = np.ndarray[Any, Any]
 #: What to do about a store that is damaged.
 DAMAGED_STORE = "write this store again, with ⟦overwrite⟧"
-#: What reading holds of a window of all frames of a store: it, the chunks that it comes from, and
-#: what they are made of.
-_CHUNK_COPIES = 3
+#: What reading holds of a chunk of all frames of a store at a time: it, and what it is made of.
+_CHUNK_COPIES = 2
 #: Bytes of the threads and codecs that read a store.
 _PROCESS_BYTES = 15 * MB
 
@@ -101,17 +101,16 @@ class InStore(Stored):
 
     def holds(self, frames: Sequence[Frame], *, compiled: bool) -> Holds:
         """For each pixel a window of all its frames, which stays for the next frame's same tile,
-        and while that is made the chunks it comes from."""
-        window = max(map(_window_bytes, frames))
+        and while that is made the chunks it comes from, one after the other."""
         return Holds(
-            {"window of all frames": window},
+            {"window of all frames": max(map(_window_bytes, frames))},
             process={"reading a Zarr store": _PROCESS_BYTES},
-            phases=(Phase({"chunks of all frames": (_CHUNK_COPIES - 1) * window}),),
+            phases=(Phase(thread={"a chunk of all frames": max(map(_chunk_bytes, frames))}),),
         )
 
     def sum_bytes(self, frame: Frame, stretch: int, *, compiled: bool) -> int:
         area = min(self.block[0], frame.shape[-2]) * frame.shape[-1]
-        held = area * (frame.pixels.stored.itemsize + _CHUNK_COPIES * _window_bytes(frame))
+        held = area * (frame.pixels.stored.itemsize + _window_bytes(frame)) + _chunk_bytes(frame)
         return max(Stored.sum_bytes(self, frame, stretch, compiled=compiled), held)
 
 
@@ -122,6 +121,10 @@ def in_cube(frame: Frame) -> bool:
 
 def _window_bytes(frame: Frame) -> int:
     return cast(InStore, frame.stored).depth * frame.pixels.stored.itemsize
+
+
+def _chunk_bytes(frame: Frame) -> int:
+    return _CHUNK_COPIES * math.prod(cast(InStore, frame.stored).block) * _window_bytes(frame)
 
 
 def recognise(path: str) -> bool:

@@ -9,6 +9,8 @@ from pulsar_dask.formats.reading import conversion_bytes
 from pulsar_dask.frames.holds import Holds
 from pulsar_dask.kernels.correct import CORRECTION_BYTES, DEFECT_BYTES, NEAREST_BYTES
 from pulsar_dask.kernels.medianfinder import most_kept
+from pulsar_dask.kernels.pixels import PixelType
+from pulsar_dask.masters.calibrated import looked_at
 from pulsar_dask.masters.flatgroup import FlatGroup
 
 
@@ -18,15 +20,19 @@ def flat_holds(group: FlatGroup, together: int, *, as_stored: bool) -> Holds:
     n, (height, columns) = len(group.frames), group.shape[-2:]
     reach = group.defects.reach if group.defects is not None else 0
     reading = reading_holds(group.reads)
-    size = max(f.pixels.stored.itemsize for f in group.frames)
+    stored = looked_at(group.frames) != PixelType(-64)  # else they are read as values
+    size = stored * max(f.pixels.stored.itemsize for f in group.frames)
     blocks = [f.stored.block for f in group.reads if not f.stored.expanded]
     low = min(height, max((b[0] for b in blocks), default=1))  # rows of the lowest tile
     around = min(2 * reach, height - low) * columns
+    beyond = (height - low) * columns
     if any(b[1] < columns for b in blocks):  # which may be narrower
         around += 2 * reach * (low + 2 * reach)
+        beyond = height * columns
     passing = max((sum(p.pixel.values()) for p in reading.phases), default=0)
     window = sum(reading.pixel.values()) + passing
-    decoded = (around + 2 * low * columns) * window if around else 0
+    # of whole compression tiles, as far as the image goes
+    decoded = min(around + 2 * low * columns, beyond) * window if around else 0
     listed = len(group.defects.places) if group.defects is not None else 0
     each = 0 if group.colours is None else 8
     kept = Holds(

@@ -23,37 +23,42 @@ from pulsar_dask.kernels.pixels import Tile
 Array = np.ndarray[Any, Any]
 
 
-def encode(array: ArrayFormat, values: Array) -> Array:
-    """The bytes of a chunk with values, of its size or less at an edge."""
+def encode(array: ArrayFormat, values: Array) -> list[Any]:
+    """The bytes of a chunk with values, of its size or less at an edge: in parts, as Zarr would
+    copy all to put a checksum behind it."""
+    import google_crc32c
     import zarr
     from zarr.storage import MemoryStore
 
     held: dict[str, Any] = {}
+    codecs = json.loads(array.codecs)[1:]
+    checked = codecs[-1:] == [{"name": "crc32c"}]
     zarr.create_array(
         MemoryStore(held),
         shape=values.shape,
         chunks=array.chunks,
         dtype=array.dtype,
-        compressors=json.loads(array.codecs)[1:],
+        compressors=codecs[:-1] if checked else codecs,
         fill_value=fill(array),
         zarr_format=3,
         # a chunk of zeros is written like any other: that it is there says that it is done
         config={"write_empty_chunks": True},
     )[...] = values
     (made,) = (content for name, content in held.items() if name != "zarr.json")
-    return np.asarray(made.as_numpy_array())
+    data = np.asarray(made.as_numpy_array())
+    return [data, google_crc32c.value(data).to_bytes(4, "little")] if checked else [data]
 
 
-def write_whole(path: str, data: Any) -> None:
-    """Write a file, which then holds all of it or what it held before."""
+def write_whole(path: str, *parts: Any) -> None:
+    """Write a file, which then holds all of them or what it held before."""
     new = f"{path}.{secrets.token_hex(6)}.part"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     number = os.open(new, flags, 0o666)
     try:
         try:
-            view = memoryview(data).cast("B")
-            while view:
-                view = view[os.write(number, view) :]
+            for view in (memoryview(part).cast("B") for part in parts):
+                while view:
+                    view = view[os.write(number, view) :]
             sync(number)
         finally:
             os.close(number)
@@ -90,7 +95,7 @@ class ChunkWriter:
         path = os.path.join(self.store, *name.split("/"))
         try:
             os.makedirs(os.path.dirname(path), exist_ok=True)
-            write_whole(path, data)
+            write_whole(path, *data)
         except OSError as error:
             place = os.path.dirname(folder) if is_temporary(folder) else folder
             raise failure(os.path.join(place, os.path.basename(self.store)), error) from error
@@ -98,7 +103,7 @@ class ChunkWriter:
             if not os.path.exists(os.path.join(self.store, "zarr.json")) and is_temporary(folder):
                 # a task that came late has brought back to life what was removed
                 shutil.rmtree(folder, ignore_errors=True)
-        return name, piece(data)
+        return name, piece(*data)
 
     def _check(self) -> None:
         if not os.path.exists(os.path.join(self.store, "zarr.json")):
