@@ -81,7 +81,7 @@ class HeardPage:
         name = self._ctx.command_path
         return {
             "title": f"Report of {name}",
-            "verdict": {**_verdict(status, len(self._remarks)), "remarks": self._remarks},
+            "verdict": {**self._verdict(status), "remarks": self._remarks},
             "lights": None,
             "sheets": [],
             "heard": {"title": name, "rows": self._rows, "words": list(self._words.items())},
@@ -89,13 +89,14 @@ class HeardPage:
             "facts": [("written", now), ("took", took)],
         }
 
-
-def _verdict(status: int, remarks: int) -> dict[str, str]:
-    if status == 1:
-        return {"state": "bad", "text": "Not all is as it should be."}
-    if status or remarks:
-        return {"state": "look", "text": "It worked; look at this."}
-    return {"state": "good", "text": "It worked, and nothing is odd."}
+    def _verdict(self, status: int) -> dict[str, str]:
+        if status == 1:
+            return {"state": "bad", "text": "Not all is as it should be."}
+        if status or self._remarks:
+            return {"state": "look", "text": "It worked; look at this."}
+        if any(len(row) == 1 for row in self._rows):  # as of a master that is stale
+            return {"state": "look", "text": "It worked; look at what is marked in the table."}
+        return {"state": "good", "text": "It worked, and nothing is odd."}
 
 
 def _begin(ctx: click.Context, param: click.Parameter, value: str | None) -> None:

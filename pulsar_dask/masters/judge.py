@@ -173,12 +173,13 @@ def _noises(measured: Measured, usable: Array, odd: set[int], levels: Array | No
     bad = np.flatnonzero(np.abs(ratio - 1) > reach)
     if not len(bad) or 2 * len(bad) >= len(usable):
         return []
-    worst = bad[np.argmax(np.abs(np.log(np.maximum(ratio[bad], 1e-9))))]
+    least, most = (f"{times:.2f}" for times in (ratio[bad].min(), ratio[bad].max()))
+    times = least if least == most else f"{least} to {most}"
     return [
         Found(
             "noise",
             tuple(int(i) for i in usable[bad]),
-            f"{ratio[worst]:.2f} times that of the others ({float(np.median(noise)):.3g})",
+            f"{times} times that of the others ({float(np.median(noise)):.3g})",
         )
     ]
 

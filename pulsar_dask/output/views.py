@@ -160,8 +160,8 @@ def _worst(shown: Picture, master: Frame) -> Iterator[_Place]:
     around = np.lib.stride_tricks.sliding_window_view(np.pad(means, 1, mode="edge"), (3, 3))
     seen: list[tuple[int, int]] = []
     for what, values, away, left in (
-        ("highest", shown.high, shown.high - np.fmax.reduce(around, axis=(2, 3)), 3),
-        ("lowest", shown.low, np.fmin.reduce(around, axis=(2, 3)) - shown.low, 2),
+        ("highest above", shown.high, shown.high - np.fmax.reduce(around, axis=(2, 3)), 3),
+        ("lowest below", shown.low, np.fmin.reduce(around, axis=(2, 3)) - shown.low, 2),
     ):
         away = np.where(np.isfinite(away), away, -1.0)
         for index in np.argsort(-away, axis=None, kind="stable").tolist():
@@ -175,7 +175,7 @@ def _worst(shown: Picture, master: Frame) -> Iterator[_Place]:
             value = float(values[y, x])
             at = _find(master, parts, y, x, value)
             if at is not None:
-                yield _Place(f"{what} for what is around", *at, value)
+                yield _Place(f"{what} its surroundings", *at, value)
     if (odd := _unlike(shown, seen)) is not None:
         yield odd
     if shown.missing.any():
@@ -232,7 +232,7 @@ def _unlike(shown: Picture, seen: Sequence[tuple[int, int]]) -> _Place | None:
     value = float(away[y, x])
     if not value:  # nothing differs
         return None
-    return _Place("least like what is around", int(row[y]), int(column[x]), value, pixel=False)
+    return _Place("least like its surroundings", int(row[y]), int(column[x]), value, pixel=False)
 
 
 def _window(shape: tuple[int, int], y: int, x: int, side: int) -> Tile:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pulsar_dask.errors import PulsarError, printable
+from pulsar_dask.errors import PulsarError, count, printable
 from pulsar_dask.formats import reading
 from pulsar_dask.formats.reading import read_header
 from pulsar_dask.formats.scan import scan_frame
@@ -127,6 +127,7 @@ def _group(
     if len(said) > REASONS:
         reasons.append(f"and {len(said) - REASONS} more like these")
     return {
+        "title": f"{count(len(rows), 'light')} {'by these' if masters else 'without'} masters",
         "masters": [
             (role, f"{printable(os.path.basename(path))}, in {printable(os.path.dirname(path))}")
             for role, path in masters

@@ -97,9 +97,9 @@ def _about(shot: Shot, master: Frame) -> str:
         kind or "image",
         count(len(shot.frames), "frame") if shot.frames else "",
         describe_shape(master.shape) + " pixels",
-        f"{number(seconds)} s" if seconds is not None else "",
+        f"{number(seconds)}\u00a0s" if seconds is not None else "",
         f"filter {printable(group['filter'])}" if group["filter"] else "",
-        f"{number(warmth)} °C" if warmth is not None else "",
+        f"{number(warmth)}\u00a0°C" if warmth is not None else "",
         *stated,
     ]
     return " · ".join(filter(None, parts))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
+from astropy.io import fits
 from helpers import run
 from night import stack, write, write_stack
 from pages import Reader, check_opened, check_still, in_chromium
@@ -43,6 +46,14 @@ def test_a_library_and_what_lights_lack(folder):
     assert "no flat of filter 'R'" in page.words
     assert "l0001.fit" in page.words
     assert "missing flats of filter R" in page.words
+
+
+def test_a_stale_master_is_looked_at(folder, tmp_path):
+    shutil.copy(folder / "dark60s.fit", tmp_path)
+    fits.setval(tmp_path / "dark60s.fit", "DATE-OBS", value="2001-02-03T04:05:06")
+    words = page_of(tmp_path, "library", ".").words
+    assert "It worked; look at what is marked in the table." in words
+    assert "days old" in words
 
 
 def test_verified_masters(folder):

@@ -74,7 +74,7 @@ def test_autocalibrate_tells_which_masters_and_why(night):
     assert words.count("may hold its bias") == 2
     assert "m31 &1.fit (warned of)" not in words
     assert "m31 &2.fit (warned of)" in words
-    assert "4 by the same masters" in words
+    assert "4 lights by these masters" in words
     assert "dark dark60s.fit, in " in words
     assert "flat flat_l.fit, in " in words
     assert "not dark60s_0.fit GAIN 0, not 100" in words
