@@ -19,6 +19,7 @@ from pulsar_dask.cli.arguments import (
     no_verify,
 )
 from pulsar_dask.cli.choosing import input_options, mixing, report_option
+from pulsar_dask.cli.heardpage import heard_report
 from pulsar_dask.cli.number import Number, options
 from pulsar_dask.tools.calling import prefetch, settings, tool, with_output
 
@@ -289,6 +290,7 @@ def cosme(names: tuple[str, ...], drawn: bool, origin: str, **options: Any) -> N
 @click.option("--strict", is_flag=True, help="Make an error of each warning.")
 @click.option("--debug", is_flag=True, help="Show where an error comes from.")
 @json_option
+@heard_report
 @dry_run_option
 def newflat(log: str, debug: bool, **options: Any) -> None:
     """Note that from now on the flats of a camera are others: dust, a turned camera, new optics."""

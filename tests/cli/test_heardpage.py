@@ -56,6 +56,16 @@ def test_a_stale_master_is_looked_at(folder, tmp_path):
     assert "days old" in words
 
 
+def test_new_flats(tmp_path):
+    words = ("newflat", "--camera", "<QHY>", "--log", "f.csv")
+    page_of(tmp_path, *words, "--date", "2024-01-01T12:00:00")
+    page = page_of(tmp_path, *words, "--date", "2999-01-01T12:00:00")
+    assert "It worked; look at this." in page.words
+    assert "is in the future" in page.words
+    page = page_of(tmp_path, *words, "--list")
+    assert "<QHY> until 2024-01-01T12:00:00" in page.words
+
+
 def test_verified_masters(folder):
     assert "nothing is odd" in page_of(folder, "verify", "dark60s.fit").words
     bad = bytearray((folder / "dark60s.fit").read_bytes())
