@@ -22,10 +22,10 @@ from pulsar_dask.files.part import (
     empty_part,
     has_name,
     is_temporary,
-    lock_file,
     put_back,
     read_record,
 )
+from pulsar_dask.kernels.locks import lock_file
 
 
 def remove_stale(folder: str) -> None:

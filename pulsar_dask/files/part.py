@@ -13,14 +13,7 @@ from typing import Any
 
 from pulsar_dask.files.held import Folder
 from pulsar_dask.files.interrupts import uninterrupted
-
-fcntl: Any
-msvcrt: Any
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-    import msvcrt
+from pulsar_dask.kernels.locks import lock_file
 
 _PART = re.compile(r"\..*\.pulsar-([0-9a-f]{12})\.part", re.DOTALL)
 LOCK = "lock"
@@ -31,8 +24,6 @@ NEW = "new"
 _MADE_BY = "pulsar-dask"
 _NOT_NAMES = {"", ".", "..", LOCK, OLD, DONE, NEW}
 _RECORD_BYTES = 1 << 20
-#: Where Windows locks a byte, so that those before it can be read.
-_LOCKED_BYTE = 1 << 30
 
 Identity = tuple[int, int, int]
 """What tells a file from others that have its name later: number, size, time."""
@@ -56,23 +47,6 @@ def identity(status: os.stat_result) -> Identity:
 
 
 # --- locks ---------------------------------------------------------------------------------
-
-
-def lock_file(fd: int) -> bool:
-    """Lock an open file until it is closed; False if another process has done so, OSError where
-    there are no locks."""
-    if fcntl is None:
-        os.lseek(fd, _LOCKED_BYTE, os.SEEK_SET)
-        try:
-            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def hold(fd: int, folder: Folder, name: str) -> bool:

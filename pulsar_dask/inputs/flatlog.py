@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pulsar_dask.errors import PulsarError, printable, reason
-from pulsar_dask.files.part import lock_file
+from pulsar_dask.kernels.locks import lock_file
 
 _HEAD = "# when flats of a camera became others: UTC,CAMERA[,COMMENT]\n# a line for each change\n"
 #: Seconds to wait for another process that writes to a log.

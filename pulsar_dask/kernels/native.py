@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from pulsar_dask.errors import printable, warn
+from pulsar_dask.kernels.locks import turn
 from pulsar_dask.kernels.private import is_closed, is_private
 
 #: What hears that kernels are compiled, before the first one is; once in a process.
@@ -122,10 +123,8 @@ class _Code:
         if content is None:
             while COMPILING:
                 COMPILING.pop()()
-            from pulsar_dask.kernels import building
-
-            content = building.build(place, kinds, f"pulsar_{key}")
-            keep(name, content)
+            with turn(_private(), name):  # another process may be at it
+                content = find_kept(name) or _built(place, kinds, key, name)
         returns, _, code = content.partition(b"\n")
         address = _link(code, f"pulsar_{key}")
         _LOADED.append(_Code(address, kinds, returns.decode("ascii")))
@@ -147,6 +146,14 @@ class _Code:
         self._call(ctypes.addressof(row))
         found = struct.unpack_from(self._returns, row, self._size)
         return found if self._many else found[0] if found else None
+
+
+def _built(place: str, kinds: tuple[str, ...], key: str, name: str) -> bytes:
+    from pulsar_dask.kernels import building
+
+    content = building.build(place, kinds, f"pulsar_{key}")
+    keep(name, content)
+    return content
 
 
 #: By the letter of a NumPy type how a number is put into a word.

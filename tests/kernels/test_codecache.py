@@ -38,6 +38,7 @@ def package(tmp_path_factory) -> Path:
         "kernels/__init__",
         "kernels/private",
         "kernels/codecache",
+        "kernels/locks",
         "kernels/native",
     )
     for name in ("__init__", "_version", "errors", *kernels):

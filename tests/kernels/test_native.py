@@ -41,7 +41,7 @@ def package(tmp_path_factory) -> Path:
     source = Path(pulsar_dask.__file__).parent
     folder = tmp_path_factory.mktemp("package") / "site" / "pulsar_dask"
     (folder / "kernels").mkdir(parents=True)
-    names = ("blocks", "building", "codecache", "native", "private", "vectors")
+    names = ("blocks", "building", "codecache", "locks", "native", "private", "vectors")
     for name in ("__init__", "_version", "errors", "kernels/__init__"):
         shutil.copy(source / f"{name}.py", folder / f"{name}.py")
     for name in names:
@@ -140,6 +140,34 @@ def test_what_is_damaged_is_made_anew(package, known, tmp_path, how):
     assert load(package, NUMBA_CACHE_DIR=cache) == (RIGHT, True, "")
     assert path.read_bytes()[:32] == hashlib.sha256(path.read_bytes()[32:]).digest()
     assert load(package, NUMBA_CACHE_DIR=cache) == (RIGHT, False, "")
+
+
+@posix
+def test_two_processes_compile_it_once(package, known, tmp_path):
+    """One that finds another compiling waits, and takes what that has kept."""
+    import fcntl
+
+    (path,) = known.iterdir()
+    cache = tmp_path / "cache"
+    cache.mkdir(0o700)
+    place = cache / f".{path.name}.turn"
+    with open(place, "w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        waits = (
+            "from pulsar_dask.kernels import native\nnative.COMPILING += [lambda: print('waits')]\n"
+        )
+        variables = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA")}
+        variables |= {"PYTHONPATH": str(package), "NUMBA_CACHE_DIR": str(cache)}
+        with subprocess.Popen(
+            [sys.executable, "-u", "-c", f"{waits}\n{CODE}"], cwd=package, env=variables,
+            stdout=subprocess.PIPE, text=True,
+        ) as process:  # fmt: skip
+            assert process.stdout.readline() == "waits\n"
+            shutil.copy(path, cache)
+            place.unlink()
+            other.close()
+            assert process.stdout.read().split() == [str(RIGHT), "False"]
+    assert [p.name for p in cache.iterdir()] == [path.name]
 
 
 @posix
