@@ -57,7 +57,7 @@ def most_expanded(size: int) -> int:
 def status_of(path: str) -> os.stat_result:
     try:
         status = os.stat(path)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
     return _checked(path, status)
 
@@ -73,8 +73,10 @@ def _checked(path: str, status: os.stat_result) -> os.stat_result:
     return status
 
 
-def _unreadable(path: str, error: OSError) -> PulsarError:
+def _unreadable(path: str, error: OSError | ValueError) -> PulsarError:
     """The error for a file that the system does not give."""
+    if isinstance(error, ValueError):
+        return refusal(path, "no file can have this name")
     if isinstance(error, FileNotFoundError) and glob.has_magic(os.path.basename(path)):
         return refusal(path, "no such file", "a mask is not taken here, name one file")
     if isinstance(error, FileNotFoundError) and os.path.islink(path):
@@ -95,7 +97,7 @@ class opened:
     def __enter__(self) -> tuple[IO[bytes], bool]:
         try:
             raw = open(self.path, "rb", buffering=0, opener=_open_now)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             status_of(self.path)  # tells of a folder
             raise _unreadable(self.path, error) from error
         try:

@@ -93,7 +93,8 @@ class Search:
         check_hdu(self.hdu)
         if self.keywords is not None and not as_text(self.keywords, "keywords"):
             raise wrong_argument("keywords", self.keywords, "the path of a table")
-        mix = () if isinstance(self.mix, (bytes, Mapping)) else self.mix
+        no_names = isinstance(self.mix, (bytes, Mapping)) or getattr(self.mix, "ndim", 1) == 0
+        mix = () if no_names else self.mix
         if mix is not self.mix or not isinstance(mix, Iterable) or not all(map(_is_text, mix)):
             raise wrong_argument("mix", self.mix, "names of settings, such as ['gain']")
         for word in self.mixed:

@@ -88,7 +88,7 @@ def to_fits(
     if hot_pixels is not None:
         check_number("hot_pixels", hot_pixels, "how many pixels as a whole number", low=0)
     check_switch("overwrite", overwrite)
-    if layout not in LAYOUTS:
+    if not isinstance(layout, str) or layout not in LAYOUTS:
         raise wrong_argument("layout", layout, "'beside' or 'ccddata'")
     path = as_text(path, "path")
     options = _tools("options").Options(

@@ -167,6 +167,7 @@ def test_what_is_refused_by_its_name(night, function, name):
 #: What is none of any argument below, but where it is said.
 JUNK = (
     [None], {"a": 1}, 1j, object(), np.mean, b"d", float("nan"), "", [5], np.ones(3), -1,
+    np.array("d"),
     xr.DataArray(np.ones((2, 2)), dims=("row", "x")),
 )  # fmt: skip
 #: Other functions: what they cannot do without, and their arguments, by what each does take.
@@ -184,7 +185,7 @@ OTHERS = {
     "to_ccddata": ({"master": None}, ("master", "unit")),
     "to_fits": (
         {"master": None, "path": "o.fit"},
-        ("master", "path", "overwrite", "hot_pixels", "memory", "threads"),
+        ("master", "path", "overwrite", "hot_pixels", "memory", "threads", "layout"),
     ),
     "find_inputs": ({"spec": "d"}, ("spec", "sequence", "recursive", "hdu")),
     "scan_frame": ({"path": "d/d0001.fit"}, ("path", "hdu")),
@@ -214,6 +215,16 @@ def test_ten_kinds_of_what_is_none(night, function, name):
         assert "\n" not in str(caught.value)
         assert len(str(caught.value)) < 400
     assert not (night / "o.fit").exists()
+
+
+@pytest.mark.parametrize("name", ["\0", "é\ud800.fit"])
+def test_names_that_no_file_has(night, name):
+    for function, place in (("scan_frame", "path"), ("hot_pixels", "master"), ("master", "spec")):
+        with pytest.raises(PulsarError):
+            getattr(pulsar_dask, function)(**{place: name})
+    for role in ("dark", "bias", "flat"):
+        with pytest.raises(PulsarError):
+            pulsar_dask.calibrate("d", **{"dark": "d/d0001.fit", role: name})
 
 
 def test_a_library_matches_frames_alone(night):
