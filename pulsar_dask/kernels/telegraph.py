@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pulsar_dask.kernels.blocks import ROW, aligned
 from pulsar_dask.kernels.native import Compiled
 from pulsar_dask.kernels.noise import RARE, Noise, quantile
 from pulsar_dask.kernels.pixels import SWAP, PixelType, bits_type
@@ -13,13 +14,11 @@ from pulsar_dask.kernels.values import to_values
 
 Array = np.ndarray[Any, Any]
 _FLOAT64 = PixelType(-64)
-_moments = Compiled("telegraph_compiled.moments")
-#: Pixels that are looked at together.
-BLOCK = 4096
-#: Values that are sorted together, or made of scaled ones.
-VALUES = 1 << 18
+_look = Compiled("telegraph_compiled.look")
+#: Values that are looked at together by NumPy, or made of scaled ones.
+VALUES = 1 << 16
 #: Bytes that `seen_of` holds in a thread, and for each pixel.
-THREAD_BYTES, PIXEL_BYTES = 20 * 8 * BLOCK + 10 * 8 * VALUES, 2
+THREAD_BYTES, PIXEL_BYTES = 16 * 8 * VALUES, 4 + 2
 #: Least share, and number, of the values on each of two levels; noises between these; fewest
 #: values.
 SHARE, LEAST, APART, FEWEST = 0.15, 3, 3.5, 10
@@ -27,6 +26,8 @@ SHARE, LEAST, APART, FEWEST = 0.15, 3, 3.5, 10
 HITS, ABOVE = 0.9, 6.0
 #: Of the normal distribution: 1 % and 2 %.
 ONE, TWO = 2.3263, 2.0
+#: A higher level has more noise: that of the mean is more than that of the median, a little.
+_MEAN = 0.7
 
 
 class Moments(NamedTuple):
@@ -38,72 +39,26 @@ class Moments(NamedTuple):
     """Sum of squares about the mean."""
     inner: Array
     """The same without the highest and the lowest value."""
-    over: Array
-    """How many reach a limit."""
 
 
-def moments(
-    stack: Array, part: slice, pixels: PixelType, limit: float, *, compiled: bool
-) -> Moments:
-    """Moments of some columns of pixels as they are stored, over the first axis.
-
-    Parameters
-    ----------
-    stack : ndarray, shape (frames, n), C-contiguous
-        Neither scaled nor of 64-bit integers: those as float64.
-    part : slice
-    pixels : PixelType
-    limit : float
-        Of `Moments.over`, as a value.
-    compiled : bool
-    """
-    stored = stack.dtype.newbyteorder("=")
-    bits = stack.view(bits_type(stored))
-    mode = 2 if pixels.floating else int(pixels.blank is not None)
-    swap = SWAP and stack.dtype.str[0] == ">"
-    zero = 0.0 if pixels.floating else pixels.bzero
-    start, stop, _ = part.indices(stack.shape[1])
-    key = np.empty(stop - start, bits.dtype)
-    values = key.view(stored) if pixels.floating else key
-    special = bits.dtype.type(pixels.blank or 0)
-    first, found = np.zeros(len(key)), np.zeros((7, len(key)))
-    found[5] = limit - zero
-    block = bits, start, swap, mode, special, key, values, first, found
+def moments(values: Array) -> Moments:
+    """Moments of float64 values, NaN where missing, over the first axis."""
+    number, total, squares, high, low, first = np.zeros((6, values.shape[1]))
     with np.errstate(invalid="ignore", over="ignore"):
-        (_moments if compiled else _plain)(*block)
-        number, total, squares, high, low, _, over = found
+        for row in values:
+            there = row == row
+            first = np.where(there & (number == 0), row, first)
+            d = np.where(there, row - first, 0.0)
+            number += there
+            total += d
+            squares += d * d
+            np.maximum(high, d, out=high)
+            np.minimum(low, d, out=low)
         mean = total / np.maximum(number, 1)
         inner = squares - high * high - low * low
         left = total - high - low
         inner -= left * left / np.maximum(number - 2, 1)
-        return Moments(number, first + zero + mean, squares - total * mean, inner, over)
-
-
-def _plain(
-    bits: Array,
-    start: int,
-    swap: bool,
-    mode: int,
-    special: Any,
-    key: Array,
-    values: Array,
-    first: Array,
-    found: Array,
-) -> None:
-    """As `telegraph_compiled.moments`."""
-    number, total, squares, high, low, limit, over = found
-    for row in bits[:, start : start + len(key)]:
-        key[...] = row.byteswap() if swap else row
-        x = values.astype("f8")
-        there = np.isfinite(x) if mode == 2 else (key != special) | (mode != 1)
-        first[...] = np.where(there & (number == 0), x, first)
-        d = np.where(there, x - first, 0.0)
-        number += there
-        total += d
-        squares += d * d
-        np.maximum(high, d, out=high)
-        np.minimum(low, d, out=low)
-        over += there & (x >= limit)
+        return Moments(number, first + mean, squares - total * mean, inner)
 
 
 def unsteady(seen: Moments, variance: Array) -> Array:
@@ -182,29 +137,74 @@ def seen_of(
     """
     n = stack.shape[1]
     full, two = np.zeros(n, bool), np.zeros(n, bool)
-    whole = not pixels.scaled and pixels.bitpix != 64
-    step = min(BLOCK, max(64, VALUES // len(stack)))
-    for start in range(0, n, step):
-        part = slice(start, min(n, start + step))
-        block, kind, at = stack, pixels, part
+    whole = compiled and not pixels.scaled and pixels.bitpix != 64
+    some = max(16, VALUES // len(stack))
+    for start in range(0, n, n if whole else some):
+        part, block, kind = slice(start, n if whole else start + some), stack, pixels
         if not whole:
             block = np.ascontiguousarray(to_values(stack[:, part], pixels), "f8")
-            kind, at = _FLOAT64, slice(0, part.stop - start)
-        seen = moments(block, at, kind, limit, compiled=compiled)
-        full[part] = (seen.over > 0) & (2 * seen.over >= seen.number)
-        if noise is not None:
-            two[part] = _two_levels(block, at, kind, noise, seen)
+            kind = _FLOAT64
+        full[part], odd = (_seen if compiled else _plain)(block, kind, noise, limit)
+        if noise is None:
+            continue
+        for i in range(0, len(odd), some):
+            at = odd[i : i + some]
+            two[start + at] = _two_levels(to_values(block[:, at], kind).astype("f8"), noise)
     return full, two
 
 
-def _two_levels(block: Array, part: slice, pixels: PixelType, noise: Noise, seen: Moments) -> Array:
-    found = np.zeros(len(seen.mean), bool)
-    # a higher level has more noise: that of the mean is more than that of the median, a little
-    odd = np.flatnonzero(unsteady(seen, 0.7 * noise.at(seen.mean)))
-    step = max(16, VALUES // len(block))
-    for start in range(0, len(odd), step):
-        some = odd[start : start + step]
-        values = to_values(block[:, part.start + some], pixels).astype("f8")
-        two, variance = two_levels(values, noise)
-        found[some] = two & unsteady(Moments(*(of[some] for of in seen)), variance)
+def _seen(
+    stack: Array, pixels: PixelType, noise: Noise | None, limit: float
+) -> tuple[Array, Array]:
+    """Which pixels reach a limit, and numbers of those that may be unsteady."""
+    frames, n = stack.shape
+    stored = stack.dtype.newbyteorder("=")
+    bits = stack.view(bits_type(stored))
+    key = np.dtype(f"i{max(2, stored.itemsize)}")
+    width = ROW // key.itemsize
+    if n < width:
+        bits = np.hstack([bits, np.zeros((frames, width - n), bits.dtype)])
+    mode = 2 if pixels.floating else int(pixels.blank is not None)
+    zero = 0.0 if pixels.floating else pixels.bzero
+    x, seen = aligned((frames, width), key), np.empty(max(n, width), np.int32)
+    _look(
+        bits,
+        SWAP and stack.dtype.str[0] == ">",
+        mode,
+        key.type(0 if mode == 2 else (pixels.blank or 0)),
+        x,
+        x.view(stored) if pixels.floating else x,
+        limit - zero,
+        zero,
+        _bounds(frames),
+        np.array(noise or (), float),
+        seen,
+    )
+    return (seen[:n] & 1).astype(bool), np.flatnonzero(seen[:n] & 2)
+
+
+def _plain(
+    values: Array, pixels: PixelType, noise: Noise | None, limit: float
+) -> tuple[Array, Array]:
+    """As `_seen`."""
+    over, seen = np.count_nonzero(values >= limit, axis=0), moments(values)
+    odd = () if noise is None else unsteady(seen, _MEAN * noise.at(seen.mean))
+    return (over > 0) & (2 * over >= seen.number), np.flatnonzero(odd)
+
+
+def _bounds(frames: int) -> Array:
+    """The table of `telegraph_compiled.look`."""
+    n = np.arange(frames + 1.0)
+    bounds = [(n - 1) * quantile(n - 1, RARE), (n - 3) * quantile(n - 3, TWO)]
+    found = np.where(n < FEWEST, np.inf, _MEAN * np.array(bounds))
+    return np.repeat(found.reshape(-1, 1), 8, axis=1)
+
+
+def _two_levels(values: Array, noise: Noise) -> Array:
+    """Which of some pixels that may be unsteady have two levels; `values` are used up."""
+    seen = moments(values)
+    odd = np.flatnonzero(unsteady(seen, _MEAN * noise.at(seen.mean)))
+    found = np.zeros(values.shape[1], bool)
+    two, variance = two_levels(values[:, odd], noise)
+    found[odd] = two & unsteady(Moments(*(of[odd] for of in seen)), variance)
     return found

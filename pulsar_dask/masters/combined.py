@@ -45,7 +45,8 @@ def planes_made(
     bits = None
     if quality is not None:  # combining may overwrite the stack
         full, two = seen_of(stack, pixels, noise, quality.saturated, compiled=compiled)
-        bits = np.where(full, SATURATED, 0) | np.where(two, TELEGRAPH, 0)
+        bits = np.multiply(full, SATURATED, dtype=np.int32)
+        bits[two] |= TELEGRAPH
     made = dict(method.block(stack, pixels, wanted, compiled=compiled))
     for name in ("count", "low", "high"):
         if name in wanted and name not in made:  # nothing can be missing, nothing is rejected
@@ -55,7 +56,7 @@ def planes_made(
     if {"std", "uncertainty"} & {*planes}:
         made |= errors(made, **asked(made, method, noise, tuple(planes)))
     if bits is not None and quality is not None:
-        made["quality"] = of_kept(made, method, noise, quality) | bits.astype(np.int32)
+        made["quality"] = of_kept(made, method, noise, quality) | bits
     return {name: made[name].reshape(tile.shape) for name in planes}
 
 

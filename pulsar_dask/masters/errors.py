@@ -138,8 +138,10 @@ def noisy(part: Mapping[str, Array], method: Combine, variance: Array) -> Array:
     """Pixels of which what is kept scatters more than noise of some variance does once in a
     million."""
     seen = part["spread"] if method.name == "median" else part["deviation"]
-    found: Array = seen * seen > variance * quantile(part["count"] - 1, RARE)
-    return found & (part["count"] > 2)
+    count = part["count"]
+    bounds = quantile(np.arange(-1, count.max(initial=0)), RARE)  # by number: a power is slow
+    found: Array = seen * seen > variance * bounds[count]
+    return found & (count > 2)
 
 
 def of_kept(
