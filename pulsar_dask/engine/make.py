@@ -61,6 +61,8 @@ def make(
     began = time.perf_counter()
     check_address_space()
     load = [module for sink in sinks for module in sink.load]
+    if any(product.finish is not None for product in recipe.products):
+        load.append("pulsar_dask.kernels.segments")
     grid = next((sink.grid for sink in sinks if sink.grid), None)
     plan = make_plan(recipe, sinks, executor.resources(recipe, load, memory), grid)
     watch.planned(recipe, plan)

@@ -50,6 +50,10 @@ class Kernel(NamedTuple):
     """What a light is calibrated from."""
     errors: bool = False
     """Whether errors of pixels are wanted."""
+    planes: tuple[str, ...] = ("image",)
+    """What the method is asked for."""
+    levels: tuple[PixelType, ...] = ()
+    """As what pixels are looked at one by one, for two levels of their values."""
 
     @staticmethod
     def of(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pulsar_dask.kernels import checksum, errors, flat, light, medianfinder, rice, survey
+from pulsar_dask.kernels import checksum, errors, flat, light, medianfinder, rice, survey, telegraph
 from pulsar_dask.kernels.loaded import Kernel
 from pulsar_dask.kernels.ordersum import WEIGHTS
 
@@ -30,7 +30,9 @@ def warm_up(kernels: Iterable[Kernel]) -> None:
         if kernel.method is not None:
             there = int(kernel.pixels.blank == 0)
             stack = np.full((kernel.frames, 1), there, kernel.pixels.stored)
-            kernel.method.block(stack, kernel.pixels, ("image",), compiled=True)
+            kernel.method.block(stack, kernel.pixels, kernel.planes, compiled=True)
+        for pixels in kernel.levels:
+            telegraph.warm_up(pixels)
         if kernel.errors:
             errors.warm_up()
         if kernel.survey is not None:

@@ -153,6 +153,11 @@ def seen_of(
     return full, two
 
 
+def warm_up(pixels: PixelType) -> None:
+    """Load (or, the first time, compile) what that takes."""
+    seen_of(np.zeros((1, 1), pixels.stored), pixels, None, np.inf, compiled=True)
+
+
 def _seen(
     stack: Array, pixels: PixelType, noise: Noise | None, limit: float
 ) -> tuple[Array, Array]:

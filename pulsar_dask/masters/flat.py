@@ -31,6 +31,7 @@ from pulsar_dask.kernels.pixels import Grid, PixelType, Tile
 from pulsar_dask.masters import calibrated
 from pulsar_dask.masters.combined import errors_hold, parts_hold
 from pulsar_dask.masters.darkgroup import key
+from pulsar_dask.masters.errors import needs
 from pulsar_dask.masters.fitted import MEASURED, fitted, quality_of
 from pulsar_dask.masters.flaterrors import with_dark
 from pulsar_dask.masters.flatgroup import FlatGroup
@@ -149,7 +150,11 @@ def flat_recipe(
             reads=group.frames,
             also=(*group.reads[n:], *group.errors),
             holds=holds if survey is None else holds + survey.holds(),
-            kernel=_kernel(group, method, survey)._replace(errors=bool(errors_hold(planes).pixel)),
+            kernel=_kernel(group, method, survey)._replace(
+                planes=needs(tuple(planes)),
+                levels=(calibrated.looked_at(group.frames), _FLOAT64) if told is not None else (),
+                errors=bool(errors_hold(planes).pixel),
+            ),
             passes=2,
         )
         products.append(

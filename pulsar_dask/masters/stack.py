@@ -92,7 +92,9 @@ def stacked(
         reads=tuple(frames),
         holds=holds,
         kernel=loaded.Kernel.of(frames, pixels, method, survey=survey is not None)._replace(
-            errors=bool(errors_hold(planes).pixel)
+            planes=needs(tuple(planes)),
+            levels=(pixels,) if quality is not None else (),
+            errors=bool(errors_hold(planes).pixel),
         ),
     )
 

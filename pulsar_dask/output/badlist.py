@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,8 @@ class BadList(ListSink):
     """See `make.Sink`: the list is made of the finished image, hot pixels first (highest first),
     then the others (lowest first), pixels of parts of lines, columns (``C X 0``), rows (``L Y 0``).
     """
+
+    load: Sequence[str] = ("pulsar_dask.kernels.segments",)
 
     def __init__(
         self, layer: Layer, shape: tuple[int, ...], path: str, read: Read, what: Beyond, **how: Any

@@ -198,6 +198,45 @@ def test_many_small_frames(tmp_path):
     assert holds(tmp_path, "med", "in", "o.fit") < 0.17
 
 
+# --- a first run compiles, before it plans ------------------------------------------------------
+
+ALL = {
+    "makedark": ["makedark", "in", "--bias", "100", "--planes", "all", "--hot", "5"],
+    "makeflat": ["makeflat", "in", "--dark", "0", "--planes", "all"],
+    "med": ["med", "in", "o.fit", "--planes", "all", "--combine", "ccdclip"],
+}
+
+
+def few_frames(folder: Path, tool: str) -> list[str]:
+    (folder / "in").mkdir()
+    kind = "Flat" if tool == "makeflat" else "Dark Frame"
+    cards = {"IMAGETYP": kind, "EXPTIME": 9, "FILTER": "L"}
+    for i in range(6):
+        image = np.random.default_rng(i).normal(20000, 9, (60, 80)).astype("i2")
+        write_frame(folder / "in" / f"f{i}.fit", image, cards=cards)
+    return ALL[tool]
+
+
+@linux
+@pytest.mark.slow
+@pytest.mark.parametrize("tool", ALL)
+def test_compiled_code_is_there_before_memory_is_planned(tmp_path, tool):
+    took = measured(tmp_path, few_frames(tmp_path, tool), 1.0, 2)
+    assert (took.status, took.late) == (0, 0), took.said
+
+
+@linux
+@pytest.mark.soak
+def test_a_first_run_that_compiles(tmp_path, monkeypatch):
+    (tmp_path / "code").mkdir(0o700)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "code"))
+    monkeypatch.setenv("NUMBA_OF_THIS_TEST", "1")  # what is kept elsewhere is of other settings
+    took = measured(tmp_path, few_frames(tmp_path, "makedark"), 0.01, 2, hair=HAIR)
+    assert (took.status, took.late) == (0, 0), took.said
+    assert len(list((tmp_path / "code").iterdir())) == took.plans[-1]["kernels"]
+    assert took.peak <= took.plans[-1]["budget"], took.plans
+
+
 # --- what the parts of a plan say ---------------------------------------------------------
 
 

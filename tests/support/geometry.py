@@ -207,6 +207,8 @@ class Took:
     said: str
     peak: int
     plans: list[dict[str, Any]]
+    late: int = 0
+    """Kernels that were loaded or compiled after the last plan."""
 
 
 def measured(
@@ -231,7 +233,7 @@ def measured(
         cwd=folder, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     found = json.loads(result.read_text()) if result.exists() else {"peak": 0, "plans": []}
-    return Took(done.returncode, done.stdout + done.stderr, found["peak"], found["plans"])
+    return Took(done.returncode, done.stdout + done.stderr, **found)
 
 
 def least_of(took: Took) -> float | None:

@@ -1,5 +1,6 @@
 """A tool run by ``python peak.py RESULT HAIR words…`` in a process started anew, which leaves in a
-file what it took: its peak, as the system counts it, and the plans that it made.
+file what it took: its peak, as the system counts it, the plans that it made, and how many kernels
+came after them.
 
 Where a plan asks for more memory than it is given, it gets what it asks for and a hair (GB) more;
 with a hair of 0 it is refused, as it is for everybody else."""
@@ -34,6 +35,7 @@ def main() -> None:
     from pulsar_dask import __main__ as start
     from pulsar_dask.engine import cut
     from pulsar_dask.errors import PulsarError
+    from pulsar_dask.kernels import native
 
     make, leave = cut.plan_tiles, os._exit
 
@@ -46,11 +48,13 @@ def main() -> None:
                 raise
             plan = make(*args, **given | {"budget": int((float(least[1]) + hair) * 1e9)})
         said = {"total": plan.total, "budget": plan.budget, "parts": plan.parts}
-        PLANS.append(said | {"threads": plan.threads, "process": given["process"]})
+        said |= {"threads": plan.threads, "process": given["process"]}
+        PLANS.append(said | {"kernels": len(native._LOADED)})
         return plan
 
     def told(status: int) -> None:
-        Path(result).write_text(json.dumps({"peak": peak(), "plans": PLANS}))
+        late = len(native._LOADED) - PLANS[-1]["kernels"] if PLANS else 0
+        Path(result).write_text(json.dumps({"peak": peak(), "plans": PLANS, "late": late}))
         leave(status)
 
     cut.plan_tiles, os._exit = noted, told  # type: ignore[assignment]
