@@ -138,7 +138,7 @@ def seen_of(
     n = stack.shape[1]
     full, two = np.zeros(n, bool), np.zeros(n, bool)
     whole = compiled and not pixels.scaled and pixels.bitpix != 64
-    some = max(16, VALUES // len(stack))
+    some = max(1, VALUES // len(stack))
     for start in range(0, n, n if whole else some):
         part, block, kind = slice(start, n if whole else start + some), stack, pixels
         if not whole:
