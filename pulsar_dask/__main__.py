@@ -16,6 +16,10 @@ if (
 ):
     del sys.path[0]
 
+# Before NumPy is loaded: threads of BLAS turn in a loop for 0.1 s until they rest, and nothing
+# here is large enough for them.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import contextlib
 import gc
 import signal

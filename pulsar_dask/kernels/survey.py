@@ -1,5 +1,5 @@
 """What is seen of all pixels of each frame while they are in memory: number, the two highest
-values and how often they occur, how many reach a limit, and which bits are ever set.
+values and how often they occur, how many reach a limit, and the lowest bit that is ever set.
 
 All of it adds up over tiles, whatever their order: the two highest values of an image are among
 the two highest of the tiles that hold them.
@@ -19,9 +19,9 @@ from pulsar_dask.kernels.pixels import SWAP, PixelType, bits_type
 
 Array = np.ndarray[Any, Any]
 #: Columns of `look`: how many are not missing, the highest value, its count, the next one, its
-#: count, how many reach the limit, all bits that are set. Values are keys: stored integers, or the
-#: bits of floats so that they order.
-NUMBER, TOP, TOP_COUNT, NEXT, NEXT_COUNT, OVER, BITS = range(7)
+#: count, how many reach the limit, the lowest bit that is set (merged: and others). Values are
+#: keys: stored integers, or the bits of floats so that they order.
+NUMBER, TOP, TOP_COUNT, NEXT, NEXT_COUNT, OVER, LOWEST_BIT = range(7)
 #: Bytes of what is seen of a frame.
 EACH = 8 * 7
 #: No limit.
@@ -165,7 +165,8 @@ def _look_at(row: Array, values: Array, mode: int, special: Any, bound: int) -> 
         keys = values ^ ((values >> (values.itemsize * 8 - 1)) & np.iinfo(values.dtype).max)
     row[NUMBER] += len(values)
     if mode != 2:
-        row[BITS] |= int(np.bitwise_or.reduce(values))
+        bits = int(row[LOWEST_BIT]) | int(np.bitwise_or.reduce(values))
+        row[LOWEST_BIT] = bits & -bits
     top = int(keys.max())
     if row[NEXT_COUNT] and top < row[NEXT] and (bound == NO_LIMIT or top < bound):
         return
@@ -182,7 +183,7 @@ def merge(seen: Array, *more: Array) -> None:
     for each in more:
         seen[:, NUMBER] += each[:, NUMBER]
         seen[:, OVER] += each[:, OVER]
-        seen[:, BITS] |= each[:, BITS]
+        seen[:, LOWEST_BIT] |= each[:, LOWEST_BIT]
     values = np.hstack([each[:, TOP:OVER:2] for each in (seen, *more)])
     counts = np.hstack([each[:, TOP_COUNT:OVER:2] for each in (seen, *more)])
     for first in (TOP, NEXT):
@@ -238,7 +239,7 @@ class Seen:
     def of(row: Array, pixels: PixelType, *, limit: bool) -> Seen:
         n = int(row[NUMBER])
         top, after = (_value(int(row[k]), pixels) for k in (TOP, NEXT))
-        bits = int(row[BITS]) & 0xFFFF
+        bits = int(row[LOWEST_BIT]) & 0xFFFF
         shift = (bits & -bits).bit_length() - 1 if bits and not pixels.floating else 0
         return Seen(
             n,

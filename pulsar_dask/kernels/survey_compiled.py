@@ -39,6 +39,7 @@ def look(bits, swap, mode, special, top, limit, spare, out, begin, whole, start,
     for i in range(first, last):
         j = start
         found = zero
+        odd = out[i, 6] & 1
         alone = np.int64(0)
         missing = np.int64(0)
         while j < stop:
@@ -58,9 +59,9 @@ def look(bits, swap, mode, special, top, limit, spare, out, begin, whole, start,
                     high = maximum(high, choose(gone, lowest, v))
                 missing -= sum_of_lanes(bad)
             elif swap:
-                high, found = _run(bits, i, j, vectors, True, high, found, spare)
+                high, found, odd = _run(bits, i, j, vectors, True, high, found, odd, spare)
             else:
-                high, found = _run(bits, i, j, vectors, False, high, found, spare)
+                high, found, odd = _run(bits, i, j, vectors, False, high, found, odd, spare)
             most = highest_lane(high)
             for k in range(vectors, end):
                 key, there, plain = _one(bits, i, k, swap, mode, special, top)
@@ -72,7 +73,8 @@ def look(bits, swap, mode, special, top, limit, spare, out, begin, whole, start,
             spare[0, run] = most if fresh else max(most, np.int64(spare[0, run]))
             j = end
         out[i, 0] += stop - start - missing
-        out[i, 6] |= alone | bits_of_lanes(found)
+        lowest_bit = out[i, 6] | alone | bits_of_lanes(found)
+        out[i, 6] = lowest_bit & -lowest_bit
         if stop == whole:
             runs = (whole - begin + RUN - 1) // RUN
             bound = _second(spare, runs, out, i, none)
@@ -101,13 +103,18 @@ def _second(spare, runs, out, i, none):  # type: ignore[no-untyped-def]
 
 
 @part
-def _run(bits, i, j, whole, swap, high, found, spare):  # type: ignore[no-untyped-def]
-    """Highest value and bits of vectors of which none is missing."""
+def _run(bits, i, j, whole, swap, high, found, odd, spare):  # type: ignore[no-untyped-def]
+    """Highest value and bits of vectors of which none is missing; bits are looked for until the
+    lowest is found."""
+    if odd:
+        for k in range(j, whole, lanes(spare)):
+            high = maximum(high, load_as(bits, i, k, spare, swap))
+        return high, found, odd
     for k in range(j, whole, lanes(spare)):
         v = load_as(bits, i, k, spare, swap)
         high = maximum(high, v)
         found = found | v
-    return high, found
+    return high, found, bits_of_lanes(found) & 1
 
 
 @part

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pulsar_dask.masters.measured import MAD, Measured, medians
+from pulsar_dask.masters.measured import MAD, Measured, median_of, median_there, medians
 from pulsar_dask.masters.trends import FEWEST, common_slope, running_median, straight_line
 
 Array = np.ndarray[Any, Any]
@@ -71,7 +71,7 @@ def judge(
     usable = np.flatnonzero(np.isfinite(measured.noise))
     if len(usable) < 2:
         return []
-    noise = float(np.median(measured.noise[usable]))
+    noise = median_of(measured.noise[usable])
     found: list[Found] = []
     if not flat:
         found += _groups(measured, usable, noise, grain)
@@ -99,11 +99,11 @@ def _groups(measured: Measured, usable: Array, noise: float, grain: float) -> li
     spread = max(np.ptp(level[low]), np.ptp(level[high]))
     least = max(APART * noise, 3 * grain)
     if len(usable) < FEWEST:  # few of a drift can look so
-        least = max(least, 10 * noise, 0.2 * abs(float(np.median(level))))
+        least = max(least, 10 * noise, 0.2 * abs(median_of(level)))
     if steps[cut] <= least or spread > TIGHT * steps[cut]:
         return []
     few, many = (low, high) if len(low) < len(high) else (high, low)
-    a, b = (float(np.median(level[part])) for part in (few, many))
+    a, b = (median_of(level[part]) for part in (few, many))
     return [
         Found(
             "level",
@@ -124,7 +124,7 @@ def _levels(measured: Measured, usable: Array, noise: float, grain: float) -> li
     smooth = running_median(level)
     steps = np.diff(level)
     factor = 10.0 if n < 20 else 6.0
-    usual = MAD * float(np.median(np.abs(steps - np.median(steps)))) / math.sqrt(2)
+    usual = MAD * median_of(np.abs(steps - median_of(steps))) / math.sqrt(2)
     limit = max(factor * usual, LEAST_LEVEL * noise, 0.5 * grain)
     away = level - smooth
     reach = np.full(n, limit * (2.0 if usual > 0.5 * noise else 1.0))
@@ -159,16 +159,16 @@ def _noises(measured: Measured, usable: Array, odd: set[int], levels: Array | No
     noise = measured.noise[usable]
     if levels is not None:
         at = levels[usable]
-        expected = float(np.median(noise * np.sqrt(at))) / np.sqrt(at)
+        expected = median_of(noise * np.sqrt(at)) / np.sqrt(at)
     else:
         expected = _expected_noise(measured, usable, odd)
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = noise / expected
-    usual = MAD * float(np.median(np.abs(ratio - np.median(ratio))))
+    usual = MAD * median_of(np.abs(ratio - median_of(ratio)))
     reach = np.full(len(usable), max(NOISE, 6 * usual))
     if levels is None:  # the pattern of a dark grows with its warmth
         reach += SLACK * _warmth(measured, usable) + 0.5 * np.abs(
-            expected / np.median(expected) - 1
+            expected / median_of(expected) - 1
         )
     bad = np.flatnonzero(np.abs(ratio - 1) > reach)
     if not len(bad) or 2 * len(bad) >= len(usable):
@@ -179,7 +179,7 @@ def _noises(measured: Measured, usable: Array, odd: set[int], levels: Array | No
         Found(
             "noise",
             tuple(int(i) for i in usable[bad]),
-            f"{times} times that of the others ({float(np.median(noise)):.3g})",
+            f"{times} times that of the others ({median_of(noise):.3g})",
         )
     ]
 
@@ -187,26 +187,26 @@ def _noises(measured: Measured, usable: Array, odd: set[int], levels: Array | No
 def _warmth(measured: Measured, usable: Array) -> Array:
     """How far the level of each frame is from the usual one, in noises of a frame."""
     level = measured.level[usable]
-    away: Array = np.abs(level - np.median(level)) / float(np.median(measured.noise[usable]))
+    away: Array = np.abs(level - median_of(level)) / median_of(measured.noise[usable])
     return away
 
 
 def _expected_noise(measured: Measured, usable: Array, odd: set[int]) -> Array:
     """Noise squared grows with the level where that is light or warmth."""
     level, square = measured.level[usable], measured.noise[usable] ** 2
-    middle = float(np.median(square))
+    middle = median_of(square)
     slope = common_slope(level, square[:, None], 0.3 * math.sqrt(middle), odd, usable)
     if slope is None:
         return np.full(len(usable), math.sqrt(middle))
     left = square - slope[0] * level
-    line: Array = float(np.median(left)) + slope[0] * level
+    line: Array = median_of(left) + slope[0] * level
     return np.sqrt(np.maximum(line, 0.05 * middle))
 
 
 def _hits(measured: Measured, usable: Array, noise: float) -> list[Found]:
     """Frames with many more bright pixels than others: trails, a storm of particles."""
     share = measured.hits[usable]
-    usual = float(np.median(share))
+    usual = median_of(share)
     few = max(HIT_SHARE, TRACKS / (4 * max(1.0, measured.size)))
     least = few * (1 + _warmth(measured, usable)) + usual
     bad = np.flatnonzero((share > HITS * usual) & (share > least))
@@ -238,10 +238,10 @@ def _corners(
         if not flat or x is time:
             slope = common_slope(x, corners, least, odd, usable)
             if slope is not None:
-                steady = (x - np.median(x))[:, None] * slope
+                steady = (x - median_of(x))[:, None] * slope
                 corners, slack = corners - steady, slack + 0.25 * np.abs(steady)
     away = corners - medians(corners)
-    usual = MAD * float(np.nanmedian(np.abs(away - np.nanmedian(away))))
+    usual = MAD * median_there(np.abs(away - median_there(away)))
     chance = CHANCE * noise / math.sqrt(max(1.0, measured.size))
     limit = max(LEAST_CORNER * noise, 6 * usual, chance, 0.02 * grain)
     most = np.nanmax(np.abs(away), axis=1)

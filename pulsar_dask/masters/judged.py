@@ -17,7 +17,7 @@ from pulsar_dask.formats.reading import to_values
 from pulsar_dask.frames.frame import Frame, named
 from pulsar_dask.kernels.survey import Seen
 from pulsar_dask.masters.judge import Found, judge
-from pulsar_dask.masters.measured import Measured, measure, median_of
+from pulsar_dask.masters.measured import Measured, measure, median_of, median_there
 from pulsar_dask.masters.survey import Survey, Surveyed, stated_limit
 
 Array = np.ndarray[Any, Any]
@@ -81,7 +81,7 @@ def judged(product: Product, found: Surveyed, run: Run) -> list[Said]:
         else:
             results = [f for f in judge(measured, grain=grain) if f.far]
         if product.kind == "dark" and np.isfinite(found.net).any():
-            said += _below_zero(found, float(np.nanmedian(measured.noise)))
+            said += _below_zero(found, median_there(measured.noise))
         said += [_said(f, [frames[i] for i in order]) for f in results]
     if flat or calibrates or product.kind == "flat":
         said += _saturated(frames, seen, found.survey)
@@ -161,7 +161,7 @@ def _units(
     """Values in 0..1 where others are in ADU; `what` is subtracted from them."""
     small = [i for i, s in enumerate(seen) if 0 < s.top <= UNIT and s.top_count < s.number]
     large = [i for i, m in enumerate(middle) if m >= SOME_ADU]
-    adu = float(np.median(middle[large])) if large else 0.0
+    adu = median_of(middle[large]) if large else 0.0
     said = []
     if small and large:
         few = small if len(small) < len(large) else large
@@ -216,7 +216,7 @@ def _minus_units(seen: Sequence[Seen], found: Surveyed, adu: float, what: str) -
 
 
 def _below_zero(found: Surveyed, noise: float) -> list[Said]:
-    middle = float(np.nanmedian(found.net))
+    middle = median_there(found.net)
     if not middle < -noise:
         return []
     return [

@@ -68,7 +68,7 @@ def measure(
     found = np.full((n, 3), np.nan)
     corners = np.full((n, 4), np.nan)
     cool: Array | None = None
-    base = float(np.nanmedian(master)) if np.isfinite(master).any() else math.nan
+    base = median_there(master) if np.isfinite(master).any() else math.nan
     for i, values in enumerate(frames):
         away = values - master
         there = np.isfinite(away)
@@ -98,7 +98,7 @@ def measure(
 
 def median_of(values: Array) -> float:
     """The median of values of which none is missing: `numpy.median`, which takes five times as long
-    for a few thousand, and there are thousands of frames."""
+    for a few thousand, of which there are thousands of frames, and loads `numpy.ma`."""
     half = len(values) // 2
     ordered = np.partition(values, half)
     if len(values) % 2:
@@ -106,10 +106,15 @@ def median_of(values: Array) -> float:
     return float((ordered[:half].max() + ordered[half]) / 2)
 
 
+def median_there(values: Array) -> float:
+    """Of those that are not missing; NaN where there is none."""
+    there = values[~np.isnan(values)]
+    return median_of(there) if len(there) else math.nan
+
+
 def medians(values: Array) -> Array:
-    """Of each column those that are not missing: `numpy.nanmedian`, which loads `numpy.ma`."""
-    columns = (column[~np.isnan(column)] for column in values.T)
-    return np.array([median_of(column) if len(column) else math.nan for column in columns])
+    """Of each column those that are not missing."""
+    return np.array([median_there(column) for column in values.T])
 
 
 def _scatter(away: Array) -> float:

@@ -19,9 +19,9 @@ FEWEST = 5
 def running_median(values: Array) -> Array:
     """Of three in a row; at the ends by Tukey's rule."""
     out = values.copy()
-    out[1:-1] = np.median([values[:-2], values[1:-1], values[2:]], axis=0)
-    out[0] = np.median([values[0], out[1], 3 * out[1] - 2 * out[2]])
-    out[-1] = np.median([values[-1], out[-2], 3 * out[-2] - 2 * out[-3]])
+    out[1:-1] = np.sort([values[:-2], values[1:-1], values[2:]], axis=0)[1]
+    out[0] = sorted([values[0], out[1], 3 * out[1] - 2 * out[2]])[1]
+    out[-1] = sorted([values[-1], out[-2], 3 * out[-2] - 2 * out[-3]])[1]
     return out
 
 

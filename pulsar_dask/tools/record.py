@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import Any
-
-import numpy as np
 
 from pulsar_dask.cli.report import Report
 from pulsar_dask.engine.recipe import Product
@@ -76,7 +75,7 @@ def group_of(frames: Sequence[Frame]) -> dict[str, Any]:
     return {
         "exposure": exposures.commonest(timed) if timed else None,
         "filter": _common([f.filter for f in frames]),
-        "temperature": float(np.median(known)) if known else None,
+        "temperature": float(median(known)) if known else None,
         "settings": dict(sorted(set.intersection(*settings))),
     }
 
