@@ -136,13 +136,20 @@ def test_what_frames_say_is_no_markup():
     bad = "<script>alert(1)</script><img src=http://x/>"
     verdict = {"state": "look", "text": bad, "remarks": [{"text": bad, "frames": [bad]}]}
     row = {"name": bad, "made": bad, "state": bad, "before": "1", "after": "2", "odd": True}
-    group = {"masters": [(bad, bad)], "steps": bad, "why": [bad], "rows": [row], "more": [row]}
+    group = {
+        "title": bad,
+        "masters": [(bad, bad)],
+        "steps": bad,
+        "why": [bad],
+        "rows": [row],
+        "more": [row],
+    }
     lights = {"unit": bad, "groups": [group], "failed": [{"name": bad, "why": bad}], "charts": []}
     commands = [{"what": bad, "text": bad}]
     text = page(content(title=bad, verdict=verdict, lights=lights, commands=commands))
     assert "<script" not in text
     assert "<img" not in text
-    assert text.count("&lt;script&gt;") == 7 + 7 + 2 * 3 + 1
+    assert text.count("&lt;script&gt;") == 7 + 8 + 2 * 3 + 1
 
 
 def test_a_chart_of_many_frames_is_small_and_its_names_fit():
