@@ -113,7 +113,8 @@ def _fork(args: list[str], folder: str, env: dict[str, str], kill: float | None)
     return [os.waitstatus_to_exitcode(status), *said, used.ru_maxrss / unit]
 
 
-def _serve(load: Sequence[str]) -> None:
+def prepare(load: Sequence[str] = ()) -> None:
+    """Load what a command would, before any is forked."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the tools do before they load it
     for name in (*MODULES, *load):
         importlib.import_module(name)
@@ -122,6 +123,10 @@ def _serve(load: Sequence[str]) -> None:
     native._made_by()  # looks at all sources of kernels, and loads what links their code
     assert load or not LATE & set(sys.modules)
     gc.freeze()
+
+
+def _serve(load: Sequence[str]) -> None:
+    prepare(load)
     for line in sys.stdin:
         print(json.dumps(_fork(*json.loads(line))), flush=True)
 

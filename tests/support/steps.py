@@ -16,6 +16,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from server import prepare
+
 STEPS = ("mkdir", "link", "rename", "replace", "unlink", "rmdir", "fsync")
 
 
@@ -102,8 +104,6 @@ def _run(args: list[str], folder: str, number: int, how: str) -> Done:
 
 
 if __name__ == "__main__":
-    from pulsar_dask.output import zarrstore  # noqa: F401
-    from pulsar_dask.tools import commands  # noqa: F401
-
+    prepare()
     for line in sys.stdin:
         print(json.dumps(_run(*json.loads(line))), flush=True)
