@@ -342,14 +342,14 @@ def test_the_grain_of_a_camera_is_measured(here):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_through_all_tools(here, name):
+def test_through_all_tools(here, cluster, name):
     night = {"b": stack(1, 7, 300), "d": stack(2, 12, 500), "f": stack(3, 11, 20000)}
     for kind, label, code in (("b", "Bias", None), ("d", "Dark", None), ("f", "Flat", "V")):
         write_stack(here / kind, kind, night[kind], label, 1.0, code)
     how = ("--combine", name)
     tool("makedark", "d", "b", *how, "--planes", "count", cwd=here)
     tool("makeflat", "f", *how, cwd=here)
-    tool("med", "d", "m.zarr", *how, "--scheduler", "local:2", cwd=here)
+    tool("med", "d", "m.zarr", *how, "--scheduler", cluster.address, cwd=here)
     for kind in "bd":
         tool("med", kind, f"{kind}.fit", *how, cwd=here)
     masters = ("bias.fit", "dark1s.fit", "flat_v.fit", "m.zarr")

@@ -92,7 +92,7 @@ def test_all_values_are_counted(name):
 
 
 @pytest.mark.parametrize("name", ["auto", "ccdclip", "median", "minmax"])
-def test_through_all_tools(here, name):
+def test_through_all_tools(here, cluster, name):
     """Files, stores, a cluster and a notebook hold the same, and `verify` makes it again."""
     night = {"b": stack(1, 9, 300), "d": stack(2, 12, 500), "f": stack(3, 9, 20000)}
     for kind, label, code in (("b", "Bias", None), ("d", "Dark", None), ("f", "Flat", "V")):
@@ -100,7 +100,7 @@ def test_through_all_tools(here, name):
     how = ("--combine", name, "--planes", "all")
     tool("makedark", "d", "b", *how, cwd=here)
     tool("makeflat", "f", *how, cwd=here)
-    tool("med", "d", "m.zarr", *how, "--scheduler", "local:2", cwd=here)
+    tool("med", "d", "m.zarr", *how, "--scheduler", cluster.address, cwd=here)
     masters = ("bias.fit", "dark1s.fit", "flat_v.fit", "m.zarr")
     more = ("bias.planes.fit", "dark1s.planes.fit", "flat_v.planes.fit")
     out = run("verify", "--all", *masters, *more, cwd=here).stdout
@@ -178,7 +178,7 @@ def test_amplifiers_have_their_own_noise(here, sd, name):
     run("verify", "--all", "m.fit", "m.planes.fit", cwd=here)
 
 
-def test_amplifiers_of_bias_and_flats(here):
+def test_amplifiers_of_bias_and_flats(here, cluster):
     """Through all tools, in tiles of any size, on workers; and `verify`."""
     sd = lambda y, x: np.where(x < 0.5, 6.0, 15.0)  # noqa: E731
     for kind, label, level in (("b", "Bias", -100), ("d", "Dark", 0), ("f", "Flat", 9000)):
@@ -187,7 +187,7 @@ def test_amplifiers_of_bias_and_flats(here):
     how = ("--combine", "ccdclip", "--planes", "all")
     tool("makedark", "d", "b", *how, cwd=here)
     tool("makeflat", "f", "--filter", "V", *how, cwd=here)
-    tool("med", "d", "m.zarr", *how, "--scheduler", "local:2", cwd=here)
+    tool("med", "d", "m.zarr", *how, "--scheduler", cluster.address, cwd=here)
     masters = ("bias.fit", "dark1s.fit", "flat_v.fit", "m.zarr", "bias.planes.fit")
     out = run("verify", "--all", *masters, "dark1s.planes.fit", "flat_v.planes.fit", cwd=here)
     assert "differ" not in out.stdout.replace("0 differ", "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import re
 import subprocess
 import sys
@@ -17,6 +18,11 @@ from helpers import command
 
 LIMIT = 60
 """Seconds after which what is waited for has failed."""
+#: A cluster that waits for the next test looks at itself once a second, not at each moment.
+IDLE = {
+    "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "1s",
+    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+}
 
 
 class Cluster:
@@ -54,7 +60,8 @@ class Cluster:
     def _start(self, what: str, *options: Any, cwd: Path, **kwargs: Any) -> Any:
         argv = [sys.executable, "-m", f"distributed.cli.dask_{what}", *map(str, options)]
         log = open(self.folder / f"log{len(self.processes)}", "wb")  # noqa: SIM115
-        process = subprocess.Popen(argv, cwd=cwd, stdout=log, stderr=log, **kwargs)
+        env = {**(kwargs.pop("env", None) or os.environ), **IDLE}
+        process = subprocess.Popen(argv, cwd=cwd, stdout=log, stderr=log, env=env, **kwargs)
         self.processes.append(process)
         return process
 
