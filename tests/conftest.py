@@ -22,7 +22,7 @@ collect_ignore = ["support"]
 settings.register_profile(
     "suite",
     deadline=None,
-    max_examples=60,
+    max_examples=25,
     derandomize=True,  # what fails must not pass the next time; `make soak` looks further
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
