@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # What lies in support says what was found where its assertions fail, as tests do.
 pytest.register_assert_rewrite(*(p.stem for p in Path(__file__).with_name("support").glob("*.py")))
+from few import keep_few  # noqa: E402
 from helpers import REAL, run, write_frame  # noqa: E402
 
 collect_ignore = ["support"]
@@ -36,6 +37,11 @@ settings.load_profile("suite")
 # tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)  # before those marked soak are left out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    keep_few(items)
 
 
 @pytest.fixture

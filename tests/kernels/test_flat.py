@@ -30,6 +30,7 @@ def flats(pixels, frames, shape):
     return Window(stored, pixels, dark), values
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("pixels", TYPES, ids=str)
 @pytest.mark.parametrize("frames", [1, 2, 5, 16, 33, 70])
 @pytest.mark.parametrize("width", [LEAST_WIDTH, 40, 131])

@@ -99,6 +99,7 @@ def test_many_frames(bitpix, frames):
 WIDTHS = [1, 7, 8, 9, 31, 32, 33, 63, 64, 65, 127, 129, 255, 256, 257, 511, 1000, 4096, 4097]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("bitpix", [8, 16, -32, 64])
 @pytest.mark.parametrize("frames", [11, 130])
