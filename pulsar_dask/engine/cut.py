@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pulsar_dask.errors import PulsarError
 from pulsar_dask.frames.holds import GB, MB, Phase
@@ -56,14 +56,21 @@ class Costs:
 
     def phase(self, area: int) -> Phase:
         """The phase in which a thread holds the most, with tiles of so many pixels."""
-        return max(self.phases, key=lambda p: _sum(p.pixel) * area + _sum(p.thread))
+        return max(
+            self.phases, key=lambda p: (_sum(p.pixel) + _sum(p.edge)) * area + _sum(p.thread)
+        )
+
+    def cut_evenly(self) -> Costs:
+        """The same where all tiles are of one size."""
+        return replace(self, phases=tuple(replace(p, edge={}) for p in self.phases))
 
     def lines(self) -> set[tuple[int, int, int]]:
         """What a thread holds at one time or another, as bytes, bytes for each pixel of a tile,
         and bytes where only one thread is at it."""
         thread, pixel = _sum(self.per_thread), _sum(self.per_pixel)
         lines = {
-            (thread + _sum(p.thread), pixel + _sum(p.pixel), _sum(p.alone)) for p in self.phases
+            (thread + _sum(p.thread), pixel + _sum(p.pixel) + _sum(p.edge), _sum(p.alone))
+            for p in self.phases
         }
         return lines | {(_sum(self.earlier), 0, 0)}
 
@@ -204,11 +211,13 @@ def plan_tiles(
     grid = Grid(shape, height, width)
     count = min(count, len(grid))
     area = min(height, rows) * width
+    if rows % height == 0 == columns % width:
+        costs = costs.cut_evenly()
     parts = {"process": process, **costs.fixed}
     phase = costs.phase(area)
     for threaded in (costs.per_thread, phase.thread):
         parts |= {name: count * size for name, size in threaded.items()}
-    for pixels_of in (costs.per_pixel, phase.pixel):
+    for pixels_of in (costs.per_pixel, phase.pixel, phase.edge):
         parts |= {name: count * size * area for name, size in pixels_of.items()}
     others = dict.fromkeys([*costs.earlier, *(name for p in costs.phases for name in p.alone)])
     if (more := base + costs.held(count, area) - _sum(parts)) > 0:

@@ -20,12 +20,15 @@ class Phase:
     """Whatever the tile."""
     alone: Mapping[str, int] = field(default_factory=dict)
     """Whatever the tile, where only one thread of the process is at it at a time."""
+    edge: Mapping[str, int] = field(default_factory=dict)
+    """For each pixel of a tile, where those at an edge of the image are smaller than the others."""
 
     def __add__(self, other: Phase) -> Phase:
         return Phase(
             _merged(self.pixel, other.pixel, operator.add),
             _merged(self.thread, other.thread, operator.add),
             _merged(self.alone, other.alone, operator.add),
+            _merged(self.edge, other.edge, operator.add),
         )
 
 

@@ -43,7 +43,7 @@ from pulsar_dask.formats.storeseal import Piece, sealed_text
 from pulsar_dask.frames import stack
 from pulsar_dask.frames.alike import differences
 from pulsar_dask.frames.frame import Frame
-from pulsar_dask.frames.holds import MB, Holds
+from pulsar_dask.frames.holds import MB, Holds, Phase
 from pulsar_dask.kernels.pixels import Grid, Tile
 from pulsar_dask.masters.stack import cube_layer
 from pulsar_dask.output import cuberesume
@@ -120,7 +120,9 @@ class CubeStore:
     def holds(self) -> Holds:
         values = len(self.frames) * self.dtype.itemsize
         # what noise is compressed to; at an edge Zarr fills up a chunk first
-        return Holds({"compression": 2 * values}, process={"writing a cube": 10 * MB})
+        filled = Phase(edge={"filled up": values})
+        process = {"writing a cube": 10 * MB}
+        return Holds({"compression": values}, process=process, phases=(filled,))
 
     def begin(self, plan: Plan) -> frozenset[Index]:
         """Make the store, or take up the one that there is."""

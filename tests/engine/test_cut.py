@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pulsar_dask.engine.cut import Costs, plan_tiles
 from pulsar_dask.engine.memory import budget
 from pulsar_dask.errors import PulsarError
-from pulsar_dask.frames.holds import GB, MB
+from pulsar_dask.frames.holds import GB, MB, Phase
 
 
 @st.composite
@@ -145,3 +145,14 @@ def test_the_refusal_names_the_option():
     cost = Costs(per_pixel={"frames": 4000}, stored=4000, frames=2000)
     with pytest.raises(PulsarError, match=r"^`memory` 0\.3 is too little: this needs at least"):
         plan_tiles((4000, 6000), cost, budget=300 * MB, threads=8, process=290 * MB)
+
+
+@pytest.mark.parametrize(("rows", "filled"), [(400, 0), (399, 1)])
+def test_what_is_held_for_smaller_tiles_counts_where_there_are_some(rows, filled):
+    phases = (Phase(pixel={"chunk": 2}, edge={"filled up": 2}),)
+    costs = Costs({"frames": 2}, phases=phases, stored=2)
+    plan = plan_tiles((rows, 1000), costs, budget=GB, threads=1, process=0)
+    area = plan.grid.height * plan.grid.width
+    assert (rows % plan.grid.height != 0) == filled
+    assert plan.parts.get("filled up", 0) == filled * 2 * area
+    assert plan.total == (4 + 2 * filled) * area
