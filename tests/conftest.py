@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # What lies in support says what was found where its assertions fail, as tests do.
 pytest.register_assert_rewrite(*(p.stem for p in Path(__file__).with_name("support").glob("*.py")))
-from few import keep_few  # noqa: E402
+from few import also, keep_few  # noqa: E402
 from helpers import REAL, run, write_frame  # noqa: E402
 
 collect_ignore = ["support"]
@@ -39,7 +39,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)  # before those marked soak are left out
+@pytest.hookimpl(tryfirst=True)  # before those marked more are left out
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     keep_few(items)
 
@@ -74,7 +74,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield made
 
 
-@pytest.fixture(params=["threads", "cluster"])
+@pytest.fixture(params=["threads", *also("cluster")])
 def executing(request: pytest.FixtureRequest) -> tuple[str, ...]:
     """Options of a command: computed in its own threads, and on the cluster that other tests
     have, too. To start one for a command alone (local:2) takes six seconds of a processor."""

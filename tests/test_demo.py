@@ -44,7 +44,7 @@ def made(folder: Path) -> dict[str, str]:
     return {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_the_guides_workflow_agrees_with_the_truth_twice(tmp_path: Path) -> None:
     folder = tmp_path / "a night"
 

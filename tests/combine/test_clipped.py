@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.stats import sigma_clip
+from few import also
 from helpers import OTHER_SIGN, STORED, images, run, same, scalings, values
 from hypothesis import given
 from hypothesis import strategies as st
@@ -341,7 +342,7 @@ def test_the_grain_of_a_camera_is_measured(here):
     assert "winsorized low=5 high=4 maxiters=10 grain=16 of 12 frames" in history
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", [METHODS[0], *also(*METHODS[1:])])
 def test_through_all_tools(here, cluster, name):
     night = {"b": stack(1, 7, 300), "d": stack(2, 12, 500), "f": stack(3, 11, 20000)}
     for kind, label, code in (("b", "Bias", None), ("d", "Dark", None), ("f", "Flat", "V")):

@@ -163,6 +163,7 @@ def test_a_plane_that_was_changed(here, night):
     assert "m.planes.fit was changed" in err
 
 
+@pytest.mark.more
 def test_on_workers(here, night, cluster):
     there = ("--scheduler", cluster.address)
     tool("makedark", "d", "b", *options(*there), cwd=here)

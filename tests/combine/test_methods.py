@@ -23,6 +23,7 @@ PIXELS = [
 ]
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("pixels", PIXELS, ids=str)
 @pytest.mark.parametrize("frames", [1, 4, 60])
 @pytest.mark.parametrize("name", sorted({*combine.names()} - {"auto"}))  # which is one of them

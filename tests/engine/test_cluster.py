@@ -20,6 +20,7 @@ from astropy.io import fits
 from clusters import LIMIT, cluster_in, ended, tile_tasks, under_way, until
 from distributed import Client, Security
 from distributed.comm import connect
+from few import also
 from helpers import command, names, one_line, run, same, write_frame
 from night import Night, hottest, noted, pixels, points, write
 
@@ -117,6 +118,7 @@ def ports_of(process: psutil.Process) -> list[int]:
     return []
 
 
+@pytest.mark.more
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no TMPDIR")
 def test_nobody_else_reaches_processes_here(cluster, slow, tmp_path):
     """Another user of the machine, who can open each port of loopback."""
@@ -150,6 +152,7 @@ def test_nobody_else_reaches_processes_here(cluster, slow, tmp_path):
     same(pixels(tmp_path / "m.fit"), pixels(slow / "truth.fit"))
 
 
+@pytest.mark.more
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_end_while_workers_begin(slow, tmp_path, number):
@@ -175,6 +178,7 @@ def test_the_end_while_workers_begin(slow, tmp_path, number):
     assert names(tmp_path) == ["scratch"]
 
 
+@pytest.mark.more
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no TMPDIR")
 def test_what_a_killed_run_leaves_goes_with_the_next(slow, night, tmp_path):
     scratch = tmp_path / "scratch"
@@ -281,7 +285,7 @@ def test_an_address_that_is_none(night, tmp_path, address):
     run("med", night / "bias0*.fit", "m.fit", "--scheduler", address, cwd=tmp_path, status=2)
 
 
-@pytest.mark.parametrize("content", [None, "{}", "]", '{"address": 3}'])
+@pytest.mark.parametrize("content", [None, "{}", *also("]", '{"address": 3}')])
 def test_a_scheduler_file_that_is_none(night, tmp_path, content):
     if content:
         (tmp_path / "s.json").write_text(content)
@@ -295,7 +299,7 @@ def test_a_scheduler_file_that_is_none(night, tmp_path, content):
 # --- faults --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("nanny", [False, True])
+@pytest.mark.parametrize("nanny", [False, *also(True)])
 def test_a_worker_killed(slow, tmp_path, nanny):
     with (
         cluster_in(tmp_path / "cluster", 2, nanny=nanny) as made,
@@ -309,6 +313,7 @@ def test_a_worker_killed(slow, tmp_path, nanny):
         same(pixels(tmp_path / "m.fit"), pixels(slow / "truth.fit"))
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_a_slow_client_slows_the_workers(slow, tmp_path):
     def held(dask_scheduler: Any) -> int:
@@ -327,7 +332,7 @@ def test_a_slow_client_slows_the_workers(slow, tmp_path):
         same(pixels(tmp_path / "m.fit"), pixels(slow / "truth.fit"))
 
 
-@pytest.mark.parametrize("output", ["m.fit", "m.zarr"])
+@pytest.mark.parametrize("output", ["m.fit", *also("m.zarr")])
 def test_the_scheduler_killed(slow, tmp_path, output):
     (tmp_path / "out").mkdir()
     with (
@@ -339,6 +344,7 @@ def test_the_scheduler_killed(slow, tmp_path, output):
         assert names(tmp_path / "out") == []
 
 
+@pytest.mark.more
 def test_all_workers_killed(slow, tmp_path):
     patience = {"DASK_PULSAR_DASK__PATIENCE": "2"}
     (tmp_path / "out").mkdir()
@@ -357,6 +363,7 @@ def test_all_workers_killed(slow, tmp_path):
         assert "no worker" in one_line(said.stderr)
 
 
+@pytest.mark.more
 def test_interrupted(slow, tmp_path, cluster):
     (tmp_path / "out").mkdir()
     with under_way(slow, tmp_path / "out", cluster.address) as (process, _):
@@ -367,6 +374,7 @@ def test_interrupted(slow, tmp_path, cluster):
         until(lambda: not client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)))
 
 
+@pytest.mark.more
 @pytest.mark.skipif(not os.path.isdir("/proc/self/cwd"), reason="no /proc/self/cwd")
 def test_frames_that_a_worker_does_not_see(night, tmp_path):
     """A path that leads to another place in each process: the worker's has no frames."""
@@ -387,7 +395,7 @@ def test_frames_that_a_worker_does_not_see(night, tmp_path):
         assert stranger.poll() is None
 
 
-@pytest.mark.parametrize("there", ["another version", "nothing"])
+@pytest.mark.parametrize("there", ["another version", *also("nothing")])
 def test_another_version_on_a_worker(night, tmp_path, there):
     (tmp_path / "other").mkdir()
     if there == "nothing":
@@ -406,6 +414,7 @@ def test_another_version_on_a_worker(night, tmp_path, there):
         assert pulsar_dask.__version__ in said.stderr
 
 
+@pytest.mark.more
 def test_a_worker_killed_between_the_passes_of_a_flat(slow, tmp_path):
     """What the first pass has found outlives the worker that found it."""
     for path in slow.glob("f*.fz"):

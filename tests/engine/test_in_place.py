@@ -180,6 +180,7 @@ def test_groups_of_tiles_that_go_to_the_client(workers, tmp_path, monkeypatch):
     (there / "trouble").unlink()
 
 
+@pytest.mark.more
 @pytest.mark.skipif(not os.path.isdir("/proc/self/cwd"), reason="no /proc/self/cwd")
 def test_a_folder_that_is_not_shared(frames, tmp_path):
     """The path of the output leads to another folder in each process; one worker's has a link
@@ -200,6 +201,7 @@ def test_a_folder_that_is_not_shared(frames, tmp_path):
     run("verify", "m.fit", "--inputs", frames, cwd=tmp_path / "here" / "out")
 
 
+@pytest.mark.more
 def test_a_worker_killed_while_it_writes(slow, tmp_path):
     (out := tmp_path / "out").mkdir()
     (there := tmp_path / "there").mkdir()
@@ -217,6 +219,7 @@ def test_a_worker_killed_while_it_writes(slow, tmp_path):
     run("verify", "m.fit", cwd=out)
 
 
+@pytest.mark.more
 def test_a_task_that_was_given_up_ends_after_the_run(slow, tmp_path, monkeypatch):
     """A worker that stops in the middle of writing and is taken for dead; its tile is made by
     another, the file gets its name, and then it goes on."""

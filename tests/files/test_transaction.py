@@ -81,15 +81,15 @@ def contents(folder: Path) -> dict[str, object]:
 
 CASES = [
     ("makedark", None),
-    ("makedark", []),
-    ("makedark", ["dark2s.fit"]),
-    ("makedark", ["cosme2s.lst"]),
     ("zarr", None),
-    ("med", None),
-    ("planes", None),
     *(
-        pytest.param(*case, marks=pytest.mark.soak)
+        pytest.param(*case, marks=pytest.mark.more)
         for case in (
+            ("makedark", []),
+            ("makedark", ["dark2s.fit"]),
+            ("makedark", ["cosme2s.lst"]),
+            ("med", None),
+            ("planes", None),
             ("all", None),
             ("all", ["dark5s.fit", "cosme5s.lst"]),
             ("zarr", []),

@@ -87,6 +87,7 @@ CHANGES: dict[str, Callable[[Path, str], Any]] = {
 }
 
 
+@pytest.mark.few
 @POSIX
 @pytest.mark.parametrize("tool", VARIABLE)
 @pytest.mark.parametrize("change", CHANGES)

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from few import also
 
 import pulsar_dask
 from pulsar_dask.kernels.private import is_private
@@ -98,7 +99,9 @@ def test_a_cache_of_the_user_is_used(package, known, tmp_path):
     assert (tmp_path / "sprung").exists()
 
 
-@pytest.mark.parametrize("how", ["open", "sticky", "parent", "link", "folder", "file", "theirs"])
+@pytest.mark.parametrize(
+    "how", ["open", "file", *also("sticky", "parent", "link", "folder", "theirs")]
+)
 def test_a_cache_that_others_can_write_to_is_not_loaded(package, known, tmp_path, how):
     cache = tmp_path / "above" / "cache"
     shutil.copytree(known, cache)
@@ -124,6 +127,7 @@ def test_a_cache_that_others_can_write_to_is_not_loaded(package, known, tmp_path
     assert Path(found) == package / "pulsar_dask" / "kernels" / "__pycache__"  # the next safe place
 
 
+@pytest.mark.more
 def test_the_folder_of_the_program_is_open(package):
     """Then it is kept with the user; where that is open, too, it is compiled anew, and said."""
     load(package)

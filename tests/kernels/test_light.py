@@ -46,6 +46,7 @@ def image(rng, shape, pixels):
     return stored.astype("f8") if pixels == FLOAT64 else stored, values
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("pixels", TYPES, ids=str)
 @pytest.mark.parametrize("width", [1, 7, 8, 40, 131])
 @pytest.mark.parametrize("pattern", PATTERNS, ids=len)

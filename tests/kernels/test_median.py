@@ -83,6 +83,7 @@ def noise(bitpix, shape, seed=0, missing=0.1):
     return stack
 
 
+@pytest.mark.few(3)
 @TYPES
 @pytest.mark.parametrize("frames", [1, 2, 3, 4, 13, 16, 31, 63, 128, 129, 201, 301])
 def test_every_type(bitpix, cards, frames):
@@ -112,6 +113,7 @@ def test_widths_around_a_block(bitpix, width, frames):
     check(np.where(np.arange(width) < 256, stack[:1], stack), bitpix, blank)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("frames", [300, 301, 1000])
 @pytest.mark.parametrize("bitpix", STORED)
 @pytest.mark.parametrize("side", ["low", "high", "both"])
@@ -127,6 +129,7 @@ def test_a_sample_that_tells_nothing(bitpix, frames, side):
     check(np.sort(stack, axis=0), bitpix, {})
 
 
+@pytest.mark.few(2)
 @TYPES
 @pytest.mark.parametrize("frames", [1, 2, 7, 200])
 def test_extremes(bitpix, cards, frames):

@@ -69,6 +69,7 @@ def test_brackets_at_values(values, a, b, kept):
         same(median, np.median(there) if np.isfinite(np.median(there)) else median)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("count", [1, 2, 9999, 10_000])
 @pytest.mark.parametrize(
     "draw",

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from astropy.io import fits
+from few import also
 from helpers import run, same
 from night import stack, tool, write_stack
 
@@ -91,7 +92,7 @@ def test_all_values_are_counted(name):
         assert found["std"][5] == pytest.approx(expected, rel=1e-6)
 
 
-@pytest.mark.parametrize("name", ["auto", "ccdclip", "median", "minmax"])
+@pytest.mark.parametrize("name", ["auto", *also("ccdclip", "median", "minmax")])
 def test_through_all_tools(here, cluster, name):
     """Files, stores, a cluster and a notebook hold the same, and `verify` makes it again."""
     night = {"b": stack(1, 9, 300), "d": stack(2, 12, 500), "f": stack(3, 9, 20000)}
@@ -144,6 +145,7 @@ def amplifiers(sd, frames=5, shape=(80, 202)):
     return rng.normal(500, noise, (frames, *shape)).round().astype("u2"), noise
 
 
+@pytest.mark.few
 @pytest.mark.parametrize(
     "sd",
     [
@@ -178,6 +180,7 @@ def test_amplifiers_have_their_own_noise(here, sd, name):
     run("verify", "--all", "m.fit", "m.planes.fit", cwd=here)
 
 
+@pytest.mark.more
 def test_amplifiers_of_bias_and_flats(here, cluster):
     """Through all tools, in tiles of any size, on workers; and `verify`."""
     sd = lambda y, x: np.where(x < 0.5, 6.0, 15.0)  # noqa: E731

@@ -21,6 +21,7 @@ SHAPE = (37, 60)
 XTRANS_CELLS = colours({"BAYERPAT": XTRANS}, SHAPE[0]).cells
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("cells", [None, ((0, 1), (2, 3)), XTRANS_CELLS])
 @pytest.mark.parametrize("dtype", ["u1", "i2", "i4"])
 @pytest.mark.parametrize("share", [0, 60, 3])

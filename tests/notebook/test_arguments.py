@@ -307,6 +307,7 @@ def found(array, count):
     return list(zip(hot.x.values.tolist(), hot.y.values.tolist(), strict=True))
 
 
+@pytest.mark.few
 @pytest.mark.parametrize("chunks", [None, {"y": 5, "x": 4}, {"y": (1, 7, 5), "x": (2, 6, 1, 8)}])
 @pytest.mark.parametrize("count", [0, 1, np.int64(30), 10_000])
 def test_hot_pixels_whatever_the_order_of_axes(chunks, count):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from astropy.io import fits
+from few import also
 from helpers import (
     OTHER_SIGN,
     STORED,
@@ -83,6 +84,7 @@ def test_any_compressed_frame(tmp_path, data):
     same(cube.values[0].astype("f8"), values(stored, **cards))
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("tile", [(1, 40), (30, 40), (7, 40), (8, 8), (5, 13), (16, 40)])
 @pytest.mark.parametrize("kind", ["RICE_1", "GZIP_1", "GZIP_2", "PLIO_1", "HCOMPRESS_1"])
 def test_compression_types_and_tiles(tmp_path, kind, tile):
@@ -273,7 +275,7 @@ def test_it_pickles(tmp_path, name):
     same(middle.values, stored)
 
 
-@pytest.mark.parametrize("scheduler", ["synchronous", "threads", "processes"])
+@pytest.mark.parametrize("scheduler", ["synchronous", "threads", *also("processes")])
 def test_any_scheduler(night, scheduler):
     folder, stack = night
     cube = pulsar_dask.open_frames(folder)
@@ -430,7 +432,7 @@ with __import__("dask").config.set(scheduler="threads", num_workers=2):
 """
 
 
-@pytest.mark.parametrize("place", ["primary", "tiled"])
+@pytest.mark.parametrize("place", ["primary", *also("tiled")])
 def test_hundreds_of_frames_with_few_open_files(tmp_path, place):
     pytest.importorskip("resource")
     total = 0

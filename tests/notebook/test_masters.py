@@ -223,7 +223,7 @@ needs_wait4 = pytest.mark.skipif(not hasattr(os, "wait4"), reason="no os.wait4")
 
 
 @needs_wait4
-@pytest.mark.slow
+@pytest.mark.more
 def test_memory_of_makedark_and_makeflat(tmp_path):
     """Stacks of 0.5 and, calibrated, 1.2 GB, of links to a few files."""
     shape = (3000, 4000)

@@ -18,7 +18,7 @@ ROOT = Path(pulsar_dask.__file__).parents[1]
 NIGHT = ROOT / "pulsar_dask" / "docs" / "night.ipynb"
 
 
-@pytest.mark.slow
+@pytest.mark.more
 def test_a_night_in_a_notebook(tmp_path, monkeypatch):
     """From frames to masters, lights and a report, without a line that is in vain: its cells assert
     what they show, pictures come out, and nothing is warned of."""

@@ -16,6 +16,7 @@ import pytest
 import xarray as xr
 import zarr
 from clusters import until
+from few import also
 from harm import POSIX, snapshot
 from helpers import command, names, one_line, run, same, write_frame
 from stores import (
@@ -84,6 +85,7 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
     return folder, images
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_a_cube_that_is_killed_and_killed_again(slow, tmp_path):
     folder, images = slow
@@ -152,7 +154,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 @POSIX
-@pytest.mark.parametrize("step", [0, 1, 2])
+@pytest.mark.parametrize("step", [1, *also(0, 2)])
 def test_a_cube_that_is_killed_while_it_becomes_complete(tmp_path, step):
     """Before, between and behind the two files that make it one."""
     write_frames(tmp_path)
@@ -178,13 +180,18 @@ def in_work(store: Path, name: str, data: str = "mine") -> None:
     "change",
     [
         lambda store: in_work(store, "note.txt"),
-        lambda store: in_work(store, "frames/note.txt"),
         lambda store: in_work(store, "frames/c/0/0/note.txt"),
-        lambda store: in_work(store, "mine/zarr.json"),
         lambda store: (store / "file" / "c" / "0").unlink(),
-        lambda store: in_work(store, "exposure/zarr.json", "{}"),
         pytest.param(lambda store: link(store, "frames"), marks=POSIX),
-        pytest.param(lambda store: (store / "frames/c/1").symlink_to(store.parent), marks=POSIX),
+        *also(
+            lambda store: in_work(store, "frames/note.txt"),
+            lambda store: in_work(store, "mine/zarr.json"),
+            lambda store: in_work(store, "exposure/zarr.json", "{}"),
+        ),
+        pytest.param(
+            lambda store: (store / "frames/c/1").symlink_to(store.parent),
+            marks=[POSIX, pytest.mark.more],
+        ),
     ],
 )
 def test_a_cube_in_work_that_was_changed(tmp_path, change):
@@ -208,6 +215,7 @@ def test_what_a_kill_cut_short_goes(tmp_path):
     assert is_ours(str(path))
 
 
+@pytest.mark.few
 @POSIX
 @pytest.mark.parametrize("in_place", [True, False])
 @pytest.mark.parametrize("complete", [True, False])
@@ -268,7 +276,7 @@ def test_a_chunk_that_is_damaged_is_written_again(tmp_path, damage):
     assert is_ours(str(path))
 
 
-@pytest.mark.parametrize("kind", ["fresh", "gone on with", "compared"])
+@pytest.mark.parametrize("kind", ["fresh", *also("gone on with", "compared")])
 def test_a_flipped_bit_of_an_input_is_warned_about(tmp_path, kind):
     write_frames(tmp_path)
     with_datasum(tmp_path)

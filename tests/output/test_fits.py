@@ -127,6 +127,7 @@ Job().run("job")
 """
 
 
+@pytest.mark.few
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("old", [b"old", None])

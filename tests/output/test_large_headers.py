@@ -74,6 +74,7 @@ def test_the_cost_grows_as_the_number_of_cards(tmp_path, kind, place):
     assert counts[2] < 4.1 * counts[1]  # 4 where each card costs the same
 
 
+@pytest.mark.more
 def test_a_header_of_the_most_cards(tmp_path):
     mixed = {
         f"{kind} {name}": card

@@ -151,6 +151,7 @@ def test_a_master_that_was_changed_is_theirs_who_changed_it(tmp_path, edit):
     check_output(str(path), [], overwrite=True)
 
 
+@pytest.mark.few
 @pytest.mark.parametrize("edit", [append_hdu, append_copy, append_empty])
 @pytest.mark.parametrize("name", ["m.fit", "m.planes.fit"])
 def test_an_hdu_that_was_added_is_not_lost(stack, here, edit, name):

@@ -18,6 +18,7 @@ import zarr
 from astropy.io import fits
 from clusters import cluster_in, ended, under_way, until
 from distributed import Client
+from few import also
 from helpers import command, names, one_line, run, same, write_frame
 from masters import DTYPES, as_type
 from night import Night, noted, pixels
@@ -68,8 +69,13 @@ def stacks(rng: np.random.Generator) -> dict[str, dict[str, Any]]:
     }
 
 
+FIRST = ("i2u", "u1", "f4 planes", "blank")
+
+
 @pytest.mark.filterwarnings("ignore:.*the frames differ")
-@pytest.mark.parametrize("name", stacks(np.random.default_rng(0)))
+@pytest.mark.parametrize(
+    "name", [*FIRST, *also(*(n for n in stacks(np.random.default_rng(0)) if n not in FIRST))]
+)
 def test_any_type(tmp_path, name):
     stack = stacks(np.random.default_rng(0))[name]
     for i, image in enumerate(stack.pop("stored")):
@@ -152,6 +158,7 @@ def test_a_master_in_a_store_is_an_input(night, tmp_path):
 # --- faults --------------------------------------------------------------------------------------
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_an_interrupted_run_goes_on(slow, tmp_path):
     """Killed, then again killed, then done: no chunk is written twice."""
@@ -182,6 +189,7 @@ def chunks(folder: Path) -> list[Path]:
     return [path for path in found if path.is_file() and path.suffix != ".part"]
 
 
+@pytest.mark.more
 @pytest.mark.slow
 def test_ctrl_c(slow, tmp_path):
     words = command("cube", slow / "f*.fz", "c.zarr", "--threads", 1)
@@ -295,6 +303,7 @@ def test_a_master_without_checksums(night, tmp_path):
     assert "are the same" in out
 
 
+@pytest.mark.more
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", ["fit", "fit.fz"])
 def test_memory(tmp_path, ending):
@@ -315,6 +324,7 @@ def test_memory(tmp_path, ending):
 # --- on a cluster --------------------------------------------------------------------------------
 
 
+@pytest.mark.more
 def test_workers_write_a_cube(cluster, slow, tmp_path):
     run("cube", slow / "f*.fz", "c.zarr", "--scheduler", cluster.address, cwd=tmp_path)
     run("med", "c.zarr", "m.fit", "--scheduler", cluster.address, cwd=tmp_path)
@@ -356,6 +366,7 @@ def test_workers_write_a_master(cluster, slow, tmp_path):
     assert names(tmp_path) == ["m.zarr", "u.zarr"]
 
 
+@pytest.mark.more
 def test_a_cube_outlives_its_cluster(slow, tmp_path):
     """The scheduler killed in the middle of a cube: a run on threads goes on."""
     (tmp_path / "out").mkdir()
@@ -377,6 +388,7 @@ def test_a_cube_outlives_its_cluster(slow, tmp_path):
     same(pixels(tmp_path / "out" / "m.fit"), pixels(slow / "truth.fit"))
 
 
+@pytest.mark.more
 def test_an_interrupted_master_leaves_nothing(cluster, slow, tmp_path):
     with under_way(slow, tmp_path, cluster.address, "m.zarr") as (process, _):
         process.send_signal(signal.SIGINT)
@@ -384,6 +396,7 @@ def test_an_interrupted_master_leaves_nothing(cluster, slow, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.few
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(9, 11), (2, 9, 11)])
 def test_zarr(tmp_path, dtype, shape):

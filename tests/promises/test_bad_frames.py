@@ -179,6 +179,7 @@ BYTES = {
 }  # fmt: skip
 
 
+@pytest.mark.few
 @pytest.mark.parametrize("name", BYTES)
 @pytest.mark.parametrize("suffix", ["fit", "fit.gz"])
 def test_what_is_no_frame(tool, tmp_path, name, suffix):
@@ -240,6 +241,7 @@ def damaged(path, how):
     path.write_bytes(data)
 
 
+@pytest.mark.few
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("tile", [(1, 80), (40, 80), (16, 16)])
 @pytest.mark.parametrize("how", ["short", "pointers", "zeros"])

@@ -155,6 +155,7 @@ def test_listed_names_that_end_in_blanks(folder):
 # --- five thousand ---------------------------------------------------------------------------
 
 
+@pytest.mark.more
 def test_five_thousand_names(folder, monkeypatch):
     """Each another name of one frame: in a list, through a mask and on the command line."""
     many = [f"f{i:05}.fit" for i in range(5000)]

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from few import also
 from harm import disturb, mounted
 from helpers import clone, command, names, one_line, run, same, write_frame, write_old_master
 from night import stack, write_stack
@@ -86,6 +87,7 @@ def test_a_damaged_master_is_an_error(tmp_path, dtype, verify):
     assert names(tmp_path) == [] if verify else ["m.fit"]
 
 
+@pytest.mark.few
 @pytest.mark.parametrize("passing", [False, True])
 @pytest.mark.parametrize("damage", [None, "early", "late", "padding", "short", "verify=False"])
 def test_parts_of_a_large_file_are_read_back_while_others_are_written(tmp_path, damage, passing):
@@ -295,7 +297,7 @@ def scene(tmp_path_factory):
     return faults.make_scene(tmp_path_factory.mktemp("makedark"), "makedark", (300, 400), 6)
 
 
-@pytest.mark.parametrize("number", ["SIGKILL", "SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("number", ["SIGKILL", "SIGINT", *also("SIGTERM")])
 def test_a_signal_leaves_the_old_or_the_new(scene, number):
     from faults import strike
 
@@ -496,7 +498,7 @@ def test_an_input_that_changes(slow, tmp_path, how):
     assert "m.fit" not in names(tmp_path)
 
 
-@pytest.mark.parametrize("what", ["bias", pytest.param("dark", marks=pytest.mark.soak)])
+@pytest.mark.parametrize("what", ["bias", *also("dark")])
 def test_a_calibration_frame_that_changes(slow, tmp_path, what):
     """It is read all the time, too, but is no frame of the stack."""
     kind = {"bias": "Dark", "dark": "Flat"}[what]
@@ -517,7 +519,11 @@ def test_a_calibration_frame_that_changes(slow, tmp_path, what):
 
 @pytest.mark.parametrize(
     ("output", "old"),
-    [("m.fit", False), ("m.fit", True), pytest.param("m.zarr", True, marks=pytest.mark.soak)],
+    [
+        pytest.param("m.fit", False, marks=pytest.mark.more),
+        ("m.fit", True),
+        pytest.param("m.zarr", True, marks=pytest.mark.more),
+    ],
 )
 def test_two_runs_write_the_same_output(tmp_path, output, old):
     write_stack(tmp_path, "b", stack(0, 5, 1000, shape=(300, 400)), "Bias")
@@ -564,7 +570,7 @@ def test_little_memory_of_the_system(scene, megabytes):
 
 
 @RESOURCE
-@pytest.mark.parametrize("form", ["plain", pytest.param("fz", marks=pytest.mark.soak), "gz"])
+@pytest.mark.parametrize("form", ["plain", *also("fz", "gz")])
 def test_few_open_files(tmp_path, form):
     import resource
 

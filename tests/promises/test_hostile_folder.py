@@ -417,6 +417,7 @@ def test_processes_here_need_a_folder_that_others_cannot_move(raw, tmp_path):
     assert names(place.shared) == []
 
 
+@pytest.mark.more
 @POSIX
 def test_processes_here_clear_away_nothing_of_others(raw, tmp_path):
     place = Place(tmp_path)

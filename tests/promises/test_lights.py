@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 from astropy.io import fits
+from few import also
 from helpers import same
 from night import pixels, tool, write
 from server import forked
@@ -189,7 +190,7 @@ def kill(folder, line, moments):
     return some
 
 
-@pytest.mark.parametrize("line", [BY_HAND, BY_HEADERS], ids=lambda line: line[0])
+@pytest.mark.parametrize("line", [BY_HAND, *also(BY_HEADERS)], ids=lambda line: line[0])
 def test_killed_it_leaves_whole_lights_only(night, line):
     kill(night[0], line, np.linspace(0.3, 1, 5))
 

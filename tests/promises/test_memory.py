@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
-from geometry import draw, least_of, measured, prepare
+from few import also
+from geometry import TOOLS, draw, least_of, measured, prepare
 from helpers import image_bytes, write_frame
 from night import XTRANS
 
@@ -69,7 +70,7 @@ def try_draw(number: int, most: int, folder: Path, record, *, tight: bool, easy:
 
 @linux
 @pytest.mark.slow
-@pytest.mark.parametrize("number", range(DRAWS))
+@pytest.mark.parametrize("number", [*range(len(TOOLS)), *also(*range(len(TOOLS), DRAWS))])
 def test_any_geometry(tmp_path, number, record_property):
     tight = number % 2 == 0
     try_draw(number, 6_000_000, tmp_path, record_property, tight=tight, easy=not tight)
@@ -116,7 +117,7 @@ def test_a_report(tmp_path):
 
 @linux
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["RICE_1", "GZIP_2", "quantised"])
+@pytest.mark.parametrize("how", ["RICE_1", *also("GZIP_2", "quantised")])
 def test_whole_images_as_compression_tiles(tmp_path, how):
     (tmp_path / "in").mkdir()
     first = tmp_path / "in" / "f0000.fit.fz"
@@ -172,6 +173,7 @@ def test_wide_flats(tmp_path):
     holds(tmp_path, "makeflat", "in", "--dark", "0", threads=2)
 
 
+@pytest.mark.more
 @linux
 @pytest.mark.slow
 def test_a_long_list(tmp_path):
@@ -188,6 +190,7 @@ def test_a_long_list(tmp_path):
     assert holds(tmp_path, *words, threads=2) < 0.3
 
 
+@pytest.mark.more
 @linux
 @pytest.mark.slow
 def test_many_small_frames(tmp_path):
@@ -262,6 +265,7 @@ TYPES = [
 ]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("compiled", [True, False])
 @pytest.mark.parametrize("frames", [1, 4, 300])
 @pytest.mark.parametrize("pixels", TYPES, ids=str)
@@ -315,6 +319,7 @@ def test_a_tile_of_a_stack_holds_what_is_planned(tmp_path, pixels, dtype, minus)
     assert planned <= 1.2 * used + 600_000
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("listed", [False, True])
 @pytest.mark.parametrize("how", ["stored", "values", "bad", "noise"])
 def test_a_tile_of_a_light_holds_what_is_planned(tmp_path, how, listed):
@@ -368,6 +373,7 @@ def test_reading_values_holds_what_is_planned(tmp_path, pixels):
     assert planned <= 1.1 * used
 
 
+@pytest.mark.few
 @pytest.mark.parametrize("shape", [(900, 1000), (70, 200_000)])
 @pytest.mark.parametrize("together", [1, 3])
 @pytest.mark.parametrize("pattern", ["NONE", "RGGB", XTRANS])
@@ -384,7 +390,7 @@ def test_the_sample_of_flats_holds_what_is_planned(tmp_path, shape, together, pa
     assert planned < 40_000_000
 
 
-@pytest.mark.parametrize("top", [True, False])
+@pytest.mark.parametrize("top", [True, *also(False)])
 def test_a_list_holds_what_is_planned(tmp_path, top):
     """Also one that has each pixel twice."""
     places = np.random.default_rng(0).permutation(1_000_000)
@@ -408,7 +414,7 @@ def test_a_list_holds_what_is_planned(tmp_path, top):
     assert info.value.count == 1_000_000
 
 
-@pytest.mark.parametrize("pattern", ["NONE", pytest.param("RGGB", marks=pytest.mark.soak), XTRANS])
+@pytest.mark.parametrize("pattern", ["NONE", *also("RGGB", XTRANS)])
 def test_rings_and_correction_hold_what_is_planned(pattern):
     known = colours({"BAYERPAT": pattern}, 1000)
     cells = known.cells if known else ((0,),)

@@ -269,6 +269,7 @@ def exchange(path: Path, a: int, b: int) -> None:
     path.write_bytes(data)
 
 
+@pytest.mark.few
 @pytest.mark.parametrize("kept", ["fit", "gz", "fz"])
 @pytest.mark.parametrize(
     ("changed", "master", "role"),

@@ -35,6 +35,7 @@ def truth(stored: np.ndarray, bscale: float, bzero: float = 0.0) -> np.ndarray:
     return np.where(np.isfinite(scaled), scaled, np.nan)
 
 
+@pytest.mark.few
 @pytest.mark.parametrize("count", [3, 4, 150])
 @pytest.mark.parametrize("bitpix", SCALES)
 def test_one_answer_alone_and_mixed(tmp_path, bitpix, count):

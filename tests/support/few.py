@@ -1,7 +1,8 @@
-"""Of many combinations a few in `make test`, all in `make soak`.
+"""Of many cases a few in `make test`; those marked `more` are tried by `.ci/run` and `make soak`.
 
 A test with ``@pytest.mark.few`` keeps so many of its cases that each value of each parameter comes
-at least once, ``few(3)`` three times; the others are marked soak.
+at least once, ``few(3)`` three times; the others are marked more. ``parametrize("how", ["open",
+*also("sticky", "link")])`` names them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,11 @@ from typing import Any
 import pytest
 
 
+def also(*values: Any) -> list[Any]:
+    """Values of a parameter that are tried where there is time."""
+    return [pytest.param(value, marks=pytest.mark.more) for value in values]
+
+
 def keep_few(items: list[pytest.Item]) -> None:
     cases = defaultdict(list)
     for item in items:
@@ -20,7 +26,7 @@ def keep_few(items: list[pytest.Item]) -> None:
             cases[item.parent, item.originalname, *few.args].append(item)
     for (_, _, *times), found in cases.items():
         for item in _left(found, *times):
-            item.add_marker(pytest.mark.soak)
+            item.add_marker(pytest.mark.more)
 
 
 def _left(items: list[Any], times: int = 1) -> list[Any]:

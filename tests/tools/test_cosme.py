@@ -15,6 +15,7 @@ from night import XTRANS, corrected, pixels, stack, tool, verify, write
 from pulsar_dask.inputs.flatlog import Entry, add_entry, read_log
 
 
+@pytest.mark.few
 @pytest.mark.parametrize("pattern", [None, "RGGB", XTRANS])
 @pytest.mark.parametrize("dtype", ["u2", "i4", "f4", "f8"])
 def test_cosme(tmp_path, pattern, dtype):

@@ -167,6 +167,7 @@ FORMS = {
 }
 
 
+@pytest.mark.few
 @pytest.mark.parametrize("label", ["Bias Frame", "Zero", None])
 @pytest.mark.parametrize("form", FORMS)
 def test_forms_of_the_bias(here, form, label):

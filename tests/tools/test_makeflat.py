@@ -127,6 +127,7 @@ def test_a_target(tmp_path):
 # --- values --------------------------------------------------------------------------------
 
 
+@pytest.mark.few
 @pytest.mark.parametrize("threads", [1, 8])  # 8: tiles of a few rows
 @pytest.mark.parametrize("pattern", [None, "RGGB", XTRANS])
 def test_dark_and_list_at_the_borders_of_tiles(here, pattern, threads):

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from astropy.io import fits
+from few import also
 from helpers import (
     clone,
     command,
@@ -346,7 +347,7 @@ def link_stack(folder, count, images, **kwargs):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, *also(signal.SIGTERM)])
 @pytest.mark.slow
 def test_an_interrupt_leaves_what_was_there(slow_stack, tmp_path, number):
     write_old_master(tmp_path / "m.fit")
@@ -597,8 +598,8 @@ def peak(arguments, cwd):
 
 
 @pytest.mark.skipif(not hasattr(os, "wait4"), reason="this system does not tell a child's memory")
-@pytest.mark.parametrize("kind", [pytest.param("uint16", marks=pytest.mark.soak), "float32"])
-@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["uint16", "float32"])
+@pytest.mark.more
 def test_memory_stays_below_the_budget(tmp_path, kind):
     """1.6 GB of frames in 0.4 GB."""
     rng = np.random.default_rng(0)

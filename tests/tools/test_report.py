@@ -83,6 +83,7 @@ def test_each_planted_fault_stands_in_the_verdict(bad, tmp_path):
     assert re.search(r"corners of .*flat0009.fit.*clouds", flat)
 
 
+@pytest.mark.more
 @in_chromium
 def test_the_demos_night_has_nothing_odd(tmp_path):
     with pytest.MonkeyPatch.context() as patch:
