@@ -20,7 +20,7 @@ from pulsar_dask.formats.fitsimage import Image, image_of, images_of, wanted_ima
 from pulsar_dask.formats.gzipped import Gzipped
 from pulsar_dask.formats.hdus import Hdu, integer, opened, real
 from pulsar_dask.formats.plain import FitsImage, Plain
-from pulsar_dask.formats.values import Keywords, Lines, ManyKeywords
+from pulsar_dask.formats.values import Keywords, Lines, ManyKeywords, of_cards
 from pulsar_dask.frames.frame import Frame, Stated
 from pulsar_dask.frames.keywords import about
 from pulsar_dask.frames.planes import IN_FILES
@@ -99,7 +99,7 @@ def _frame(
         return Frame(
             path=path,
             shape=image.shape,
-            pixels=_pixel_type(header, bitpix, tiled, path),
+            pixels=_pixel_type(header, path, bitpix, tiled),
             stored=stored,
             stated=_stated(hdu, tiled),
             plane=image.plane,
@@ -130,7 +130,8 @@ def _sum_in(value: Any) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= 10 else None
 
 
-def _pixel_type(header: Lines | fits.Header, bitpix: int, tiled: bool, path: str) -> PixelType:
+@of_cards
+def _pixel_type(header: Lines | fits.Header, path: str, bitpix: int, tiled: bool) -> PixelType:
     if bitpix not in _BITPIX:
         raise refusal(path, f"BITPIX is {bitpix}, which no FITS image has")
     bscale = real(header, "BSCALE", path, 1.0)

@@ -13,7 +13,7 @@ from astropy.io import fits
 from pulsar_dask._version import CREATOR
 from pulsar_dask.errors import PulsarError, count, printable, refusal
 from pulsar_dask.formats.hdus import BLOCK, Hdu, hdus_of, integer
-from pulsar_dask.formats.values import Keywords, Lines
+from pulsar_dask.formats.values import Keywords, Lines, of_cards
 from pulsar_dask.frames.keywords import about
 from pulsar_dask.frames.planes import IN_FILES, plane_named
 
@@ -36,10 +36,7 @@ class Image:
     """Its header without axes of length 1."""
     primary: Lines | fits.Header
     shape: tuple[int, ...]
-
-    @property
-    def tiled(self) -> bool:
-        return is_tiled(self.hdu.lines)
+    tiled: bool
 
     @property
     def keywords(self) -> Keywords:
@@ -76,6 +73,8 @@ def image_of(
     images = images_of(file, path, size, zipped, whole=wanted is not None)
     if wanted is not None:
         return wanted_image(images, wanted, path)
+    if len(images) == 1:
+        return images[0], None
     mine = any(image.mine for image in images)  # an archive moves the first one behind another
     named = [
         i
@@ -129,10 +128,10 @@ def _images(file: IO[bytes], path: str, size: int, zipped: bool, whole: bool) ->
             continue
         yield image
         found = True
-        if not whole and (image.plane or (image.mine and hdu.index == 0)):
-            return  # a master of this program holds one; `verify` tells of what was added
         if _is_last(file, path, size, zipped, hdu):
             return
+        if not whole and (image.plane or (image.mine and hdu.index == 0)):
+            return  # a master of this program holds one; `verify` tells of what was added
     if not found:
         raise refusal(path, empty or "no image with 2 or 3 axes in this FITS file")
 
@@ -154,7 +153,21 @@ class _Empty(Exception):
 
 
 def _image(hdu: Hdu, primary: Lines | fits.Header, path: str) -> Image | None:
-    header = hdu.lines
+    found = _axes(hdu.lines, path)
+    if found is None:
+        return None
+    z, lengths, kept = found
+    if len(kept) < len(lengths):
+        hdu = replace(hdu, lines=_of_axes(hdu.header, z, kept, lengths, path))
+    return Image(hdu, primary, tuple(lengths[i] for i in reversed(kept)), bool(z))
+
+
+@of_cards
+def _axes(
+    header: Lines | fits.Header, path: str
+) -> tuple[str, Sequence[int], Sequence[int]] | None:
+    """ "Z" where it is tiled, the lengths of an image's axes, and which of them count; None where
+    it is no image."""
     if is_tiled(header):
         z = "Z"
     elif _extension(header) == "IMAGE" and Keywords(header).get("GROUPS") is not True:
@@ -170,11 +183,7 @@ def _image(hdu: Hdu, primary: Lines | fits.Header, path: str) -> Image | None:
     if 0 in lengths:
         raise _Empty(f"the image has no pixels ({z}NAXIS{lengths.index(0) + 1} is 0)")
     kept = axes_that_count(lengths)
-    if len(kept) > 3:
-        return None
-    if len(kept) < naxis:
-        hdu = replace(hdu, lines=_of_axes(hdu.header, z, kept, lengths, path))
-    return Image(hdu, primary, tuple(lengths[i] for i in reversed(kept)))
+    return (z, lengths, kept) if len(kept) <= 3 else None
 
 
 def axes_that_count(lengths: Sequence[int]) -> list[int]:

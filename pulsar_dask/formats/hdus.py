@@ -15,7 +15,7 @@ from typing import IO, Any
 from astropy.io import fits
 
 from pulsar_dask.errors import DAMAGED, PulsarError, printable, reason, refusal, shown
-from pulsar_dask.formats.values import Keywords, Lines
+from pulsar_dask.formats.values import Keywords, Lines, of_cards
 from pulsar_dask.inputs.numbers import number
 from pulsar_dask.inputs.others import kind_of, told
 from pulsar_dask.inputs.words import FITS_NAME
@@ -214,6 +214,7 @@ def _find_end(text: bytes | bytearray, start: int) -> int:
     return -1
 
 
+@of_cards
 def _data_size(header: Lines | fits.Header, path: str) -> int:
     naxis = integer(header, "NAXIS", path)
     if not 0 <= naxis <= 999:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import os
 import warnings
@@ -131,7 +132,12 @@ def _frames_of(path: str, hdu: int | str | None) -> list[Frame]:
 def _scanner(path: str) -> Scanner:
     for ending, module in FORMATS:
         if path.lower().endswith(ending):
-            known = cast(Scanner, importlib.import_module(f"{__package__}.{module}"))
+            known = _loaded(module)
             if known.recognise(path):
                 return known
     raise AssertionError("the last format takes all paths")
+
+
+@functools.cache
+def _loaded(module: str) -> Scanner:
+    return cast(Scanner, importlib.import_module(f"{__package__}.{module}"))

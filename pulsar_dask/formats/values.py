@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 from astropy.io import fits
 
 _CARD = 80
 _COMMENTARY = ("COMMENT", "HISTORY", "")
 _NOTHING: Any = object()
+#: A text that needs no parser: each frame has some of its own, where it says when it was taken. A
+#: colon with a blank may begin a record-valued card.
+_PLAIN_TEXT = re.compile(rb"([A-Z][A-Z0-9_-]* *)= '((?:[ -%(-9;-~]|:(?! ))*)' *(?:/[ -&(-~]*)?")
+_NO_TEXT = ("COMMENT", "HISTORY", "CONTINUE", "HIERARCH", "END")
 
 
 class Lines:
@@ -48,13 +54,21 @@ class _Line:
     """Its keyword, where it can be read without others."""
 
     def __init__(self, image: bytes) -> None:
+        self._image = image
+        plain = _PLAIN_TEXT.fullmatch(image)
+        if plain and plain.end(1) == 8 and (word := plain[1].decode().rstrip()) not in _NO_TEXT:
+            self.alone, self.value = word, plain[2].decode().rstrip()
+            return
         try:
-            header = fits.Header.fromstring(image)
-            (card,) = header.cards
+            (card,) = self._header.cards
             if card.field_specifier is None and image[:8] not in (b"HIERARCH", b"CONTINUE"):
-                self.alone, self._header = card.keyword, header
+                self.alone = card.keyword
         except Exception:  # whatever is wrong, a whole header says it
             return
+
+    @functools.cached_property
+    def _header(self) -> fits.Header:
+        return fits.Header.fromstring(self._image)
 
     @functools.cached_property
     def value(self) -> Any:
@@ -66,6 +80,52 @@ class _Line:
 
 
 _line = functools.lru_cache(maxsize=1024)(_Line)
+Function = TypeVar("Function", bound=Callable[..., Any])
+#: Results that are kept of each function.
+_KEPT = 8
+
+
+class _Asked(dict[str, _Line]):
+    """Cards that note which of them were asked for."""
+
+    def __init__(self, cards: dict[str, _Line]) -> None:
+        super().__init__(cards)
+        self.found: dict[str, _Line | None] = {}
+
+    def get(self, keyword: str, default: Any = None) -> Any:
+        self.found[keyword] = super().get(keyword)
+        return super().get(keyword, default)
+
+    def __getitem__(self, keyword: str) -> _Line:
+        self.get(keyword)
+        return super().__getitem__(keyword)
+
+    def __contains__(self, keyword: object) -> bool:
+        return self.get(cast(str, keyword)) is not None
+
+
+def of_cards(function: Function) -> Function:
+    """A function of a header, a path, which counts for what is raised alone, and other arguments:
+    headers that have the same cards, of those that it asks for, get the same result."""
+    before: tuple[tuple[Any, ...], ...] = ()
+
+    @functools.wraps(function)
+    def call(header: Lines | fits.Header, path: str, *arguments: Any) -> Any:
+        nonlocal before
+        if not isinstance(header, Lines):
+            return function(header, path, *arguments)
+        get = header.cards.get
+        for keywords, cards, given, result in before:
+            if given == arguments and [*map(get, keywords)] == cards:
+                return result
+        noting = copy.copy(header)
+        noting.cards = asked = _Asked(header.cards)
+        result = function(noting, path, *arguments)
+        once = tuple(asked.found), [*asked.found.values()], arguments, result
+        before = (once, *before[: _KEPT - 1])
+        return result
+
+    return cast(Function, call)
 
 
 class Keywords:
@@ -112,23 +172,22 @@ class ManyKeywords(Keywords):
 
     def __init__(self, *headers: fits.Header | Lines) -> None:
         super().__init__(*headers)
-        self.names = {
-            keyword.upper()
-            for header in headers
-            for keyword in (header.cards if isinstance(header, Lines) else header)
-        }
+        known: dict[str, Any]
+        (header, *more) = headers
+        if isinstance(header, Lines) and not more:
+            known = header.cards
+            if told := [keyword for keyword in _COMMENTARY if keyword in known]:
+                known = known | {keyword: object() for keyword in told}
+        else:
+            names = (k for h in headers for k in (h.cards if isinstance(h, Lines) else h))
+            known = {keyword.upper(): object() for keyword in names}
+        self._known = known
+        self.card: Callable[[str], Any] = known.get
+        """What is the same object for the same card, None for none; one of this header's own where
+        it cannot be told which are the same."""
 
     def get(self, keyword: str, default: Any = None) -> Any:
-        return super().get(keyword, default) if keyword in self.names else default
-
-    def card(self, keyword: str) -> Any:
-        """What is the same object for the same card; a new one where that cannot be told."""
-        if keyword not in self.names:
-            return None
-        (header, *more) = self.headers
-        if more or keyword in _COMMENTARY or not isinstance(header, Lines):
-            return object()
-        return header.cards[keyword]
+        return super().get(keyword, default) if keyword in self._known else default
 
 
 def _card_text(card: fits.Card) -> str:

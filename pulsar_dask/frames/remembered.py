@@ -16,8 +16,10 @@ class _Once(NamedTuple):
 
     table: Any
     arguments: tuple[Any, ...]
-    cards: tuple[tuple[str, Any], ...]
-    """Keywords that were asked for, and the cards there were; None where there was none."""
+    keywords: tuple[str, ...]
+    """Those that were asked for."""
+    cards: list[Any]
+    """Those there were; None where there was none."""
     result: Any
     origins: dict[str, str]
     remarks: list[str]
@@ -26,7 +28,7 @@ class _Once(NamedTuple):
         return (
             self.table is table
             and self.arguments == arguments
-            and all(card(keyword) is known for keyword, known in self.cards)
+            and [*map(card, self.keywords)] == self.cards
         )
 
 
@@ -38,11 +40,15 @@ class _Asked:
         self.cards: dict[str, Any] = {}
 
     def get(self, keyword: str, default: Any = None) -> Any:
-        self.cards[keyword] = self.header.card(keyword)
+        self.card(keyword)
         return self.header.get(keyword, default)
 
+    def card(self, keyword: str) -> Any:
+        found = self.cards[keyword] = self.header.card(keyword)
+        return found
+
     def comment(self, keyword: str) -> str:
-        self.cards[keyword] = self.header.card(keyword)
+        self.card(keyword)
         text: str = self.header.comment(keyword)
         return text
 
@@ -76,8 +82,8 @@ def remembered(method: Method) -> Method:
             new = self.origins, self.remarks
             self.header, self.origins, self.remarks = header, origins | new[0], remarks + new[1]
         if card is not None:
-            cards = tuple(asked.cards.items())
-            once = _Once(self.table, arguments, cards, result, *new)
+            cards = asked.cards
+            once = _Once(self.table, arguments, (*cards,), [*cards.values()], result, *new)
             before = (once, *before[: _KEPT - 1])
         return result
 

@@ -8,7 +8,7 @@ from helpers import header_bytes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulsar_dask.formats.values import Keywords, Lines, ManyKeywords
+from pulsar_dask.formats.values import Keywords, Lines, ManyKeywords, of_cards
 from pulsar_dask.frames.keywords import about
 from pulsar_dask.frames.table import Table, own_table, using
 
@@ -51,6 +51,38 @@ def test_each_says_what_it_says_alone(several):
             assert plain(lines.get(keyword)) == plain(header.get(keyword)), keyword
             if keyword not in ("", "COMMENT", "HISTORY"):
                 assert lines.comment(keyword) == header.comment(keyword)
+
+
+@given(
+    st.sampled_from(("OBJECT", "DATE-OBS", "DP1", "HISTORY", "HIERARCH", "A B", "9X", "lower")),
+    st.text("Axis1.2: &'/=-\\ ", max_size=20),
+    st.sampled_from(("", " / c", "/t", "  x", " / it's", " ///", " / é")),
+)
+def test_a_text_says_what_a_parser_makes_of_it(word, text, comment):
+    card = f"{word:8}= '{text}'{comment}"[:80].ljust(80).encode("latin-1")
+    try:
+        lines = Lines(card)
+    except ValueError:  # it is left to the parser
+        return
+    (keyword,) = lines.cards
+    assert keyword == whole(card).cards[0].keyword
+    for ask in (Keywords.get, Keywords.comment):
+        assert plain(ask(Keywords(lines), keyword)) == plain(ask(Keywords(whole(card)), keyword))
+
+
+@given(st.lists(headers, min_size=1, max_size=6))
+def test_what_follows_from_cards_is_found_as_if_each_header_were_the_only_one(several):
+    def first(header: Lines, path: str, *words: str) -> object:
+        """What it asks for depends on what it was told."""
+        for word in (*words, *WORDS):
+            if word in header and word not in ("HISTORY", "COMMENT"):
+                return word, str(Keywords(header).get(word))
+        return None
+
+    shared = of_cards(first)
+    for text in [*several, *several]:
+        for words in ((), ("GAIN",)):
+            assert shared(Lines(text), "a.fit", *words) == first(Lines(text), "b.fit", *words)
 
 
 @given(st.lists(headers, min_size=1, max_size=6))
